@@ -1,0 +1,70 @@
+# `make` alone lists the targets. Another interpreter: make PYTHON=python3.13 tune
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+CLEAN = $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.venv: $(STAMP) ## install gbar and everything it needs into .venv
+
+tune: $(STAMP) ## tune the bundled motoneuron to the fast rat cell; the answer is in runs/rat_fast
+	@$(BIN)/gbar tune models/motoneuron --measurements models/motoneuron/measurements/rat_fast.csv --out runs/rat_fast
+
+test: lint ## everything CI runs: ruff, mypy, pytest
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lint: $(STAMP) ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff fix and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements/cells
+	@$(BIN)/python scripts/make_cells.py
+
+clean: ## remove .venv, what was built, and runs/ with its results
+	@for path in $(CLEAN) *.egg-info; do \
+		if [ -e "$$path" ]; then printf 'Removing %s\n' "$$path"; rm -rf "$$path"; fi; \
+	done
+	@find . -path ./.git -prune -o -type d \
+		\( -name __pycache__ -o -name x86_64 -o -name arm64 -o -name aarch64 \) -prune -print -exec rm -rf {} + \
+		| sed 's|^\./|Removing |'
+
+# Everything that could be missing is looked for before anything is created. The compiler asked for is the one that
+# nrnivmodl calls: $CXX, else the one Python was built with. It has to compile: macOS has a c++ that only offers to
+# install one.
+NO_PYTHON = Missing: Python 3.11 or newer, as $(PYTHON). Install it: apt-get install python3 python3-venv (Debian 12, \
+	Ubuntu 24.04 or newer), brew install python (macOS); or name one that is there: make PYTHON=python3.13
+NO_VENV = Missing: the venv module of $(PYTHON). Install it: apt-get install python3-venv (Debian, Ubuntu)
+NO_COMPILER = Missing: a C++ compiler (NEURON's nrnivmodl calls $$cxx). Install it: apt-get install g++ (Debian, \
+	Ubuntu), dnf install gcc-c++ (Fedora), xcode-select --install (macOS); or name one that is there: export CXX=clang++
+
+$(STAMP): pyproject.toml constraints.txt
+	@ok=yes; \
+	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "$(NO_PYTHON)" >&2; ok=no; \
+	elif ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(NO_VENV)" >&2; ok=no; \
+	fi; \
+	cxx=$${CXX:-`$(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("CXX") or "")' 2>/dev/null || :`}; \
+	cxx=$${cxx:-c++}; \
+	if ! echo '#include <vector>' | $$cxx -std=c++17 -x c++ -fsyntax-only - 2>/dev/null; then \
+		echo "$(NO_COMPILER)" >&2; ok=no; \
+	fi; \
+	[ $$ok = yes ] || exit 2
+	@if $(BIN)/python -c '' 2>/dev/null; then \
+		echo "Updating $(VENV) …"; \
+	else \
+		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
+	fi
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $(STAMP)
+	@echo "Installed. The command is $(BIN)/gbar"
+
+.PHONY: help .venv tune test lint format cells clean
