@@ -1,0 +1,56 @@
+"""The NEURON side of gbar: problems, mechanisms, simulation, features, the archive. Never imports JAX."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sim.archive import Archive, Rows
+from sim.errors import GbarError
+from sim.evaluation import Accuracy, Evaluation
+from sim.problem import Measurement, Parameter, Problem, load_problem
+from sim.workers import Workers
+
+__all__ = [
+    "Accuracy",
+    "Archive",
+    "Evaluation",
+    "GbarError",
+    "Measurement",
+    "Parameter",
+    "Problem",
+    "Rows",
+    "Workers",
+    "load_problem",
+    "simulate",
+]
+
+
+def simulate(
+    problem: Problem,
+    x: Sequence[np.ndarray] | np.ndarray,
+    *,
+    workers: int = 1,
+    accuracy: Accuracy | None = None,
+    traces: bool = False,
+    log: Path | None = None,
+) -> list[Evaluation]:
+    """Run all protocols of a problem for parameter vectors, in isolated processes.
+
+    Args:
+        problem: from `load_problem`.
+        x: [B, D] in NEURON's units.
+        workers: processes.
+        accuracy: integrator and tolerance; the problem's own by default.
+        traces: whether evaluations keep their voltage traces.
+        log: where NEURON's own output goes.
+
+    Returns:
+        B evaluations in the order of x. One that crashed, hung or diverged has status "failed" and a reason.
+
+    Raises:
+        GbarError: the mechanisms do not build, or the model cannot be loaded.
+    """
+    with Workers(problem, min(workers, max(1, len(x))), accuracy, log) as pool:
+        done = dict(pool.run(list(x), traces=traces))
+    return [done[i] for i in range(len(x))]

@@ -1,0 +1,159 @@
+"""Traces to feature values: eFEL first, our own definitions only where eFEL has none.
+
+A feature that is not defined (a silent cell has no spike height) is NaN here, never a number standing in for it.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sim import definitions
+
+PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*[\d.]+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*[\d.]+\s*\)\.v")}
+
+# eFEL interpolates before it measures; its own default of 0.1 ms quantises spike widths by a tenth of themselves.
+SETTINGS: dict[str, float | int | bool | str] = {"interp_step": 0.025, "Threshold": -20.0}
+
+OWN = {  # of one trace
+    "AHP_half_decay_time": "ms",
+    "AHP_two_thirds_decay_time": "ms",
+    "AHP_half_duration": "ms",
+    "AHP_duration": "ms",
+}
+OWN_OF_STEP = {"membrane_capacitance": "nF"}  # time constant over input resistance
+OWN_OF_RHEOBASE = {"rheobase": "nA"}
+OWN_OF_FI = {"f_I_gain": "Hz/nA"}
+
+# What is computed for every evaluation, so that one archive serves measurements nobody has thought of yet.
+PASSIVE = (
+    "voltage_base minimum_voltage maximum_voltage steady_state_voltage_stimend voltage_deflection_vb_ssse "
+    "ohmic_input_resistance ohmic_input_resistance_vb_ssse time_constant decay_time_constant_after_stim "
+    "sag_amplitude sag_ratio1 sag_ratio2"
+).split()
+FIRING = (
+    "voltage_base minimum_voltage maximum_voltage steady_state_voltage_stimend Spikecount depol_block_bool "
+    "mean_frequency time_to_first_spike time_to_last_spike inv_first_ISI inv_last_ISI ISI_CV adaptation_index2 "
+    "AP_amplitude AP_amplitude_from_voltagebase AP_height AP_duration_half_width AP_begin_voltage "
+    "AHP_depth_abs AHP_time_from_peak AP1_amp AP1_peak"
+).split()
+SPIKE = (
+    "voltage_base minimum_voltage maximum_voltage Spikecount AP_amplitude AP_amplitude_from_voltagebase AP_height "
+    "AP_begin_voltage AP_duration_half_width spike_half_width AP_rise_time AP_fall_time AP_rise_rate AP_fall_rate "
+    "AP_peak_upstroke AP_peak_downstroke AHP_depth AHP_depth_abs AHP_time_from_peak time_to_first_spike"
+).split()
+
+SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1": "constant", "-": "constant"}
+SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
+
+
+class Trace(NamedTuple):
+    """One recorded voltage and the square current that made it."""
+
+    t: np.ndarray  # [T] ms, not necessarily evenly spaced
+    v: np.ndarray  # [T] mV
+    start: float  # ms
+    end: float  # ms
+    current: float  # nA
+
+
+@functools.cache
+def known_settings() -> dict[str, object]:
+    """eFEL's settings and their defaults."""
+    from efel.settings import Settings
+
+    return dict(vars(Settings()))
+
+
+@functools.cache
+def known_features(kind: str) -> tuple[str, ...]:
+    """The features that can be measured under a kind of protocol."""
+    if kind == "fi":
+        return tuple(OWN_OF_FI)
+    import efel
+
+    raw = re.compile(r".*_indices$|^(time|voltage|current|trace_check)$")
+    names = {name for name in efel.get_feature_names() if not raw.match(name)} | set(OWN)
+    names |= set(OWN_OF_STEP) if kind == "step" else set(OWN_OF_RHEOBASE) if kind == "rheobase" else set()
+    return tuple(sorted(names))
+
+
+@functools.cache
+def unit_of(feature: str) -> str:
+    """The unit of a feature, as eFEL writes it ("constant" for pure numbers)."""
+    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI}
+    if feature in own:
+        return own[feature]
+    from efel.units import get_unit
+
+    try:
+        return get_unit(feature)
+    except KeyError:  # counts, flags and lists of intervals, which eFEL's own table leaves out
+        return "ms" if feature in {"ISIs"} else "constant"
+
+
+def plain_unit(unit: str) -> str:
+    """One spelling for each unit. Case matters: a milliohm is no megaohm, a megavolt no millivolt."""
+    unit = unit.strip()
+    milli = unit.startswith("m") and unit[1:].lower() in {"ohm", "ω"}
+    return unit if milli else SPELLINGS.get(unit.lower(), unit)
+
+
+def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
+    """The features computed for every evaluation under a kind of protocol."""
+    if kind == "fi":
+        return list(OWN_OF_FI)
+    if kind == "step" and amplitude < 0:
+        return [*PASSIVE, *OWN_OF_STEP]
+    if kind == "step":
+        return list(FIRING)
+    after = [name for name in OWN if name.startswith("AHP")]
+    return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+
+
+def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
+    """Compute features of one trace.
+
+    Args:
+        trace: the recorded voltage.
+        names: eFEL's names and our own, as `known_features` lists them.
+        settings: eFEL settings in force; `Threshold` serves our own definitions too.
+
+    Returns:
+        A value for every name: the mean over an eFEL feature's values (over spikes, say), NaN where it is undefined.
+    """
+    import efel
+
+    names = list(names)
+    for key, default in known_settings().items():  # all of them: eFEL's settings are global to the process
+        if key != "dependencyfile_path":
+            efel.set_setting(key, settings.get(key, default))
+    recent = trace.t >= 0.85 * trace.start  # rest is measured in the last tenth; what comes before only costs time
+    trace = trace._replace(t=trace.t[recent], v=trace.v[recent])
+    ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
+    needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
+    theirs = [name for name in {*names, *needed} if name not in ours]
+    data = {
+        "T": trace.t,
+        "V": trace.v,
+        "stim_start": [trace.start],
+        "stim_end": [trace.end],
+        "stimulus_current": [trace.current],
+    }
+    raw = efel.get_feature_values([data], theirs, raise_warnings=False)[0] if theirs else {}
+    values = {name: _mean(value) for name, value in raw.items()}
+    threshold = float(settings["Threshold"])
+    for name in {*names} & {*OWN}:
+        values[name] = float(getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, threshold))
+    if "membrane_capacitance" in names:  # ms / MOhm = nF
+        values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
+    return {name: values[name] for name in names if name in values}
+
+
+def _mean(value: np.ndarray | None) -> float:
+    if value is None or len(value) == 0:
+        return float("nan")
+    mean = float(np.mean(value))
+    return mean if np.isfinite(mean) else float("nan")

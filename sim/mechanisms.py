@@ -1,0 +1,132 @@
+"""MOD files: find, build once, cache by content, load.
+
+The user's folders stay as they are: files are copied into a cache folder named by their content and built there.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from sim.errors import GbarError
+
+
+def cache_folder() -> Path:
+    """Where built mechanisms are kept: $GBAR_CACHE, else the user's cache folder."""
+    base = os.environ.get("GBAR_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "gbar" if base else Path.home() / ".cache" / "gbar"
+
+
+def build(folders: Iterable[Path]) -> Path | None:
+    """Build the MOD files in `folders` as one library, or find it built.
+
+    Two processes that start at once build it once: the second waits for the first.
+
+    Returns:
+        The library to load, or None where there is no MOD file.
+
+    Raises:
+        GbarError: no compiler, two different files of one name, or a MOD that does not compile (file and line).
+    """
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted(folder.glob("*.mod")):
+            if file.name in files and files[file.name].read_bytes() != file.read_bytes():
+                raise GbarError(f"two different files called {file.name}: {files[file.name]} and {file}: rename one")
+            files[file.name] = file
+    if not files:
+        return None
+    target = cache_folder() / "mechanisms" / _content_hash(files)
+    library = _library(target)
+    if library:
+        return library
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{target}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        library = _library(target)
+        if library:
+            return library
+        _build_into(target, files)
+    library = _library(target)
+    if not library:
+        raise GbarError(f"nrnivmodl made no library from {', '.join(files)}: run it by hand in the folder to see why")
+    return library
+
+
+def _content_hash(files: dict[str, Path]) -> str:
+    digest = hashlib.sha256(f"{metadata.version('neuron')} {sys.version_info[:2]}".encode())
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+def _library(folder: Path) -> Path | None:
+    found = sorted(folder.glob("*/libnrnmech.so")) + sorted(folder.glob("*/libnrnmech.dylib"))
+    return found[0] if found else None
+
+
+def _build_into(target: Path, files: dict[str, Path]) -> None:
+    """Build in a temporary folder beside `target` and move it there whole, so that no half-built one is ever found."""
+    compiler = os.environ.get("CXX", "").split()[:1] or ["c++"]
+    if not any(shutil.which(name) for name in (*compiler, "g++", "clang++")):
+        raise GbarError(
+            "no C++ compiler found, which MOD files need: install one "
+            "(Debian/Ubuntu: apt-get install g++; macOS: xcode-select --install)"
+        )
+    nrnivmodl = Path(sys.executable).parent / "nrnivmodl"
+    command = str(nrnivmodl) if nrnivmodl.exists() else shutil.which("nrnivmodl")
+    if not command:
+        raise GbarError("nrnivmodl not found: it comes with NEURON (pip install neuron)")
+    work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+    try:
+        for name, file in files.items():
+            shutil.copy(file, work / name)
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        done = subprocess.run([command], cwd=work, capture_output=True, text=True, env=environment)
+        if done.returncode != 0 or not _library(work):
+            raise GbarError(_compile_error(done.stdout + done.stderr, files))
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _compile_error(output: str, files: dict[str, Path]) -> str:
+    """The line of nrnivmodl's output that says what is wrong, with the user's own file and line."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines()]
+    for i, line in enumerate(lines):
+        found = re.search(r"at line (\d+) in file ([\w.-]+\.mod)", line)
+        if found:
+            before = lines[i - 1] if i else ""
+            said = f"{before} {line}" if before and "Translating" not in before else line
+            what = re.sub(r"\s*at line \d+ in file [\w.-]+\.mod:?", "", said).strip(" :")
+            return f"{files.get(found[2], found[2])}, line {found[1]}: does not compile: {what}"
+    for line in lines:
+        found = re.search(r"([\w.-]+)\.(?:mod|cpp|c):(\d+):.*?error:\s*(.*)", line)
+        if found:
+            file = files.get(f"{found[1]}.mod", Path(f"{found[1]}.mod"))
+            return f"{file}: does not compile: {found[3]} (line {found[2]} of its translation)"
+    said = next((line for line in lines if re.search(r"error|not declared|illegal", line, re.I)), lines[-1] if lines else "")
+    named = next((str(path) for name, path in files.items() if name in said or name.removesuffix(".mod") in said), None)
+    return f"{named or 'the MOD files'}: does not compile: {said}"
+
+
+def load(library: Path) -> None:
+    """Load a built library into this process' NEURON."""
+    from neuron import h
+
+    if not h.nrn_load_dll(str(library)):
+        raise GbarError(f"NEURON cannot load {library}: delete that folder to have it built again")
+
+
+def neutral_folder() -> Path:
+    """A folder with nothing in it that NEURON would pick up by itself."""
+    folder = cache_folder() / "empty"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
