@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-CLEAN = $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+CLEAN = $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +28,7 @@ format: $(STAMP) ## let ruff fix and format the code
 cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements/cells
 	@$(BIN)/python scripts/make_cells.py
 
-clean: ## remove .venv, what was built, and runs/ with its results
+clean: ## remove .venv and what was built; runs/ stays
 	@for path in $(CLEAN) *.egg-info; do \
 		if [ -e "$$path" ]; then printf 'Removing %s\n' "$$path"; rm -rf "$$path"; fi; \
 	done

@@ -9,6 +9,7 @@ from sim.archive import Archive, Rows
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
 from sim.problem import Measurement, Parameter, Problem, load_problem
+from sim.sampling import design, sample
 from sim.workers import Workers
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "Problem",
     "Rows",
     "Workers",
+    "design",
     "load_problem",
+    "sample",
     "simulate",
 ]
 

@@ -3,10 +3,11 @@
 Each result is one transaction in write-ahead mode, so killing the process outright loses nothing that had finished.
 """
 
+import contextlib
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,22 +63,42 @@ class Archive:
 
     def __init__(self, path: Path, problem: Problem):
         self.path, self.names = Path(path), problem.names
-        try:
+        with self._refusing():
             self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(SCHEMA)
-            meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        except sqlite3.Error as error:
-            raise GbarError(f"{path}: cannot be used as an archive ({error}): name another with --archive") from None
-        identity = problem.identity()
-        if meta.get("identity", identity) != identity:
+        try:
+            with self._refusing():
+                self._open(problem)
+        except BaseException:
             self.close()
+            raise
+
+    def _open(self, problem: Problem) -> None:
+        """Check that the file is this problem's, or make it so."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= {"meta", "evaluations"}:
+            raise sqlite3.DatabaseError("it is another program's database")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT")  # two processes may open a new one at once
+        ours = {"identity": problem.identity(), "problem": problem.name, "schema": SCHEMA_VERSION}
+        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(ours.items()))
+        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if meta["schema"] != SCHEMA_VERSION:
+            raise GbarError(f"{self.path}: was made by another version of gbar: name another with --archive")
+        if meta["identity"] != ours["identity"]:
             raise GbarError(
-                f"{path}: was made with another model or protocol set ({meta.get('problem')}, {meta['identity']}; "
-                f"this is {problem.name}, {identity}): name another with --archive"
+                f"{self.path}: was made with another model or protocol set ({meta['problem']}, {meta['identity']}; "
+                f"this is {problem.name}, {ours['identity']}): name another with --archive"
             )
-        entries = {"identity": identity, "problem": problem.name, "schema": SCHEMA_VERSION}
-        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(entries.items()))
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """SQLite's errors (not a database, damaged, disk full) as ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise GbarError(
+                f"{self.path}: cannot be used as an archive ({error}): name another with --archive"
+            ) from None
 
     def __enter__(self) -> "Archive":
         return self
@@ -89,23 +110,24 @@ class Archive:
         """Close the file."""
         self._db.close()
 
-    def add(
-        self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation
-    ) -> None:
+    def add(self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation) -> None:
         """Keep one finished evaluation, for good when this returns."""
         values = {key: value if math.isfinite(value) else None for key, value in done.features.items()}
         parameters = dict(zip(self.names, map(float, x), strict=True))
         row = (run, batch, slot, proposer, engine, json.dumps(parameters), json.dumps(values))
-        self._db.execute(
-            "INSERT INTO evaluations (run, batch, slot, proposer, engine, parameters, features, status, reason, seconds)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, done.status, done.reason, done.seconds),
-        )
+        with self._refusing():
+            self._db.execute(
+                "INSERT INTO evaluations"
+                " (run, batch, slot, proposer, engine, parameters, features, status, reason, seconds)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, done.status, done.reason, done.seconds),
+            )
 
     def count(self, run: str | None = None) -> int:
         """How many evaluations there are, or how many one run has made."""
         where, arguments = ("WHERE run = ?", (run,)) if run else ("", ())
-        return int(self._db.execute(f"SELECT count(*) FROM evaluations {where}", arguments).fetchone()[0])
+        with self._refusing():
+            return int(self._db.execute(f"SELECT count(*) FROM evaluations {where}", arguments).fetchone()[0])
 
     def rows(self, features: Sequence[str], engine: str) -> Rows:
         """The evaluations made by one engine in which all of `features` were computed (or which failed)."""
@@ -114,7 +136,9 @@ class Archive:
             " WHERE engine = ? ORDER BY run, batch, slot, id"
         )
         x, values, ok, rest = [], [], [], []
-        for parameters, computed, status, *others in self._db.execute(query, (engine,)):
+        with self._refusing():
+            kept = self._db.execute(query, (engine,)).fetchall()
+        for parameters, computed, status, *others in kept:
             found = json.loads(computed)
             if status == "ok" and not all(name in found for name in features):
                 continue  # made before this feature was asked for
@@ -123,10 +147,12 @@ class Archive:
             values.append([math.nan if found.get(name) is None else found[name] for name in features])
             ok.append(status == "ok")
             rest.append(others)
-        runs, batches, proposers, reasons, seconds = map(list, zip(*rest, strict=True)) if rest else ([], [], [], [], [])
+        runs, batches, proposers, reasons, seconds = (
+            map(list, zip(*rest, strict=True)) if rest else ([], [], [], [], [])
+        )
         return Rows(
             np.array(x, float).reshape(-1, len(self.names)),
-            np.array(values, float).reshape(-1, len(features)),
+            np.array(values, float).reshape(len(x), len(features)),
             np.array(ok, bool),
             runs,
             np.array(batches, int),

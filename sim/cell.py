@@ -16,6 +16,8 @@ from neuron import h, nrn
 
 from sim.errors import GbarError, nearest
 
+SET_BY_GBAR = {"celsius", "dt", "secondorder", "steps_per_ms", "t", "v_init"}  # globals that every run sets itself
+
 
 @contextlib.contextmanager
 def working_folder(folder: Path) -> Iterator[None]:
@@ -46,13 +48,18 @@ def build(folder: Path, load: str, template: str | None) -> Any:
             if template is None:
                 return h
             if not hasattr(h, template):
-                raise GbarError(f"{file} defines no template '{template}': expected the name after begintemplate")
+                known = re.findall(r"begintemplate\s+(\w+)", (folder / file).read_text(errors="replace"))
+                raise GbarError(
+                    f"{file} defines no template '{template}': expected the name after begintemplate"
+                    f"{nearest(template, known)}"
+                )
             return getattr(h, template)()
         sys.path.insert(0, str(folder))
         spec = importlib.util.spec_from_file_location(Path(file).stem, folder / file)
         if spec is None or spec.loader is None:
             raise GbarError(f"{file}: Python cannot load it")
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # as an import would; dataclasses in it need it
         spec.loader.exec_module(module)
         if not hasattr(module, function):
             names = [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]
@@ -66,8 +73,9 @@ def sections(cell: Any, name: str) -> list[Any]:
     Raises:
         GbarError: the cell has nothing of that name; the message names the nearest.
     """
-    base, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name).groups() if re.fullmatch(r"\w+(\[\d+\])?", name) else (name, None)
-    found = cell.get(base) if isinstance(cell, dict) else getattr(cell, base, None)
+    parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name)
+    base, index = parts.groups() if parts else (name, None)
+    found: Any = cell.get(base) if isinstance(cell, dict) else getattr(cell, base, None)
     if found is None and base == "all":
         found = list(h.allsec())
     try:
@@ -78,8 +86,7 @@ def sections(cell: Any, name: str) -> list[Any]:
         listed = listed[int(index) : int(index) + 1]
     if not listed or not all(isinstance(section, nrn.Section) for section in listed):
         known = {section.name().rpartition(".")[2] for section in h.allsec()} | {"all"}
-        if cell is not h:
-            known |= {key for key in (cell if isinstance(cell, dict) else dir(cell)) if _has_sections(cell, key)}
+        known |= {key for key in (cell if isinstance(cell, dict) else dir(cell)) if _has_sections(cell, key)}
         raise GbarError(f"the model has no section or section list '{name}'{nearest(name, known)}")
     return listed
 
@@ -96,10 +103,14 @@ def _has_sections(cell: Any, key: str) -> bool:
 
 def segment(cell: Any, place: str) -> Any:
     """The segment at a place such as "soma(0.5)"."""
-    name, x = re.fullmatch(r"(.+)\(\s*([\d.]+)\s*\)", place).groups()
+    name, _, x = place.rstrip(") ").rpartition("(")
     if not 0 <= float(x) <= 1:
         raise GbarError(f"'{place}': a position along a section lies between 0 and 1")
-    return sections(cell, name)[0](float(x))
+    listed = sections(cell, name)
+    if len(listed) > 1:
+        known = [section.name().rpartition(".")[2] for section in listed]
+        raise GbarError(f"'{place}': '{name}' is {len(listed)} sections, not one{nearest(name, known)}")
+    return listed[0](float(x))
 
 
 def places(cell: Any, target: str) -> list[tuple[Any, str]]:
@@ -112,13 +123,17 @@ def places(cell: Any, target: str) -> list[tuple[Any, str]]:
     if name == "global":
         if not hasattr(h, variable):
             raise GbarError(f"'{target}': NEURON has no global variable '{variable}'")
+        if variable in SET_BY_GBAR:
+            raise GbarError(f"'{target}': '{variable}' is set at the start of every run, so it cannot be free")
         return [(h, variable)]
     listed = sections(cell, name)
     if variable in {"Ra", "L"}:
         return [(section, variable) for section in listed]
     found = [(seg, variable) for section in listed for seg in section if _has_range(seg, variable)]
     if not found:
-        known = {f"{key}_{mech}" for sec in listed for mech, keys in sec.psection()["density_mechs"].items() for key in keys}
+        known = {
+            f"{key}_{mech}" for sec in listed for mech, keys in sec.psection()["density_mechs"].items() for key in keys
+        }
         known |= {"cm", "Ra", "diam"}
         raise GbarError(f"'{target}': no section of '{name}' has '{variable}'{nearest(variable, known)}")
     return found

@@ -6,30 +6,31 @@ defined. Crossings are interpolated linearly between samples, so no result is qu
 
 import numpy as np
 
+ONSET_V_PER_S = 10.0  # a spike begins where the voltage rises faster: eFEL's own default, DerivativeThreshold
+
 
 def after_hyperpolarisation(t, v, start, end, threshold):
-    """The first spike's AHP: returns t_fall, t_trough (ms), rest, trough (mV), or None without one.
+    """The first spike's AHP: returns t_fall (ms), rest (mV) and the indices fall, trough, last; None without one.
 
     Rest is the mean of the last tenth before the stimulus (as eFEL's voltage_base). The AHP begins where the falling
-    spike crosses rest and lasts until the next spike or the end of the trace; its trough is the minimum in between.
+    spike crosses rest (between the samples fall - 1 and fall) and lasts until the next spike's onset or the end of the
+    trace (before the sample last); its trough is the minimum in between.
     """
     before = (t >= 0.9 * start) & (t < start)
     above = (v > threshold) & (t >= start)
     if not before.any() or not above.any():
         return None
     rest = v[before].mean()
-    first = np.flatnonzero(above)[0]
-    below = np.flatnonzero((v < rest) & (np.arange(len(v)) > first))
-    if len(below) == 0:
+    rises = np.flatnonzero(above & ~np.append(False, above[:-1]))  # one a spike
+    below = rises[0] + np.flatnonzero(v[rises[0] :] < rest)
+    last = rises[1] if len(rises) > 1 else len(v)
+    while 0 < last < len(v) and v[last] - v[last - 1] > ONSET_V_PER_S * (t[last] - t[last - 1]):
+        last -= 1
+    if len(below) == 0 or last - below[0] < 3:
         return None
     fall = below[0]
-    again = np.flatnonzero(above & (np.arange(len(v)) > fall))
-    last = again[0] if len(again) else len(v)
-    if len(np.flatnonzero(above & (np.arange(len(v)) < fall))) == 0 or last - fall < 3:
-        return None
-    trough = fall + int(np.argmin(v[fall:last]))
     t_fall = np.interp(-rest, [-v[fall - 1], -v[fall]], [t[fall - 1], t[fall]])
-    return t_fall, t[trough], rest, v[trough], slice(trough, last)
+    return t_fall, rest, fall, fall + int(np.argmin(v[fall:last])), last
 
 
 def recovery_time(t, v, start, end, threshold, recovered):
@@ -37,25 +38,25 @@ def recovery_time(t, v, start, end, threshold, recovered):
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
     if ahp is None:
         return np.nan
-    _, _, rest, trough, after = ahp
-    level = trough + recovered * (rest - trough)
-    reached = np.flatnonzero(v[after] >= level)
+    _, rest, _, trough, last = ahp
+    level = v[trough] + recovered * (rest - v[trough])
+    reached = np.flatnonzero(v[trough:last] >= level)
     if len(reached) == 0 or reached[0] == 0:
         return np.nan
-    i = after.start + reached[0]
+    i = trough + reached[0]
     return np.interp(level, [v[i - 1], v[i]], [t[i - 1], t[i]])
 
 
 def AHP_half_decay_time(t, v, start, end, threshold):
     """Time from the trough of the first AHP until half of its depth has recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 1 / 2) - ahp[1]
+    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 1 / 2) - t[ahp[3]]
 
 
 def AHP_two_thirds_decay_time(t, v, start, end, threshold):
     """Time from the trough of the first AHP until two thirds of its depth have recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 2 / 3) - ahp[1]
+    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 2 / 3) - t[ahp[3]]
 
 
 def AHP_half_duration(t, v, start, end, threshold):
@@ -63,10 +64,10 @@ def AHP_half_duration(t, v, start, end, threshold):
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
     if ahp is None:
         return np.nan
-    t_fall, t_trough, rest, trough, _ = ahp
-    level = (rest + trough) / 2
-    falling = (t >= t_fall) & (t <= t_trough)
-    t_level = np.interp(-level, -v[falling], t[falling])
+    _, rest, fall, trough, _ = ahp
+    level = (rest + v[trough]) / 2
+    i = fall + np.flatnonzero(v[fall:] <= level)[0]
+    t_level = np.interp(-level, [-v[i - 1], -v[i]], [t[i - 1], t[i]])
     return recovery_time(t, v, start, end, threshold, 1 / 2) - t_level
 
 
@@ -82,6 +83,7 @@ def AHP_duration(t, v, start, end, threshold):
 def f_I_gain(currents, frequencies):
     """Slope of firing rate against current, Hz/nA: least squares over the steps that fire, NaN with fewer than two."""
     fires = np.isfinite(frequencies)
-    if fires.sum() < 2:
+    currents, frequencies = np.asarray(currents)[fires], np.asarray(frequencies)[fires]
+    if len(set(currents)) < 2:
         return np.nan
-    return np.polyfit(np.asarray(currents)[fires], np.asarray(frequencies)[fires], 1)[0]
+    return np.polyfit(currents, frequencies, 1)[0]

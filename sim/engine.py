@@ -1,6 +1,7 @@
 """One evaluation: all protocols of a problem simulated for one parameter vector. Runs inside a worker process."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ class Engine:
         GbarError: the model cannot be loaded, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, accuracy: Accuracy, library: str | None):
-        self.problem, self.accuracy = problem, accuracy
+    def __init__(self, problem: Problem, library: str | None):
+        self.problem, self.accuracy = problem, Accuracy.of(problem)
         if library:
-            mechanisms.load(mechanisms.Path(library))
+            mechanisms.load(Path(library))
         self.cell = cell.build(problem.folder, problem.model.load, problem.model.template)
         self.places = [[at for target in p.set for at in cell.places(self.cell, target)] for p in problem.parameter]
         self.inject = {name: cell.segment(self.cell, p.at) for name, p in self._stimulated()}
@@ -37,23 +38,24 @@ class Engine:
     def _stimulated(self) -> list[tuple[str, Step | Rheobase]]:
         return [(name, p) for name, p in self.problem.protocol.items() if isinstance(p, Step | Rheobase)]
 
-    def evaluate(self, x: np.ndarray) -> Evaluation:  # [D] in NEURON's units
+    def evaluate(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D] in NEURON's units
         """Set the parameters, run every protocol, compute every feature.
 
         Raises:
             GbarError: the voltage is not finite.
             RuntimeError: NEURON gave up.
         """
+        self.accuracy = accuracy
         for found, value in zip(self.places, x, strict=True):
             cell.assign(found, float(value))
         out = Evaluation()
         for name, protocol in self._stimulated():
             values = self._measured(name, protocol, out.traces)
             out.features |= {f"{name}.{feature}": values.get(feature, float("nan")) for feature in self.wanted[name]}
-        for name, protocol in self.problem.protocol.items():
-            if isinstance(protocol, FiCurve):
-                currents = [self._amplitude(step) for step in protocol.steps]
-                rates = np.array([out.features[f"{step}.mean_frequency"] for step in protocol.steps])
+        for name, curve in self.problem.protocol.items():
+            if isinstance(curve, FiCurve):
+                currents = [self._amplitude(step) for step in curve.steps]
+                rates = np.array([out.features[f"{step}.mean_frequency"] for step in curve.steps])
                 out.features[f"{name}.f_I_gain"] = float(definitions.f_I_gain(currents, rates))
         return out
 
@@ -114,7 +116,7 @@ class Engine:
         for parameter, places in zip(self.problem.parameter, self.places, strict=True):
             owner, variable = places[0]
             unit = h.units(variable)
-            if parameter.unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
+            if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
                 raise GbarError(
                     f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{variable}' in '{unit}', "
                     f"convert the bounds{nearest(parameter.unit, [unit])}"

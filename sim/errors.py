@@ -5,7 +5,13 @@ from collections.abc import Iterable
 
 
 class GbarError(Exception):
-    """Something the user gave cannot be used. The message says what was given, what was expected and the usual fix."""
+    """Something the user gave cannot be used. The message says what was given, what was expected and the usual fix.
+
+    Always one line, even where what was given (a quoted field with a line break, say) has more.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,13 +6,13 @@ A feature that is not defined (a silent cell has no spike height) is NaN here, n
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sim import definitions
 
-PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*[\d.]+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*[\d.]+\s*\)\.v")}
+PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)\.v")}
 
 # eFEL interpolates before it measures; its own default of 0.1 ms quantises spike widths by a tenth of themselves.
 SETTINGS: dict[str, float | int | bool | str] = {"interp_step": 0.025, "Threshold": -20.0}
@@ -28,22 +28,68 @@ OWN_OF_RHEOBASE = {"rheobase": "nA"}
 OWN_OF_FI = {"f_I_gain": "Hz/nA"}
 
 # What is computed for every evaluation, so that one archive serves measurements nobody has thought of yet.
-PASSIVE = (
-    "voltage_base minimum_voltage maximum_voltage steady_state_voltage_stimend voltage_deflection_vb_ssse "
-    "ohmic_input_resistance ohmic_input_resistance_vb_ssse time_constant decay_time_constant_after_stim "
-    "sag_amplitude sag_ratio1 sag_ratio2"
-).split()
-FIRING = (
-    "voltage_base minimum_voltage maximum_voltage steady_state_voltage_stimend Spikecount depol_block_bool "
-    "mean_frequency time_to_first_spike time_to_last_spike inv_first_ISI inv_last_ISI ISI_CV adaptation_index2 "
-    "AP_amplitude AP_amplitude_from_voltagebase AP_height AP_duration_half_width AP_begin_voltage "
-    "AHP_depth_abs AHP_time_from_peak AP1_amp AP1_peak"
-).split()
-SPIKE = (
-    "voltage_base minimum_voltage maximum_voltage Spikecount AP_amplitude AP_amplitude_from_voltagebase AP_height "
-    "AP_begin_voltage AP_duration_half_width spike_half_width AP_rise_time AP_fall_time AP_rise_rate AP_fall_rate "
-    "AP_peak_upstroke AP_peak_downstroke AHP_depth AHP_depth_abs AHP_time_from_peak time_to_first_spike"
-).split()
+PASSIVE = [
+    "voltage_base",
+    "minimum_voltage",
+    "maximum_voltage",
+    "steady_state_voltage_stimend",
+    "voltage_deflection_vb_ssse",
+    "ohmic_input_resistance",
+    "ohmic_input_resistance_vb_ssse",
+    "time_constant",
+    "decay_time_constant_after_stim",
+    "sag_amplitude",
+    "sag_ratio1",
+    "sag_ratio2",
+]
+FIRING = [
+    "voltage_base",
+    "minimum_voltage",
+    "maximum_voltage",
+    "steady_state_voltage_stimend",
+    "Spikecount",
+    "depol_block_bool",
+    "mean_frequency",
+    "time_to_first_spike",
+    "time_to_last_spike",
+    "inv_first_ISI",
+    "inv_last_ISI",
+    "ISI_CV",
+    "adaptation_index2",
+    "AP_amplitude",
+    "AP_amplitude_from_voltagebase",
+    "AP_height",
+    "AP_duration_half_width",
+    "AP_begin_voltage",
+    "AHP_depth_abs",
+    "AHP_time_from_peak",
+    "AP1_amp",
+    "AP1_peak",
+]
+SPIKE = [
+    "voltage_base",
+    "minimum_voltage",
+    "maximum_voltage",
+    "Spikecount",
+    "AP_amplitude",
+    "AP_amplitude_from_voltagebase",
+    "AP_height",
+    "AP_begin_voltage",
+    "AP_duration_half_width",
+    "spike_half_width",
+    "AP_rise_time",
+    "AP_fall_time",
+    "AP_rise_rate",
+    "AP_fall_rate",
+    "AP_peak_upstroke",
+    "AP_peak_downstroke",
+    "AHP_depth",
+    "AHP_depth_abs",
+    "AHP_time_from_peak",
+    "time_to_first_spike",
+]
+
+TAU_STEP_MS = 141.0  # eFEL fits time_constant to the first half of a step: of that it asks 70 ms and skips ten samples
 
 SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1": "constant", "-": "constant"}
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
@@ -60,11 +106,13 @@ class Trace(NamedTuple):
 
 
 @functools.cache
-def known_settings() -> dict[str, object]:
+def known_settings() -> dict[str, float | int | bool | str]:
     """eFEL's settings and their defaults."""
     from efel.settings import Settings
 
-    return dict(vars(Settings()))
+    settings = dict(vars(Settings()))
+    del settings["dependencyfile_path"]  # eFEL's own inner workings
+    return settings
 
 
 @functools.cache
@@ -127,10 +175,13 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
     import efel
 
     names = list(names)
-    for key, default in known_settings().items():  # all of them: eFEL's settings are global to the process
-        if key != "dependencyfile_path":
-            efel.set_setting(key, settings.get(key, default))
-    recent = trace.t >= 0.85 * trace.start  # rest is measured in the last tenth; what comes before only costs time
+    in_force = {**known_settings(), **settings}
+    for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
+        efel.set_setting(key, value)
+    # rest is measured in the last tenth, or as set; what comes before only costs time
+    recent = trace.t >= (min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start
+    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
+    recent &= np.arange(len(trace.t)) < whole
     trace = trace._replace(t=trace.t[recent], v=trace.v[recent])
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
     needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
@@ -139,17 +190,41 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
         "T": trace.t,
         "V": trace.v,
         "stim_start": [trace.start],
-        "stim_end": [trace.end],
+        "stim_end": [min(trace.end, trace.t[-1])],  # which a last fixed step may miss by rounding
         "stimulus_current": [trace.current],
     }
-    raw = efel.get_feature_values([data], theirs, raise_warnings=False)[0] if theirs else {}
-    values = {name: _mean(value) for name, value in raw.items()}
+    values = {name: _mean(value) for name, value in _efel_values(data, theirs).items()}
     threshold = float(settings["Threshold"])
     for name in {*names} & {*OWN}:
         values[name] = float(getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, threshold))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
         values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
     return {name: values[name] for name in names if name in values}
+
+
+def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) -> int:
+    """How many samples to measure: all, or those before a last spike that the end of the trace cuts off.
+
+    eFEL takes the width of such a spike from whatever lies in memory behind the trace: another value every time.
+    """
+    rises = np.flatnonzero((v[1:] > threshold) & (v[:-1] <= threshold))
+    if len(rises) == 0:
+        return len(v)
+    peak = rises[-1] + 1 + int(np.argmax(v[rises[-1] + 1 :]))
+    ended = (v[peak + 1 :] < threshold) & (np.diff(v[peak:]) > slope * np.diff(t[peak:]))
+    return len(v) if ended.any() else int(rises[-1]) + 1
+
+
+def _efel_values(data: Mapping[str, Any], names: list[str]) -> dict[str, np.ndarray | None]:
+    """eFEL's values; a feature on which eFEL itself fails (some do where a trace is too short) is not defined."""
+    import efel
+
+    try:
+        return efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
+    except Exception:
+        if len(names) == 1:
+            return {names[0]: None}
+        return {name: value for one in names for name, value in _efel_values(data, [one]).items()}
 
 
 def _mean(value: np.ndarray | None) -> float:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from sim.errors import GbarError
 
+SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
+
 
 def cache_folder() -> Path:
     """Where built mechanisms are kept: $GBAR_CACHE, else the user's cache folder."""
@@ -37,11 +39,11 @@ def build(folders: Iterable[Path]) -> Path | None:
     """
     files: dict[str, Path] = {}
     for folder in folders:
-        for file in sorted(folder.glob("*.mod")):
+        for file in sorted(file for file in folder.iterdir() if file.suffix in SOURCES):
             if file.name in files and files[file.name].read_bytes() != file.read_bytes():
                 raise GbarError(f"two different files called {file.name}: {files[file.name]} and {file}: rename one")
             files[file.name] = file
-    if not files:
+    if not any(name.endswith(".mod") for name in files):
         return None
     target = cache_folder() / "mechanisms" / _content_hash(files)
     library = _library(target)
@@ -75,10 +77,12 @@ def _library(folder: Path) -> Path | None:
 def _build_into(target: Path, files: dict[str, Path]) -> None:
     """Build in a temporary folder beside `target` and move it there whole, so that no half-built one is ever found."""
     compiler = os.environ.get("CXX", "").split()[:1] or ["c++"]
-    if not any(shutil.which(name) for name in (*compiler, "g++", "clang++")):
+    tools = {"C++ compiler": (*compiler, "g++", "clang++"), "make": ("make",), "perl": ("perl",)}
+    missing = [tool for tool, names in tools.items() if not any(shutil.which(name) for name in names)]
+    if missing:
         raise GbarError(
-            "no C++ compiler found, which MOD files need: install one "
-            "(Debian/Ubuntu: apt-get install g++; macOS: xcode-select --install)"
+            f"no {' and no '.join(missing)} found, which MOD files need "
+            "(Debian/Ubuntu: apt-get install g++ make perl; macOS: xcode-select --install)"
         )
     nrnivmodl = Path(sys.executable).parent / "nrnivmodl"
     command = str(nrnivmodl) if nrnivmodl.exists() else shutil.which("nrnivmodl")
@@ -91,30 +95,42 @@ def _build_into(target: Path, files: dict[str, Path]) -> None:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         done = subprocess.run([command], cwd=work, capture_output=True, text=True, env=environment)
         if done.returncode != 0 or not _library(work):
-            raise GbarError(_compile_error(done.stdout + done.stderr, files))
+            raise GbarError(_compile_error(done.stderr + done.stdout, files))
         work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _compile_error(output: str, files: dict[str, Path]) -> str:
-    """The line of nrnivmodl's output that says what is wrong, with the user's own file and line."""
+    """The lines of nrnivmodl's output that say what is wrong, as one, with the user's own file and line."""
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines()]
     for i, line in enumerate(lines):
-        found = re.search(r"at line (\d+) in file ([\w.-]+\.mod)", line)
-        if found:
-            before = lines[i - 1] if i else ""
-            said = f"{before} {line}" if before and "Translating" not in before else line
-            what = re.sub(r"\s*at line \d+ in file [\w.-]+\.mod:?", "", said).strip(" :")
-            return f"{files.get(found[2], found[2])}, line {found[1]}: does not compile: {what}"
+        found = re.search(r"(.*?)\s*at line (\d+) in file ([\w.-]+\.mod)", line)
+        if found:  # NMODL: a few lines of what it did not understand, this one, the line as written
+            start = next((k + 1 for k in range(i - 1, -1, -1) if not lines[k].endswith(":")), 0)
+            said = " ".join([*lines[start:i], found[1]]).replace("Error: ", "")
+            written = lines[i + 1] if i + 1 < len(lines) and lines[i + 1] not in {"", "^"} else ""
+            return f"{files.get(found[3], found[3])}, line {found[2]}: does not compile: {said}" + (
+                f" in '{written}'" if written else ""
+            )
     for line in lines:
         found = re.search(r"([\w.-]+)\.(?:mod|cpp|c):(\d+):.*?error:\s*(.*)", line)
-        if found:
+        if found:  # the C++ compiler, on the translation
             file = files.get(f"{found[1]}.mod", Path(f"{found[1]}.mod"))
-            return f"{file}: does not compile: {found[3]} (line {found[2]} of its translation)"
-    said = next((line for line in lines if re.search(r"error|not declared|illegal", line, re.I)), lines[-1] if lines else "")
-    named = next((str(path) for name, path in files.items() if name in said or name.removesuffix(".mod") in said), None)
-    return f"{named or 'the MOD files'}: does not compile: {said}"
+            number = _first_line_with(re.search(r"[‘'`](\w+)[’']", found[3]), file)
+            where = f"{file}, line {number}" if number else f"{file}, line {found[2]} of its translation to C++"
+            return f"{where}: does not compile: {found[3]}"
+    said = next((line for line in lines if re.search(r"^error|not found|cannot|couldn't", line, re.I)), lines[-1])
+    translated = next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
+    return f"{files.get(translated, 'the MOD files')}: does not compile: {said.removeprefix('Error: ')}"
+
+
+def _first_line_with(word: re.Match[str] | None, file: Path) -> int | None:
+    """Where the name that a compiler complains about first stands in a MOD file."""
+    if word is None or not file.is_file():
+        return None
+    lines = file.read_text(errors="replace").splitlines()
+    return next((k for k, line in enumerate(lines, 1) if re.search(rf"\b{word[1]}\b", line.partition(":")[0])), None)
 
 
 def load(library: Path) -> None:

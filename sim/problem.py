@@ -6,8 +6,10 @@ Everything here is frozen and validated when it is loaded; nothing later writes 
 import csv
 import hashlib
 import json
+import os
+import reprlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,9 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sim import features
 from sim.errors import GbarError, nearest
+from sim.explain import explained
 
 Kind = TypeVar("Kind", bound=BaseModel)
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
+RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
+NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
+OURS = {"folder", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
 
 
 class Strict(BaseModel):
@@ -58,7 +64,7 @@ class Parameter(Strict):
         if low >= high:
             raise ValueError(f"bounds [{low:g}, {high:g}] are the wrong way round or empty: expected [low, high]")
         if self.scale == "log" and low <= 0:
-            raise ValueError(f"bounds [{low:g}, {high:g}] with scale \"log\": expected low > 0, or scale \"linear\"")
+            raise ValueError(f'bounds [{low:g}, {high:g}] with scale "log": expected low > 0, or scale "linear"')
         return self
 
 
@@ -84,9 +90,11 @@ class Timed(Strict):
     @field_validator("at", "record")
     @classmethod
     def _place(cls, place: str, info: Any) -> str:
-        wanted, example = ("SECTION(X).v", "soma(0.5).v") if info.field_name == "record" else ("SECTION(X)", "soma(0.5)")
+        wanted, example = (
+            ("SECTION(X).v", "soma(0.5).v") if info.field_name == "record" else ("SECTION(X)", "soma(0.5)")
+        )
         if not features.PLACE[info.field_name].fullmatch(place):
-            raise ValueError(f"'{place}' is no {info.field_name} place: expected {wanted}, such as {example}")
+            raise ValueError(f"'{place}' is no place on a cell: expected {wanted}, such as {example}")
         return place
 
 
@@ -118,6 +126,7 @@ class FiCurve(Strict):
     steps: tuple[str, ...] = Field(min_length=2)
 
 
+KINDS: dict[str, type[BaseModel]] = {"step": Step, "pulse": Step, "rheobase": Rheobase, "fi": FiCurve}
 Protocol = Annotated[Step | Rheobase | FiCurve, Field(discriminator="kind")]
 
 
@@ -189,18 +198,25 @@ class Problem(Strict):
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""
         digest = hashlib.sha256()
         folders = [self.folder, *(self.folder / folder for folder in self.model.mechanisms)]
-        files = {file for folder in folders for file in folder.rglob("*") if file.suffix in MODEL_FILES}
-        for file in sorted(files):
-            if not {"measurements", "x86_64", "arm64"} & set(file.parts):
-                digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        for file in sorted({file for folder in folders for file in _model_files(folder)}):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
         content = {
             "model": self.model.model_dump(),
             "parameters": [(parameter.name, parameter.set) for parameter in self.parameter],
             "protocols": {name: protocol.model_dump() for name, protocol in sorted(self.protocol.items())},
-            "efel": self.efel,
+            "efel": {**features.SETTINGS, **self.efel},
         }
         digest.update(json.dumps(content, sort_keys=True).encode())
         return digest.hexdigest()[:16]
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    """The files in a model's folder that decide a simulation, without what runs have left there."""
+    for path, folders, files in os.walk(folder):
+        here = Path(path).resolve()
+        ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
+        folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
+        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS)
 
 
 def load_problem(path: str | Path, measurements: str | Path | None = None, *, measured: bool = True) -> Problem:
@@ -219,18 +235,22 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     if not file.is_file():
         raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise GbarError(f"{file}: not valid TOML: {error}") from None
     default = content.pop("measurements", None)
+    if default is not None and not isinstance(default, str):
+        raise GbarError(f"{file}: measurements: expected a file name in quotes, got {reprlib.repr(default)}")
+    for key in OURS & set(content):
+        raise GbarError(f"{file}: unknown key '{key}'{nearest(key, _owner(Problem, ()))}")
     content.setdefault("name", file.resolve().parent.name)
     problem = _validated(Problem, {**content, "folder": file.resolve().parent}, str(file))
     _check_problem(problem, str(file))
-    table = Path(measurements) if measurements else (problem.folder / str(default) if default else None)
+    table = Path(measurements) if measurements else (problem.folder / default if default else None)
     if table is None or not (measured or measurements or table.is_file()):
         if measured:
             raise GbarError(
-                f"{file}: no measurements: give --measurements CSV, or write measurements = \"FILE.csv\" at the top"
+                f'{file}: no measurements: give --measurements CSV, or write measurements = "FILE.csv" at the top'
             )
         return problem
     return problem.model_copy(update={"measurements": read_measurements(table, problem), "measurements_file": table})
@@ -257,9 +277,11 @@ def read_measurements(table: Path, problem: Problem) -> tuple[Measurement, ...]:
     for column in known:
         if column not in columns:
             raise GbarError(f"{table}: no column '{column}': expected {','.join(known)}")
+        if list(columns).count(column) > 1:
+            raise GbarError(f"{table}: two columns are called '{column}': keep one")
     if not rows:
         raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
-    measurements = []
+    measurements: list[Measurement] = []
     for number, row in enumerate(rows, start=1):
         where = f"{table}, measurement {number}"
         if None in row or None in row.values():
@@ -278,15 +300,15 @@ def _check_problem(problem: Problem, where: str) -> None:
         if problem.names.count(name) > 1:
             raise GbarError(f"{where}: two parameters are called '{name}': names must differ")
     for name, protocol in problem.protocol.items():
+        if "." in name:
+            raise GbarError(
+                f"{where}: protocol '{name}': a name without a dot is expected, such as '{name.replace('.', '_')}'"
+            )
         if isinstance(protocol, FiCurve):
-            steps = [key for key, other in problem.protocol.items() if getattr(other, "kind", "") == "step"]
-            for step in protocol.steps:
-                if step not in steps:
-                    raise GbarError(f"{where}: protocol.{name}.steps: '{step}' is no step protocol{nearest(step, steps)}")
-        settings = getattr(protocol, "efel", {})
-        for key in [*settings, *problem.efel]:
-            if key not in features.known_settings():
-                raise GbarError(f"{where}: eFEL has no setting '{key}'{nearest(key, features.known_settings())}")
+            _check_steps(name, protocol, problem, where)
+        else:
+            _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
+    _check_settings(problem.efel, f"{where}: efel")
     load = problem.model.load.partition(":")[0]
     if not (problem.folder / load).is_file():
         files = [file.name for file in problem.folder.iterdir() if file.suffix in {".hoc", ".py"}]
@@ -299,21 +321,59 @@ def _check_problem(problem: Problem, where: str) -> None:
         if not (problem.folder / folder).is_dir():
             folders = [entry.name for entry in problem.folder.iterdir() if entry.is_dir()]
             raise GbarError(f"{where}: model.mechanisms: no folder '{folder}'{nearest(folder, folders)}")
+        if not any((problem.folder / folder).glob("*.mod")):
+            raise GbarError(f"{where}: model.mechanisms: no MOD files in '{folder}': name the folder that holds them")
+
+
+def _check_steps(name: str, protocol: FiCurve, problem: Problem, where: str) -> None:
+    others = problem.protocol.items()
+    steps = {key: other.amplitude for key, other in others if isinstance(other, Step) and other.kind == "step"}
+    for step in protocol.steps:
+        if step not in steps:
+            raise GbarError(f"{where}: protocol.{name}.steps: '{step}' is no step protocol{nearest(step, steps)}")
+        if steps[step] < 0:
+            raise GbarError(
+                f"{where}: protocol.{name}.steps: '{step}' is a step of {steps[step]:g} nA: expected 0 or more"
+            )
+    if len({steps[step] for step in protocol.steps}) < 2:
+        raise GbarError(f"{where}: protocol.{name}.steps: expected steps of at least two different amplitudes")
+
+
+def _check_settings(settings: Mapping[str, Any], where: str) -> None:
+    known = features.known_settings()
+    for key, value in settings.items():
+        if key not in known:
+            raise GbarError(f"{where}: eFEL has no setting '{key}'{nearest(key, known)}")
+        default = known[key]
+        fits = isinstance(value, int | float) if isinstance(default, float) else isinstance(value, type(default))
+        if not fits or isinstance(value, bool) != isinstance(default, bool):
+            raise GbarError(f"{where}.{key}: expected a value such as {default!r}, got {value!r}")
+    if not float(settings.get("interp_step", 1.0)) > 0:
+        raise GbarError(f"{where}.interp_step: expected more than 0 ms, got {settings['interp_step']!r}")
 
 
 def _check_measurement(measurement: Measurement, problem: Problem, where: str) -> None:
     protocol = problem.protocol.get(measurement.protocol)
     if protocol is None:
-        raise GbarError(f"{where}: no protocol '{measurement.protocol}'{nearest(measurement.protocol, problem.protocol)}")
+        raise GbarError(
+            f"{where}: no protocol '{measurement.protocol}'{nearest(measurement.protocol, problem.protocol)}"
+        )
     known = features.known_features(protocol.kind)
     if measurement.feature not in known:
+        homes = [kind for kind in KINDS if measurement.feature in features.known_features(kind)]
+        hint = f" (it belongs under: {', '.join(homes)})" if homes else nearest(measurement.feature, known)
+        raise GbarError(f"{where}: no feature '{measurement.feature}' under a {protocol.kind} protocol{hint}")
+    by_tau = measurement.feature in {"time_constant", "membrane_capacitance"}
+    if by_tau and isinstance(protocol, Timed) and protocol.duration < features.TAU_STEP_MS:
         raise GbarError(
-            f"{where}: no feature '{measurement.feature}' under a {protocol.kind} protocol"
-            f"{nearest(measurement.feature, known)}"
+            f"{where}: {measurement.key} is not defined for a step of {protocol.duration:g} ms: "
+            f"eFEL asks for {features.TAU_STEP_MS:g} ms or more"
         )
     expected = features.unit_of(measurement.feature)
     if features.plain_unit(measurement.unit) != features.plain_unit(expected):
-        raise GbarError(f"{where}: {measurement.key} is in '{measurement.unit}': expected '{expected}', convert mean and sd")
+        raise GbarError(
+            f"{where}: {measurement.key} is in '{measurement.unit}': expected '{expected}', convert mean and sd"
+        )
 
 
 def _validated(kind: type[Kind], content: Mapping[str, Any], where: str) -> Kind:
@@ -323,43 +383,17 @@ def _validated(kind: type[Kind], content: Mapping[str, Any], where: str) -> Kind
     except ValidationError as error:
         problems = error.errors()
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise GbarError(f"{where}: {_explained(problems[0], kind, content)}{more}") from None
-
-
-def _explained(problem: Any, kind: type[BaseModel], content: Mapping[str, Any]) -> str:
-    """One pydantic error in the user's words."""
-    tags = {"step", "pulse", "rheobase", "fi"}  # the kind, which pydantic puts into the path of a protocol
-    path = [str(part) for i, part in enumerate(problem["loc"]) if not (i == 2 and problem["loc"][0] == "protocol" and part in tags)]
-    place = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        owner = _owner(kind, problem["loc"][:-1])
-        return f"unknown key '{place}'{nearest(path[-1], owner)}"
-    if problem["type"] == "missing":
-        return f"'{place}' is missing"
-    if problem["type"].startswith("union_tag"):
-        given = _at(content, problem["loc"])
-        word = given.get("kind") if isinstance(given, Mapping) else None
-        return f"{place}.kind: {word!r} is no kind of protocol{nearest(str(word or ''), tags)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{place}: {message}"
-    return f"{place}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+        raise GbarError(
+            f"{where}: {explained(problems[0], content, lambda path: _owner(kind, path), KINDS)}{more}"
+        ) from None
 
 
 def _owner(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys known where `path` leads from `kind`."""
-    by_kind: dict[str, type[BaseModel]] = {"step": Step, "pulse": Step, "rheobase": Rheobase, "fi": FiCurve}
     inner: dict[str, type[BaseModel]] = {"model": Model, "parameter": Parameter, "simulation": Simulation}
     owner = kind
     if path and path[0] == "protocol" and len(path) > 2:
-        owner = by_kind[str(path[2])]
+        owner = KINDS[str(path[2])]
     elif path and str(path[0]) in inner:
         owner = inner[str(path[0])]
-    hidden = {"folder", "measurements_file"}
-    return [key for key in owner.model_fields if key not in hidden]
-
-
-def _at(content: Any, path: tuple[Any, ...]) -> Any:
-    for part in path:
-        content = content[part]
-    return content
+    return [key for key in owner.model_fields if key not in OURS]

@@ -37,7 +37,7 @@ def resampled(t, v, interval):
     of an AHP on one of them: features would jump by several per cent between neighbouring parameters.
     """
     once = np.append(np.diff(t) > 1e-9, True)  # a stimulus' edge is recorded twice
-    even = np.arange(round(t[-1] / interval)) * interval
+    even = np.minimum(np.arange(np.ceil(t[-1] / interval - 1e-6) + 1) * interval, t[-1])
     return even, Akima1DInterpolator(t[once], v[once], method="makima")(even)
 
 

@@ -1,0 +1,67 @@
+"""The parameter set that is exported, with everything known about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agent.result import Candidate, Result
+from sim import Problem
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One parameter set of one run."""
+
+    result: Result
+    candidate: Candidate
+    number: int  # of the solution; 0 is the nearest
+    problem: Problem
+    model: Path  # where the model is copied to
+
+    @property
+    def is_solution(self) -> bool:
+        """Whether every measurement is met."""
+        worst = self.candidate.max_abs_z
+        return worst is not None and worst <= self.result.tolerance
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        name = f"Solution {self.number}" if self.number else "The nearest parameter set"
+        worst = self.candidate.max_abs_z
+        off = f"largest |z| {worst:.2f}" if worst is not None else f"{self.candidate.undefined} features not defined"
+        return f"{name} for {self.result.problem}: {off}"
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of every parameter, empty for pure numbers."""
+        return {parameter.name: parameter.unit for parameter in self.result.parameters}
+
+    def render(self, template: str, **content: Any) -> str:
+        """A template filled in. Everything that a user wrote goes through one of the filters."""
+        environment = Environment(
+            loader=FileSystemLoader(HERE),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        environment.filters |= {"py": repr, "line": one_line, "hoc": hoc_string}
+        return environment.get_template(template).render(
+            chosen=self, result=self.result, problem=self.problem, **content
+        )
+
+
+def one_line(text: str) -> str:
+    """Text that can stand in a comment or a docstring and never ends it."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return plain.replace("\\", "/").replace('"', "'").replace("*/", "* /")
+
+
+def hoc_string(text: str) -> str:
+    """Text as a quoted string in hoc."""
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'

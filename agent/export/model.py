@@ -1,0 +1,82 @@
+"""The user's model, copied unchanged so that an export stands alone."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from sim import GbarError, Problem
+from sim.mechanisms import SOURCES
+from sim.problem import NO_MODEL, RESULTS, _model_files
+
+
+def copy_model(problem: Problem, to: Path) -> list[str]:
+    """Copy what decides a simulation: no measurements, no runs, nothing built.
+
+    Returns:
+        The folders of MOD files, relative to the copy.
+
+    Raises:
+        GbarError: the model's own file lies outside the problem's folder.
+    """
+    for file in _model_files(problem.folder):
+        _copy(file, to / file.relative_to(problem.folder.resolve()))
+    mechanisms = []
+    for name in problem.model.mechanisms:
+        source = (problem.folder / name).resolve()
+        target = _inside(source, problem.folder.resolve()) or f"mechanisms_{len(mechanisms) + 1}"
+        for file in _model_files(source):
+            _copy(file, to / target / file.relative_to(source))
+        for file in source.iterdir():
+            if file.suffix in SOURCES:
+                _copy(file, to / target / file.name)
+        mechanisms.append(target)
+    load = problem.model.load.partition(":")[0]
+    if _inside(problem.folder / load, problem.folder) is None or not (to / load).is_file():
+        raise GbarError(
+            f"model.load: '{load}' is not in {problem.folder}: an export holds that folder only, so put the model in it"
+        )
+    return mechanisms
+
+
+def refuse_inside(out: Path, problem: Problem) -> None:
+    """An export among the model's own files would become part of the model.
+
+    Raises:
+        GbarError: `out` is in a folder of the model where gbar looks for model files.
+    """
+    for folder in (problem.folder, *(problem.folder / name for name in problem.model.mechanisms)):
+        inside = _inside(out, folder.resolve())
+        if inside is None:
+            continue
+        path = folder.resolve()
+        for part in Path(inside).parts:
+            path /= part
+            if part in NO_MODEL or part.startswith(".") or any((path / name).exists() for name in RESULTS):
+                break
+        else:
+            raise GbarError(f"{out}: lies among the model's files, and would change the model: name another folder")
+
+
+def mechanism_name(problem: Problem) -> str | None:
+    """A name that NEURON knows once the model's MOD files are loaded; None where there is nothing to load."""
+    for folder in problem.model.mechanisms:
+        for file in sorted((problem.folder / folder).glob("*.mod")):
+            text = re.sub(r"COMMENT.*?ENDCOMMENT|:[^\n]*", "", file.read_text(errors="replace"), flags=re.S)
+            found = re.search(r"\b(?:SUFFIX|POINT_PROCESS|ARTIFICIAL_CELL)\s+(\w+)", text)
+            if found and found[1] != "nothing":
+                return found[1]
+    return None
+
+
+def _inside(path: Path, folder: Path) -> str | None:
+    relative = os.path.relpath(path.resolve(), folder.resolve())
+    return None if relative.startswith("..") else Path(relative).as_posix()
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy unless it is there already: nothing is newer than what was built from it without reason."""
+    if to.is_file() and to.read_bytes() == file.read_bytes():
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, to)

@@ -1,0 +1,106 @@
+"""run.py: a script that measures one solution again with nothing but NEURON and eFEL."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from agent.export.carry import Carried, carry, import_lines
+from agent.export.chosen import Chosen
+from agent.export.model import copy_model
+from agent.result import write_whole
+from sim import Accuracy
+from sim.features import OWN, SETTINGS
+from sim.problem import FiCurve, Rheobase, Step
+
+NEEDED = {  # what the script itself calls
+    "sim.errors": ("GbarError",),
+    "sim.cell": ("build", "segment", "places", "assign"),
+    "sim.protocols": ("initialise", "square_current"),
+    "sim.features": ("Trace", "measure"),
+}
+IMPORTS: set[tuple[str, str | None]] = {
+    *((module, None) for module in ("argparse", "json", "math", "os", "sys")),
+    ("pathlib", "Path"),
+    ("types", "SimpleNamespace"),
+    ("neuron", "h"),
+}
+TO_BUILD: set[tuple[str, str | None]] = {
+    *((module, None) for module in ("platform", "shutil", "subprocess", "tempfile"))
+}
+TITLES = {
+    "sim.errors": "what goes wrong, in one line",
+    "sim.cell": "the model in NEURON",
+    "sim.protocols": "stimuli and recordings",
+    "sim.definitions": "features that eFEL does not have",
+    "sim.features": "voltages to features",
+}
+
+
+def write(chosen: Chosen, folder: Path) -> list[Path]:
+    """Write run.py and the model it runs. Raises GbarError."""
+    mechanisms = copy_model(chosen.problem, chosen.model)
+    carried = _carried(chosen)
+    needed = carried.imports | IMPORTS | (TO_BUILD if mechanisms else set())
+    lines = import_lines(needed)
+    own = [line for line in lines if _module(line) in sys.stdlib_module_names]
+    neurons = [line for line in lines if _module(line) == "neuron"]
+    text = chosen.render(
+        "run.py.j2",
+        imports=[own, [line for line in lines if line not in own + neurons], neurons],
+        sections=[(TITLES[module], module, source) for module, source in carried.sections.items()],
+        model=Path(os.path.relpath(chosen.model, folder)).as_posix(),
+        mechanisms=mechanisms,
+        accuracy=vars(Accuracy.of(chosen.problem).tight()),
+        settings={**SETTINGS, **chosen.problem.efel},
+        protocols=_protocols(chosen),
+        definitions=_definitions(chosen),
+        has_rheobase=("sim.protocols", "rheobase") in _roots(chosen),
+        has_fi=("sim.definitions", "f_I_gain") in _roots(chosen),
+    )
+    file = folder / "run.py"
+    write_whole(file, text)
+    return [file, chosen.model]
+
+
+def _module(line: str) -> str:
+    return line.split()[1].partition(".")[0]
+
+
+def _protocols(chosen: Chosen) -> dict[str, dict[str, Any]]:
+    """The protocols that measurements need, in the problem's order; steps before the curves made of them."""
+    problem = chosen.problem
+    measured = {m.protocol for m in chosen.result.measurements}
+    curves = {name: problem.protocol[name] for name in measured if isinstance(problem.protocol[name], FiCurve)}
+    measured |= {step for curve in curves.values() if isinstance(curve, FiCurve) for step in curve.steps}
+    listed = [(name, protocol) for name, protocol in problem.protocol.items() if name in measured]
+    listed.sort(key=lambda item: isinstance(item[1], FiCurve))
+    return {name: _plain(protocol.model_dump()) for name, protocol in listed}
+
+
+def _plain(protocol: dict[str, Any]) -> dict[str, Any]:
+    order = ["kind", "at", "record", "amplitude", "bounds", "precision", "steps", "delay", "duration", "total", "efel"]
+    return {key: protocol[key] for key in order if key in protocol and not (key == "efel" and not protocol[key])}
+
+
+def _definitions(chosen: Chosen) -> list[str]:
+    return sorted({m.feature for m in chosen.result.measurements} & {*OWN})
+
+
+def _roots(chosen: Chosen) -> list[tuple[str, str]]:
+    protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
+    roots = [(module, name) for module, names in NEEDED.items() for name in names]
+    if any(isinstance(protocol, Rheobase) for protocol in protocols):
+        roots += [("sim.protocols", "spikes"), ("sim.protocols", "rheobase")]
+    roots += [("sim.definitions", name) for name in _definitions(chosen)]
+    if any(isinstance(protocol, FiCurve) for protocol in protocols):
+        roots += [("sim.definitions", "f_I_gain")]
+    if not any(isinstance(protocol, Step | Rheobase) for protocol in protocols):
+        raise ValueError("a problem without a stimulus")  # which load_problem does not let pass
+    return roots
+
+
+def _carried(chosen: Chosen) -> Carried:
+    carried = carry(_roots(chosen))
+    order = {module: i for i, module in enumerate(TITLES)}
+    return Carried(dict(sorted(carried.sections.items(), key=lambda part: order[part[0]])), carried.imports)

@@ -1,0 +1,152 @@
+"""From a run folder to a solution's files."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+from agent.export import hoc, script
+from agent.export.chosen import Chosen
+from agent.export.model import refuse_inside
+from agent.result import Candidate, Result, read_result, write_whole
+from sim import Accuracy, GbarError, Problem, load_problem
+from sim.problem import FiCurve
+
+
+def export_solution(
+    run: Path, number: int, to: Literal["hoc", "python", "json"], out: Path | None = None
+) -> list[Path]:
+    """Write one solution of a run as files that work without gbar.
+
+    hoc: solution.hoc, which sets the parameters on the unchanged model; json: parameters.json, parameters and measured
+    table with where they come from; python: run.py, which needs neuron and efel and prints the measured table again.
+
+    Args:
+        run: the run folder.
+        number: of the solution, from 1; 0 is the nearest parameter set, solution or not.
+        to: what to write.
+        out: where to, RUN/solutions/NN unless given. hoc and python also copy the model: to OUT/model, or once for
+            all solutions to RUN/solutions/model.
+
+    Returns:
+        The file written, and the model's folder where that was copied.
+
+    Raises:
+        GbarError: no run, no such solution, or a model that is gone or has changed since the run.
+    """
+    run = Path(run)
+    if to not in {"hoc", "python", "json"}:
+        raise GbarError(f"'{to}' is no form of export: expected hoc, python or json")
+    result = read_result(run)
+    candidate = _candidate(run, result, number)
+    problem = _problem(run, result)
+    model = (out / "model") if out else run / "solutions" / "model"
+    chosen = Chosen(result, candidate, number, problem, model)
+    if to == "hoc":
+        hoc.check(chosen)
+    folder = out or run / "solutions" / f"{number:02d}"
+    refuse_inside(folder, problem)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if to == "json":
+            file = folder / "parameters.json"
+            write_whole(file, json.dumps(described(chosen), indent=1, ensure_ascii=False) + "\n")
+            return [file]
+        return hoc.write(chosen, folder) if to == "hoc" else script.write(chosen, folder)
+    except OSError as error:
+        raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def described(chosen: Chosen) -> dict[str, Any]:
+    """A solution as data: parameters, features beside measurements, where it comes from."""
+    result, candidate, problem = chosen.result, chosen.candidate, chosen.problem
+    return {
+        "problem": result.problem,
+        "solution": chosen.number,
+        "meets_all_measurements": chosen.is_solution,
+        "parameters": {
+            parameter.name: {
+                "value": candidate.parameters[parameter.name],
+                "unit": chosen.units[parameter.name],
+                "set": list(parameter.set),
+                "bounds": list(parameter.bounds),
+            }
+            for parameter in problem.parameter
+        },
+        "features": [
+            {
+                "protocol": m.protocol,
+                "feature": m.feature,
+                "unit": m.unit,
+                "mean": m.mean,
+                "sd": m.sd,
+                "value": candidate.features.get(f"{m.protocol}.{m.feature}"),
+                "z": candidate.z.get(f"{m.protocol}.{m.feature}"),
+            }
+            for m in result.measurements
+        ],
+        "max_abs_z": candidate.max_abs_z,
+        "tolerance": result.tolerance,
+        "provenance": {
+            "model": {"load": problem.model.load, "identity": problem.identity()},
+            "celsius": problem.model.celsius,  # degC
+            "v_init": problem.model.v_init,  # mV
+            "measurements": Path(result.measurements_file).name,
+            "confirmed_by": result.confirmed_by,
+            "proposer": candidate.proposer,
+            "evaluation": candidate.evaluation,
+            "seed": result.seed,
+            "versions": result.versions,
+        },
+    }
+
+
+def _candidate(run: Path, result: Result, number: int) -> Candidate:
+    """The parameter set of a number. Raises GbarError."""
+    count = len(result.solutions)
+    if number == 0 and result.nearest is None:
+        raise GbarError(f"{run}: nothing was simulated in this run, so there is no nearest parameter set")
+    if number == 0 and result.nearest is not None:
+        return result.nearest
+    if not count:
+        raise GbarError(f"{run}: this run has no solutions: 0 stands for the nearest parameter set")
+    if not 1 <= number <= count:
+        raise GbarError(f"{run}: no solution {number}: there are {count}, numbered from 1 (0: the nearest)")
+    return result.solutions[number - 1]
+
+
+def _problem(run: Path, result: Result) -> Problem:
+    """The problem a run was made on, as it was then. Raises GbarError."""
+    folder = Path(result.problem_folder)
+    if not folder.exists():
+        raise GbarError(f"{run}: the problem it was made on is gone: {folder}: put it back, an export holds its model")
+    problem = load_problem(folder, measured=False)
+    again = f"changed since {run} was made: put it back as it was, or tune again"
+    then = _identity(run, result)
+    if then is not None and then != problem.identity():
+        raise GbarError(f"{folder}: a model file, a place of a parameter or a protocol has {again}")
+    if set(problem.names) != {parameter.name for parameter in result.parameters}:
+        raise GbarError(f"{folder}: the free parameters have {again}")
+    if str(Accuracy.of(problem).tight()) != result.confirmed_by:
+        raise GbarError(f"{folder}: [simulation] has {again} ({result.confirmed_by})")
+    for m in result.measurements:
+        if m.protocol not in problem.protocol:
+            raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is gone")
+        if (m.feature == "f_I_gain") != isinstance(problem.protocol[m.protocol], FiCurve):
+            raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is of another kind")
+    return problem
+
+
+def _identity(run: Path, result: Result) -> str | None:
+    """What the run's archive says the model was; None when the archive is gone. Raises GbarError."""
+    for file in (run / result.archive, Path(result.archive)):
+        if not file.is_file():
+            continue
+        try:  # only read, and never made
+            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as kept:
+                found = kept.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+        except sqlite3.Error as error:
+            raise GbarError(f"{file}: cannot be read as the run's archive ({error})") from None
+        return str(found[0]) if found else None
+    return None

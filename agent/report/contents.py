@@ -1,0 +1,120 @@
+"""What a run folder holds, read for the page: result.json, predictions.csv, traces.npz, and the problem's stimuli."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from agent.result import Candidate, Result, read_result
+from sim import GbarError, load_problem
+
+Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One simulated feature beside what the surrogate said before; NaN = not defined. In the feature's unit."""
+
+    batch: int
+    predicted: float
+    sd: float
+    simulated: float
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A square current: when (ms from the start of the simulation), and in words."""
+
+    kind: str
+    delay: float  # ms
+    duration: float  # ms
+    words: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything the page is made of. Files that are absent leave their part empty."""
+
+    run: Path
+    result: Result
+    predictions: dict[str, list[Prediction]]  # "protocol.feature" -> in the order they were made
+    traces: Traces
+    stimuli: dict[str, Stimulus] = field(default_factory=dict)  # empty when the problem's folder is gone
+
+    @property
+    def shown(self) -> list[Candidate]:
+        """The solutions, or without any the nearest parameter sets, nearest first."""
+        result = self.result
+        return result.solutions or ([result.nearest] if result.nearest else []) + result.next_nearest
+
+    @property
+    def best(self) -> int:
+        """Which of `shown` comes closest to the measurements."""
+        scores = [(c.undefined, math.inf if c.max_abs_z is None else c.max_abs_z) for c in self.shown]
+        return scores.index(min(scores)) if scores else 0
+
+
+def read_contents(run: Path) -> Contents:
+    """Read a run folder.
+
+    Raises:
+        GbarError: no result.json, or a file in the folder is not what gbar writes.
+    """
+    result = read_result(run)
+    return Contents(run, result, _read_predictions(run), _read_traces(run), _read_stimuli(result.problem_folder))
+
+
+def _read_predictions(run: Path) -> dict[str, list[Prediction]]:
+    file = run / "predictions.csv"
+    found: dict[str, list[Prediction]] = {}
+    if not file.is_file():
+        return found
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                values = (_number(row[column]) for column in ("predicted", "sd", "simulated"))
+                prediction = Prediction(int(row["batch"]), *values)
+                found.setdefault(f"{row['protocol']}.{row['feature']}", []).append(prediction)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise GbarError(f"{file}: not a table of predictions that gbar writes: {error!r}") from None
+    return found
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def _read_traces(run: Path) -> Traces:
+    file = run / "traces.npz"
+    traces: Traces = {}
+    if not file.is_file():
+        return traces
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                if name.endswith("/t"):
+                    number, _, protocol = name.removesuffix("/t").partition("/")
+                    t, v = np.asarray(arrays[name], float), np.asarray(arrays[f"{number}/{protocol}/v"], float)
+                    if t.ndim != 1 or t.shape != v.shape:
+                        raise ValueError(f"{name} and v differ in shape")
+                    traces.setdefault(protocol, {})[number] = t, v
+    except Exception as error:  # zip, header and data errors come as many types
+        raise GbarError(f"{file}: not the traces that gbar writes: {error}") from None
+    return traces
+
+
+def _read_stimuli(folder: str) -> dict[str, Stimulus]:
+    """The protocols' timing from the model folder, or nothing where that is gone: a run is readable alone."""
+    try:
+        protocols = load_problem(folder, measured=False).protocol
+    except (GbarError, OSError):
+        return {}
+    stimuli = {}
+    for name, protocol in protocols.items():
+        if protocol.kind != "fi":
+            size = "smallest current that fires" if protocol.kind == "rheobase" else f"{protocol.amplitude:g} nA"
+            described = f"{size} for {protocol.duration:g} ms".replace("-", "−")
+            stimuli[name] = Stimulus(protocol.kind, protocol.delay, protocol.duration, described)
+    return stimuli

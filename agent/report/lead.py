@@ -1,0 +1,110 @@
+"""How the page opens: the outcome in one sentence, then the facts of the run."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.report import search, words
+from agent.report.contents import Contents
+from agent.report.zbars import Miss, misses
+
+PLANNERS = {
+    "policy": "the learned policy",
+    "gradient": "gradient planning on the surrogate",
+    "both": "the learned policy and gradient planning on the surrogate",
+}
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The opening of the page."""
+
+    outcome: str
+    detail: str
+    facts: list[tuple[str, str, str]]  # what, value, small print
+    misses: list[Miss]  # of the nearest, when there is no solution
+    failures: list[tuple[str, int]]
+
+
+def lead(contents: Contents) -> Lead:
+    """The opening for a run of any outcome."""
+    result = contents.result
+    missed = []
+    if not result.solutions and result.nearest:
+        missed = misses(result.nearest, result.measurements, result.tolerance)
+    failures = sorted(result.failures.items(), key=lambda item: -item[1])
+    return Lead(_outcome(contents), _detail(contents, len(missed)), _facts(contents), missed, failures)
+
+
+def _outcome(contents: Contents) -> str:
+    result = contents.result
+    target = f"{_measurements(contents)} within {words.short(result.tolerance)} SD"
+    n = len(result.solutions)
+    if n == 0:
+        return f"No parameter set found that reproduces {target}."
+    if n == 1:
+        return f"One parameter set reproduces {target}."
+    return f"{n} different parameter sets reproduce {target}."
+
+
+def _measurements(contents: Contents) -> str:
+    n = len(contents.result.measurements)
+    return "the one measurement" if n == 1 else f"all {n} measurements"
+
+
+def _detail(contents: Contents, missed: int) -> str:
+    result = contents.result
+    spent = f"{words.count(result.evaluations, 'evaluation')} in {words.minutes(result.wall_s.total)}"
+    if result.solutions:
+        each = "each of them" if len(result.solutions) > 1 else "it"
+        text = f"NEURON confirms {each} ({result.confirmed_by}). "
+        if result.first_solution_at is not None:
+            text += f"The first was found after {words.count(result.first_solution_at, 'evaluation')}. "
+        if len(result.solutions) < result.wanted and result.status != "solved":
+            why = "ran out of budget" if result.status == "out of budget" else "was interrupted"
+            text += f"The search for {result.wanted} {why} after {spent}."
+        return text
+    why = "used its budget of" if result.status == "out of budget" else "was interrupted after"
+    text = f"The search {why} {spent}. "
+    if result.nearest:
+        of = len(result.measurements)
+        text += f"The nearest parameter set misses {missed} of {words.count(of, 'measurement')}"
+        text += "; it meets the rest." if missed < of else "."
+    return text
+
+
+def _facts(contents: Contents) -> list[tuple[str, str, str]]:
+    result, wall = contents.result, contents.result.wall_s
+    protocols = len({m.protocol for m in result.measurements})
+    failed = f"{result.failed_evaluations} failed" if result.failed_evaluations else "none failed"
+    spent = ((wall.simulate, "simulating"), (wall.fit, "fitting"), (wall.plan, "planning"))
+    facts = [
+        (
+            "Measurements",
+            f"{len(result.measurements)} in {words.count(protocols, 'protocol')}",
+            f"{Path(result.measurements_file).name}; {words.count(len(result.parameters), 'free parameter')}",
+        ),
+        ("Evaluations", f"{result.evaluations:,}", f"of at most {result.budget:,}; {failed}"),
+        ("Time", words.minutes(wall.total), ", ".join(f"{words.minutes(s)} {what}" for s, what in spent)),
+        ("Tolerance", f"|z| ≤ {words.short(result.tolerance)}", "every measurement counts"),
+        ("Searched with", result.engine, f"confirmed with {result.confirmed_by}"),
+        ("Planned by", PLANNERS[result.planner], ""),
+    ]
+    if result.solutions:
+        facts[-1] = ("Found by", search.finders(contents), f"searching with {PLANNERS[result.planner]}")
+    return facts
+
+
+def commands(contents: Contents) -> list[tuple[str, str]]:
+    """What to type to check, take along, or repeat the run: (purpose, command line)."""
+    result, run = contents.result, str(contents.run)
+    export = ["gbar", "export", run, "--solution", str(contents.best + 1), "--to", "hoc"]
+    repeat = ["gbar", "tune", result.problem_folder, "--measurements", result.measurements_file]
+    repeat += ["--budget", str(result.budget), "--solutions", str(result.wanted)]
+    repeat += ["--tolerance", f"{result.tolerance:g}", "--seed", str(result.seed), "--workers", str(result.workers)]
+    lines = [("Simulate everything again, at tightened accuracy", ["gbar", "verify", run])]
+    if result.solutions:
+        lines += [(f"Take solution {contents.best + 1} along as a hoc file", export)]
+        lines += [("… or as a stand-alone Python script", [*export[:-1], "python"])]
+    lines += [("Repeat the search", repeat)]
+    return [(purpose, shlex.join(line)) for purpose, line in lines]

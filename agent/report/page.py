@@ -1,0 +1,76 @@
+"""The page itself: what is on it, put together from the run folder by one template."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from agent.report import lead, search, space, trust, voltages, words, zbars
+from agent.report.contents import Contents, read_contents
+from agent.result import write_whole
+
+HERE = Path(__file__).parent
+
+
+def write_report(run: Path) -> Path:
+    """Write RUN/report.html, one self-contained page, from result.json, predictions.csv and traces.npz in RUN.
+
+    The latter two may be absent; what they would show is left out. The stimuli come from the problem's folder, and
+    are left out when that is gone.
+
+    Returns:
+        The page's file.
+
+    Raises:
+        GbarError: no run folder, or a file in it is not what gbar writes.
+    """
+    run = Path(run)
+    file = run / "report.html"
+    write_whole(file, render(read_contents(run)))
+    return file
+
+
+def render(contents: Contents) -> str:
+    """The page as text."""
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        result=contents.result,
+        shown=contents.shown,
+        best=contents.best + 1,
+        word="solution" if contents.result.solutions else "parameter set",
+        lead=lead.lead(contents),
+        commands=lead.commands(contents),
+        chart=zbars.chart(contents),
+        plots=voltages.plots(contents),
+        drawn=len(voltages.drawn(contents)),
+        frame=(voltages.WIDTH, voltages.HEIGHT),
+        strips=space.strips(contents),
+        unconstrained=space.unconstrained(contents),
+        best_curve=search.best(contents),
+        found_curve=search.found(contents),
+        makers=search.makers(contents),
+        assessments=trust.assessments(contents),
+        trust_summary=trust.summary(contents),
+        trust_plots=trust.plots(contents),
+        trust_size=trust.SIZE,
+        trust_levels=(trust.GOOD, trust.USABLE, round(100 * trust.GOOD_COVERAGE), round(100 * trust.USABLE_COVERAGE)),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": words.number,
+        "short": words.short,
+        "breakable": words.breakable,
+        "z": words.z_score,
+        "unit": words.unit_of,
+        "count": words.count,
+        "listed": words.listed,
+        "minutes": words.minutes,
+    }
+    return environment

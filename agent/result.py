@@ -1,0 +1,170 @@
+"""What a run ends with: result.json and the files beside it in the run folder.
+
+RUN/result.json       this model, as JSON
+RUN/solutions.csv     one row a solution: parameters, then z of every measurement
+RUN/predictions.csv   every simulated feature beside what the surrogate said before it was simulated
+RUN/traces.npz        voltages of the solutions (or the nearest): "01/PROTOCOL/t" ms, "01/PROTOCOL/v" mV
+RUN/archive.sqlite    every evaluation
+RUN/report.html       the page
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sim import GbarError
+
+
+class Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Candidate(Plain):
+    """One parameter set and what NEURON makes of it at the confirming accuracy."""
+
+    parameters: dict[str, float]  # NEURON's units
+    features: dict[str, float | None]  # "protocol.feature" -> value, null = not defined
+    z: dict[str, float | None]  # (feature - mean) / SD of every measurement, null = not defined
+    max_abs_z: float | None  # null when a measured feature is not defined
+    undefined: int = 0  # measured features that are not defined
+    proposer: str  # design | archive | policy | gradient
+    evaluation: int  # the how-manieth evaluation of the run it was
+
+
+class Accuracy(Plain):
+    """How well the surrogate predicted one feature before it was simulated."""
+
+    rmse_over_sd: float | None  # null with fewer than two predictions
+    coverage_90: float | None  # share of simulated values inside the 90 % interval
+    n: int
+    recent_rmse_over_sd: float | None = None  # the same over the second half of the run
+    verdict: str  # good | usable | do not trust | not tested: surrogate.accuracy says why
+
+
+class Wall(Plain):
+    """Seconds of wall clock."""
+
+    simulate: float
+    fit: float
+    plan: float
+    total: float
+
+
+class Measured(Plain):
+    protocol: str
+    feature: str
+    mean: float
+    sd: float
+    unit: str
+
+
+class Range(Plain):
+    """A free parameter as the problem defines it, and how much the measurements say about it."""
+
+    name: str
+    low: float
+    high: float
+    scale: Literal["linear", "log"]
+    unit: str
+    uncertainty_left: float | None = None  # 1: the measurements say nothing, 0: they fix it (see docs/result.md)
+
+
+class Progress(Plain):
+    """The state after one batch."""
+
+    evaluations: int
+    best_max_abs_z: float | None  # of evaluations in which every measured feature is defined
+    solutions: int
+    proposers: dict[str, int]  # how many of the batch each proposer contributed
+
+
+class Result(Plain):
+    """The outcome of `gbar tune`, complete enough to verify, report, export and repeat it."""
+
+    problem: str  # name
+    problem_folder: str
+    measurements_file: str
+    archive: str
+    status: Literal["solved", "out of budget", "interrupted"]
+    seed: int
+    tolerance: float
+    budget: int
+    wanted: int  # solutions asked for
+    batch: int
+    planner: Literal["policy", "gradient", "both"]
+    workers: int
+    engine: str  # while searching
+    confirmed_by: str  # what every solution holds at
+    evaluations: int
+    failed_evaluations: int
+    failures: dict[str, int] = Field(default_factory=dict)  # reason -> how often
+    first_solution_at: int | None  # evaluations until the first solution
+    wall_s: Wall
+    measurements: list[Measured]
+    parameters: list[Range]
+    solutions: list[Candidate]
+    nearest: Candidate | None
+    next_nearest: list[Candidate] = Field(default_factory=list)
+    surrogate: dict[str, Accuracy]
+    history: list[Progress]
+    versions: dict[str, str]
+
+
+def write_result(run: Path, result: Result) -> None:
+    """Write result.json and solutions.csv, each moved into place whole."""
+    write_whole(run / "result.json", result.model_dump_json(indent=1) + "\n")
+    names = [parameter.name for parameter in result.parameters]
+    keys = [f"{m.protocol}.{m.feature}" for m in result.measurements]
+    rows = [["solution", *names, *(f"z:{key}" for key in keys), "max_abs_z", "proposer"]]
+    for number, solution in enumerate(result.solutions, start=1):
+        values = [*(solution.parameters[name] for name in names), *(solution.z[key] for key in keys)]
+        rows.append([f"{number:02d}", *map(_number, values), _number(solution.max_abs_z), solution.proposer])
+    with (run / "solutions.csv").open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a reader, or a crash, never finds half of it."""
+    temporary = file.with_suffix(file.suffix + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
+def read_result(run: str | Path) -> Result:
+    """Read RUN/result.json.
+
+    Raises:
+        GbarError: not a run folder, or a file that is not what gbar writes.
+    """
+    file = Path(run) / "result.json"
+    if not file.is_file():
+        raise GbarError(f"no result.json in {run}: expected a run folder, which gbar tune makes with --out")
+    try:
+        return Result.model_validate_json(file.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise GbarError(f"{file}: not a result of this version of gbar: {reason}") from None
+
+
+def write_traces(run: Path, traces: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
+    """Keep the voltages of the solutions, as 32-bit floats: protocol -> (t [T] ms, v [T] mV) for each."""
+    arrays = {
+        f"{number:02d}/{protocol}/{axis}": values.astype(np.float32)
+        for number, solution in enumerate(traces, start=1)
+        for protocol, (t, v) in solution.items()
+        for axis, values in (("t", t), ("v", v))
+    }
+    np.savez_compressed(run / "traces.npz", **arrays)  # type: ignore[arg-type]
+
+
+def schema() -> str:
+    """The JSON schema of result.json."""
+    return json.dumps(Result.model_json_schema(), indent=1)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.8g}"

@@ -1,0 +1,178 @@
+"""A run folder: where one `tune` works and what it leaves there."""
+
+import csv
+import io
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from agent.accelerate import configure
+from agent.loop import Confirmed, Session, TuneConfig, search
+from agent.report import write_report
+from agent.result import (
+    Accuracy,
+    Candidate,
+    Measured,
+    Range,
+    Result,
+    Wall,
+    write_result,
+    write_traces,
+    write_whole,
+)
+from sim import Accuracy as Integrator
+from sim import Archive, GbarError, Problem
+from surrogate import feature_accuracy, verdict
+
+VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
+
+
+def tune_into(
+    problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Callable[[Session], None]
+) -> Result:
+    """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+    configure()
+    with _run_folder(out):
+        with Archive(archive or out / "archive.sqlite", problem) as kept:
+            session = search(problem, config, kept, out / "neuron.log", observe)
+        result = make_result(session, archive or Path("archive.sqlite"))
+        shown = session.solutions or session.nearest
+        write_traces(out, [candidate.done.traces for candidate in shown])
+        write_whole(out / "predictions.csv", _predictions(session))
+        write_result(out, result)
+        write_report(out)
+    return result
+
+
+@contextmanager
+def _run_folder(out: Path) -> Iterator[None]:
+    """Make the folder; when the run cannot even start, leave nothing that was not there before."""
+    if out.exists() and not out.is_dir():
+        raise GbarError(f"--out {out}: is a file: expected a folder, or a name that is free")
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GbarError(f"--out {out}: cannot be made: {error.strerror}") from None
+    try:
+        yield
+    except GbarError:
+        if out in missing:
+            shutil.rmtree(out)
+            for folder in missing[1:]:
+                folder.rmdir()
+        raise
+
+
+def make_result(session: Session, archive: Path) -> Result:
+    """What a session found, in the form that is kept."""
+    problem, config = session.problem, session.config
+    solutions = [candidate(session, found) for found in session.solutions]
+    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
+    return Result(
+        problem=problem.name,
+        problem_folder=str(problem.folder),
+        measurements_file=str(problem.measurements_file),
+        archive=str(archive),
+        status=session.status,
+        seed=config.seed,
+        tolerance=config.tolerance,
+        budget=config.budget,
+        wanted=config.solutions,
+        batch=config.batch,
+        planner=config.mind.planner,
+        workers=config.workers,
+        engine=session.engine,
+        confirmed_by=str(Integrator.of(problem).tight()),
+        evaluations=session.evaluations,
+        failed_evaluations=sum(session.failures.values()),
+        failures=dict(session.failures),
+        first_solution_at=session.first_solution_at,
+        wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
+        measurements=[Measured(**m.model_dump()) for m in problem.measurements],
+        parameters=_ranges(session),
+        solutions=solutions,
+        nearest=nearest[0] if nearest else None,
+        next_nearest=[] if solutions else nearest[1:],
+        surrogate=_accuracies(session),
+        history=session.history,
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}},
+    )
+
+
+def candidate(session: Session, found: Confirmed) -> Candidate:
+    """A confirmed parameter set in NEURON's units and the measurements' names."""
+    z = {key: _finite(value) for key, value in zip(session.keys, found.z, strict=True)}
+    undefined = sum(value is None for value in z.values())
+    return Candidate(
+        parameters=dict(zip(session.problem.names, map(float, found.x), strict=True)),
+        features={key: _finite(value) for key, value in found.done.features.items()},
+        z=z,
+        max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
+        undefined=undefined,
+        proposer=found.proposer,
+        evaluation=found.evaluation,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _ranges(session: Session) -> list[Range]:
+    shown = session.solutions or session.nearest
+    left: list[float | None] = [None] * len(session.problem.names)
+    if session.mind is not None and shown:
+        each = [session.mind.uncertainty_left(found.u) for found in shown]
+        left = [float(value) for value in np.mean(each, axis=0)]
+    return [
+        Range(
+            name=parameter.name,
+            low=parameter.bounds[0],
+            high=parameter.bounds[1],
+            scale=parameter.scale,
+            unit=session.units[parameter.name],
+            uncertainty_left=share,
+        )
+        for parameter, share in zip(session.problem.parameter, left, strict=True)
+    ]
+
+
+def _accuracies(session: Session) -> dict[str, Accuracy]:
+    """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
+    made = session.predictions
+    accuracies = {}
+    for f, key in enumerate(session.keys):
+        z = np.array([(prediction.features[f] - session.goal.mean[f]) / session.goal.sd[f] for prediction in made])
+        r = np.array([prediction.forecast.r[f] for prediction in made])
+        sd = np.array([prediction.forecast.sd[f] for prediction in made])
+        whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
+        accuracies[key] = Accuracy(
+            **whole._asdict(),
+            recent_rmse_over_sd=recent.rmse_over_sd,
+            verdict=verdict(recent.rmse_over_sd, whole.coverage_90),
+        )
+    return accuracies
+
+
+def _predictions(session: Session) -> str:
+    """predictions.csv: every predicted feature beside what NEURON then said, in the feature's own unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
+    writer.writerow(columns)
+    for made in session.predictions:
+        middle = session.goal.mean + session.goal.sd * np.sinh(made.forecast.r)
+        ends = [session.goal.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
+        spread = (ends[0] - ends[1]) / 2
+        for f, measured in enumerate(session.problem.measurements):
+            simulated = made.features[f]
+            numbers = [middle[f], spread[f], simulated, measured.sd]
+            written = [f"{value:.6g}" if np.isfinite(value) else "" for value in numbers]
+            writer.writerow([made.evaluation, made.batch, made.proposer, measured.protocol, measured.feature, *written])
+    return text.getvalue()

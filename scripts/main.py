@@ -1,0 +1,30 @@
+"""`gbar COMMAND`."""
+
+import typer
+
+from scripts.check import check
+from scripts.export import export
+from scripts.measure import measure
+from scripts.report import report
+from scripts.sample import sample
+from scripts.tune import tune
+from scripts.verify import verify
+
+app = typer.Typer(
+    help="Find the parameters with which a NEURON model reproduces what was measured on a real cell.",
+    epilog="PROBLEM is a folder with a problem.toml; RUN is a folder that `gbar tune` made. Start: gbar tune models/hh",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (check, measure, sample, tune, verify, report, export):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point of the `gbar` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

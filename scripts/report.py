@@ -1,0 +1,21 @@
+"""gbar report: the page about a run."""
+
+import typer
+
+from scripts._shared import JsonFlag, RunArgument, guarded, print_json
+
+
+@guarded
+def report(run: RunArgument, as_json: JsonFlag = False) -> None:
+    """Write RUN/report.html anew: one file that opens without a network."""
+    from agent.report import write_report
+
+    page = write_report(run)
+    if as_json:
+        print_json({"page": str(page)})
+    else:
+        typer.echo(f"Page: {page}")
+
+
+if __name__ == "__main__":
+    typer.run(report)

@@ -1,0 +1,58 @@
+"""gbar tune: the main job."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from scripts._shared import JsonFlag, Measurements, ProblemArgument, WorkersOption, guarded, print_json, progress_bar
+from scripts._summary import best_so_far, print_summary
+
+Planner = StrEnum("Planner", ["policy", "gradient", "both"])
+
+
+@guarded
+def tune(
+    problem: ProblemArgument,
+    measurements: Measurements = None,
+    budget: Annotated[int, typer.Option(min=1, help="Evaluations at most.")] = 2000,
+    solutions: Annotated[int, typer.Option(min=1, help="Distinct solutions to stop at.")] = 10,
+    tolerance: Annotated[float, typer.Option(min=0.01, help="Every |z| of a solution is at most this.")] = 2.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answer, whatever the workers.")] = 0,
+    workers: WorkersOption = 2,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/PROBLEM-TABLE.")] = None,
+    archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
+    planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.both,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Evaluations between two refits.")] = 16,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
+
+    Exit code 0: found all that were asked for, or some within the budget; 3: none within the budget (the nearest is
+    reported); 2: bad input.
+    """
+    from sim import load_problem
+
+    loaded = load_problem(problem, measurements)
+    from agent import tune as run  # after the input is known to be good: this loads JAX
+    from agent.loop import MindConfig, TuneConfig
+
+    table = loaded.measurements_file
+    folder = out or Path("runs") / (f"{loaded.name}-{table.stem}" if table else loaded.name)
+    mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
+    with progress_bar(budget, as_json) as show:
+        result = run(loaded, config, folder, archive, lambda now: show(now.evaluations, best_so_far(now)))
+    if as_json:
+        print_json(result.model_dump())
+    else:
+        print_summary(result, folder)
+    if result.status == "interrupted":
+        raise typer.Exit(130)
+    if not result.solutions:
+        raise typer.Exit(3)
+
+
+if __name__ == "__main__":
+    typer.run(tune)

@@ -1,0 +1,54 @@
+"""How far the surrogate can be trusted: errors, coverage of intervals, and whether it knows what is defined."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+Z90 = 1.645  # half-width of a 90 % interval, in SDs of a normal
+GOOD, USABLE = 0.5, 1.0  # RMSE in SDs of the measurement up to which predictions decide, or at least guide
+COVERED, HALF_COVERED = 0.8, 0.6  # shares of 90 % intervals that must hold for the same
+
+
+class FeatureAccuracy(NamedTuple):
+    """One feature's predictions against what NEURON then said."""
+
+    rmse_over_sd: float | None  # RMSE in SDs of the measurement; null with fewer than two
+    coverage_90: float | None  # share of simulated values inside the predicted 90 % interval
+    n: int
+
+
+def feature_accuracy(z: np.ndarray, predicted: np.ndarray, sd: np.ndarray) -> FeatureAccuracy:
+    """Compare predictions of one feature with simulations.
+
+    Args:
+        z: [n] simulated, in SDs from the measurement; NaN where not defined (left out).
+        predicted: [n] predicted mean of asinh(z).
+        sd: [n] predicted SD of asinh(z).
+    """
+    known = np.isfinite(z)
+    if known.sum() < 2:
+        return FeatureAccuracy(None, None, int(known.sum()))
+    z, predicted, sd = z[known], predicted[known], sd[known]
+    error = np.sinh(np.clip(predicted, -15, 15)) - z
+    inside = np.abs(np.arcsinh(z) - predicted) <= Z90 * sd
+    return FeatureAccuracy(float(np.sqrt(np.mean(error**2))), float(np.mean(inside)), len(z))
+
+
+def validity_auroc(defined: np.ndarray, probability: np.ndarray) -> float | None:
+    """Area under the ROC of predicted definedness, [n] each; None where all or none were defined."""
+    if defined.all() or not defined.any():
+        return None
+    from sklearn.metrics import roc_auc_score  # takes a second to load, and only `verify` needs it
+
+    return float(roc_auc_score(defined, probability))
+
+
+def verdict(rmse_over_sd: float | None, coverage_90: float | None) -> str:
+    """In a modeller's words: good (predictions decide), usable (they guide), or do not trust."""
+    if rmse_over_sd is None or coverage_90 is None:
+        return "not tested"
+    if rmse_over_sd <= GOOD and coverage_90 >= COVERED:
+        return "good"
+    if rmse_over_sd <= USABLE and coverage_90 >= HALF_COVERED:
+        return "usable"
+    return "do not trust"

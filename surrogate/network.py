@@ -1,0 +1,44 @@
+"""The ensemble: for every feature a value head and a validity head, and several members that may disagree."""
+
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+Params = Any  # a pytree of arrays; in an ensemble every leaf has a leading member axis [M, ...]
+
+
+class Prediction(NamedTuple):
+    """What a network says of parameter vectors; squashed features, see surrogate.scaling."""
+
+    value: jax.Array  # [..., F]
+    logit: jax.Array  # [..., F] log-odds that the feature is defined
+
+
+class Response(nn.Module):
+    """One member: unit-cube parameters to squashed features.
+
+    The direct path makes the untrained network linear in its inputs, which is most of what few points can tell.
+    """
+
+    features: int
+    hidden: int
+
+    @nn.compact
+    def __call__(self, u: jax.Array) -> Prediction:  # [..., D]
+        x = 2.0 * u - 1.0
+        h = nn.silu(nn.Dense(self.hidden)(x))
+        h = h + nn.silu(nn.Dense(self.hidden)(h))
+        both = jnp.concatenate([h, x], axis=-1)
+        return Prediction(nn.Dense(self.features)(both), nn.Dense(self.features)(both))
+
+
+def respond(network: Response, member: Params, u: jax.Array) -> Prediction:  # [..., D]
+    """What one member predicts."""
+    return cast(Prediction, network.apply(member, u))
+
+
+def init(key: jax.Array, network: Response, members: int, dimension: int) -> Params:
+    """Fresh parameters for an ensemble: leaves [M, ...]."""
+    return jax.vmap(lambda k: network.init(k, jnp.zeros(dimension)))(jax.random.split(key, members))

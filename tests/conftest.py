@@ -1,0 +1,56 @@
+"""What every test shares: a cache of its own for built mechanisms, and a fresh interpreter for whatever runs NEURON.
+
+NEURON keeps its sections, templates and globals for the life of a process, so tests run it in processes of their own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT_S = 120.0  # two busy cores
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mechanisms are built into a folder of this session's, not into the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["GBAR_CACHE"] = str(folder)
+    os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Callable[..., Any]:
+    """Run a script in a fresh interpreter; what it prints last, as JSON, is returned."""
+
+    def run(script: str, *arguments: object, folder: Path = ROOT) -> Any:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=START_LIMIT_S
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write files into a folder of the test's own: write("model/mod", **{"a.mod": text}) returns the folder."""
+
+    def into(folder: str, /, **files: str | bytes) -> Path:
+        path = tmp_path / folder
+        for name, content in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return into
