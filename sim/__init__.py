@@ -8,7 +8,8 @@ import numpy as np
 from sim.archive import Archive, Rows
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
-from sim.problem import Measurement, Parameter, Problem, load_problem
+from sim.loading import load_problem
+from sim.problem import Measurement, Parameter, Problem
 from sim.sampling import design, sample
 from sim.workers import Workers
 

@@ -1,5 +1,6 @@
 """The parameter set that is exported, with everything known about it."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ class Chosen:
     def title(self) -> str:
         """What it is, in words."""
         name = f"Solution {self.number}" if self.number else "The nearest parameter set"
-        worst = self.candidate.max_abs_z
-        off = f"largest |z| {worst:.2f}" if worst is not None else f"{self.candidate.undefined} features not defined"
+        worst, undefined = self.candidate.max_abs_z, self.candidate.undefined
+        missing = f"{undefined} feature{'s' if undefined != 1 else ''} not defined"
+        off = f"largest |z| {worst:.2f}" if worst is not None else missing
         return f"{name} for {self.result.problem}: {off}"
 
     @property
@@ -50,10 +52,21 @@ class Chosen:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters |= {"py": repr, "line": one_line, "hoc": hoc_string}
+        environment.filters |= {"py": literal, "line": one_line, "hoc": hoc_string}
         return environment.get_template(template).render(
             chosen=self, result=self.result, problem=self.problem, **content
         )
+
+
+def literal(value: Any) -> str:
+    """A value as Python source, text in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=not value.isprintable())
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(key)}: {literal(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return repr(value)
 
 
 def one_line(text: str) -> str:

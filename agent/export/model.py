@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim import GbarError, Problem
 from sim.mechanisms import SOURCES
-from sim.problem import NO_MODEL, RESULTS, _model_files
+from sim.problem import NO_MODEL, RESULTS, model_files
 
 
 def copy_model(problem: Problem, to: Path) -> list[str]:
@@ -19,13 +19,13 @@ def copy_model(problem: Problem, to: Path) -> list[str]:
     Raises:
         GbarError: the model's own file lies outside the problem's folder.
     """
-    for file in _model_files(problem.folder):
+    for file in model_files(problem.folder):
         _copy(file, to / file.relative_to(problem.folder.resolve()))
-    mechanisms = []
+    mechanisms: list[str] = []
     for name in problem.model.mechanisms:
         source = (problem.folder / name).resolve()
         target = _inside(source, problem.folder.resolve()) or f"mechanisms_{len(mechanisms) + 1}"
-        for file in _model_files(source):
+        for file in model_files(source):
             _copy(file, to / target / file.relative_to(source))
         for file in source.iterdir():
             if file.suffix in SOURCES:

@@ -1,9 +1,7 @@
-"""How hoc says where a parameter lives: asked of the loaded model, in a process of its own.
-
-Run as `python -m agent.export.places`: reads what to load as JSON, writes a list of places for each target.
-"""
+"""How hoc says where a parameter lives: asked of the loaded model, in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,7 +39,7 @@ def find_places(problem: Problem) -> dict[str, list[Place]]:
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "agent.export.places"],
+            [sys.executable, "-c", "from agent.export.places import answer; answer()"],
             input=json.dumps(content),
             capture_output=True,
             text=True,
@@ -51,17 +49,15 @@ def find_places(problem: Problem) -> dict[str, list[Place]]:
         )
     except subprocess.TimeoutExpired:
         raise GbarError(f"{problem.folder}: the model was not loaded within {START_LIMIT_S:g} s") from None
-    answer = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
-    if answer is None:
+    listed = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
+    if listed is None:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         raise GbarError(f"{problem.folder}: the model cannot be loaded: {said[-1]}")
-    found = json.loads(answer.removeprefix(MARK))
-    return {target: [Place(**place) for place in listed] for target, listed in found.items()}
+    found = json.loads(listed.removeprefix(MARK))
+    return {target: [Place(**place) for place in places] for target, places in found.items()}
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "PYTHONPATH": paths}
@@ -109,8 +105,8 @@ def _guard(listed: list[Any], having: list[Any], variable: str, inserted: Callab
     return max(fits, key=lambda name: (variable.endswith(f"_{name}"), len(name)), default=None)
 
 
-def main() -> None:
-    """Entry: load, find, answer."""
+def answer() -> None:
+    """The other process: read what to load as JSON, write the places of each target."""
     from sim import cell
 
     content = json.load(sys.stdin)
@@ -122,7 +118,3 @@ def main() -> None:
     except GbarError as error:
         sys.exit(str(error))
     print(f"\n{MARK}{json.dumps(found)}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

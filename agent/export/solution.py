@@ -121,7 +121,10 @@ def _problem(run: Path, result: Result) -> Problem:
     folder = Path(result.problem_folder)
     if not folder.exists():
         raise GbarError(f"{run}: the problem it was made on is gone: {folder}: put it back, an export holds its model")
-    problem = load_problem(folder, measured=False)
+    try:
+        problem = load_problem(folder, measured=False)
+    except GbarError as error:
+        raise GbarError(f"{run}: the problem it was made on cannot be read any more: {error}") from None
     again = f"changed since {run} was made: put it back as it was, or tune again"
     then = _identity(run, result)
     if then is not None and then != problem.identity():

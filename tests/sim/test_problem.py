@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sim import GbarError, Problem, features, load_problem
-from sim.problem import read_measurements
+from sim.loading import read_measurements
 
 TOML = """
 measurements = "cell.csv"
@@ -433,7 +433,14 @@ def two_parameters(low: float, high: float) -> Problem:
         {"name": scale, "set": ["soma.cm"], "bounds": [low, high], "scale": scale} for scale in ("linear", "log")
     ]
     model = {"load": "cell.hoc", "celsius": 36.0, "v_init": -70.0}
-    content = {"name": "x", "folder": Path("."), "model": model, "parameter": parameters, "protocol": {"a": step}}
+    content = {
+        "name": "x",
+        "folder": Path("."),
+        "file": Path("problem.toml"),
+        "model": model,
+        "parameter": parameters,
+        "protocol": {"a": step},
+    }
     return Problem.model_validate(content)
 
 
