@@ -1,10 +1,12 @@
 """What every command shares: errors as one line, tables, JSON, progress."""
 
+import errno
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -13,13 +15,18 @@ import typer
 P = ParamSpec("P")
 T = TypeVar("T")
 
+os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui")  # else NEURON warns of a missing DISPLAY
+PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
+
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as gbar tune makes it.")]
 Measurements = Annotated[
     Path | None, typer.Option(metavar="CSV", help="A table of measurements instead of the problem's own.")
 ]
-WorkersOption = Annotated[int, typer.Option(min=1, max=256, help="Processes that simulate side by side.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
+]
+JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
@@ -32,11 +39,16 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except GbarError as error:
-            print(f"gbar: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(2) from None
+            said = str(error)
+        except OSError as error:  # a folder that cannot be written, a full disk
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise  # EPIPE: typer ends quietly when whoever reads has gone
+            said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         except KeyboardInterrupt:
             print("gbar: stopped; everything simulated so far is kept", file=sys.stderr)
             raise typer.Exit(130) from None
+        print(f"gbar: {' '.join(said.split())}", file=sys.stderr)
+        raise typer.Exit(2)
 
     return run
 
@@ -46,26 +58,45 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=1, allow_nan=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
-    """A table on stdout; all but the first `left` columns are numbers."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, spare: int = 0
+) -> None:
+    """A table on stdout.
+
+    Args:
+        left: how many columns, from the first, hold text; the others hold numbers.
+        spare: how many of the last columns may be left out where the terminal is too narrow for them.
+    """
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False)
+    rows = list(rows)
+    console = Console(highlight=False, markup=False, emoji=False)  # a section may be called dend[i]
     if not console.is_terminal:
-        console.width = 140  # a pipe or a file has no edge to wrap at
-    console.print(table)
+        console.width = PIPED_WIDTH
+    for shown in range(len(columns), len(columns) - spare - 1, -1):
+        table = Table(box=box.SIMPLE_HEAD)
+        table.pad_edge, table.show_edge, table.collapse_padding = False, False, True
+        for number, column in enumerate(columns[:shown]):
+            text = number < left
+            table.add_column(
+                column, justify="left" if text else "right", overflow="fold", no_wrap=number == 0 or not text
+            )
+        for row in rows:
+            table.add_row(*row[:shown])
+        if Measurement.get(console, console.options.update(max_width=1000), table).maximum <= console.width:
+            break
+    with console.capture() as printed:
+        console.print(title, style="bold")
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()), end="\n\n")
 
 
 @contextmanager
-def progress_bar(total: int, quiet: bool) -> Iterator[Callable[[int, str], None]]:
-    """A bar on stderr: call what is yielded with (done, what to say beside it)."""
+def progress_bar(total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar on stderr, where that is a terminal: call what is yielded with (done, what to say beside it)."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -76,8 +107,34 @@ def progress_bar(total: int, quiet: bool) -> Iterator[Callable[[int, str], None]
         TimeRemainingColumn,
     )
 
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     left = (TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *left, console=Console(stderr=True), disable=quiet) as bar:
+    with Progress(*columns, *left, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner on stderr, where that is a terminal, beside what is being done."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} …"):
+        yield
+
+
+@contextmanager
+def new_archive(file: Path) -> Iterator[None]:
+    """Make an archive's folder; when nothing could be simulated, leave no file or folder that was not there before."""
+    missing = [path for path in (file, file.with_name("neuron.log"), *file.parents) if not path.exists()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    from sim.errors import GbarError
+
+    try:
+        yield
+    except GbarError:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise

@@ -14,46 +14,62 @@ if TYPE_CHECKING:
 
 def best_so_far(session: "Session") -> str:
     """The text beside the progress bar."""
-    best = session.best
-    shown = f"best |z| {best:.2f}" if best < float("inf") else "best |z| –"
-    return f"{shown}, {len(session.solutions)} of {session.config.solutions} solutions"
+    best = f"{session.best:.2f}" if session.best < float("inf") else "–"
+    return f"best |z| {best}, {len(session.solutions)}/{session.config.solutions} solutions"
 
 
 def print_summary(result: "Result", folder: Path) -> None:
     """How a run ended."""
-    wall = result.wall_s
+    wall, found = result.wall_s, len(result.solutions)
     typer.echo(
-        f"{len(result.solutions)} solutions (every |z| <= {result.tolerance:g}, confirmed by NEURON at "
-        f"{result.confirmed_by}) in {result.evaluations} evaluations, {result.failed_evaluations} failed; "
-        f"{wall.total:.0f} s: simulating {wall.simulate:.0f}, fitting {wall.fit:.0f}, planning {wall.plan:.0f}"
+        f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
+        f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
+        f"{wall.total:.0f} s: simulating {wall.simulate:.0f}, learning {wall.fit:.0f}, planning {wall.plan:.0f}.\n"
+        f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
     )
-    if result.solutions:
-        keys = [(m.protocol, m.feature, f"{m.protocol}.{m.feature}", m) for m in result.measurements]
-        shown = result.solutions[:6]
-        rows = [
-            (protocol, feature, f"{m.mean:.4g} ± {m.sd:.3g}", *(_value(s.features[key]) for s in shown))
-            for protocol, feature, key, m in keys
-        ]
-        rows.append(("", "largest |z|", "", *(f"{s.max_abs_z:.2f}" for s in shown)))
-        numbers = [f"#{i + 1}" for i in range(len(shown))]
-        print_table("Measured, and the first solutions", ["protocol", "feature", "measured", *numbers], rows, left=2)
-    elif result.nearest:
-        typer.echo(f"No solution: {result.status}. The nearest sets, and the measurements they miss:")
-        for number, near in enumerate([result.nearest, *result.next_nearest], start=1):
-            typer.echo(f"  #{number}: {_misses(near, result)}")
     for name, count in result.failures.items():
-        typer.echo(f"  {count} evaluations failed: {name}")
+        typer.echo(f"  {count} failed: {name}")
+    typer.echo()
+    if result.solutions:
+        _print_solutions(result)
+    elif result.nearest:
+        _print_misses([result.nearest, *result.next_nearest], result)
     typer.echo(f"Page:      {folder / 'report.html'}")
-    typer.echo(f"Solutions: {folder / 'solutions.csv'}")
+    typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
+    if found:
+        typer.echo(f"Next:      gbar verify {folder}; gbar export {folder} --solution 1")
+
+
+def _print_solutions(result: "Result") -> None:
+    keys = [(m.protocol, m.feature, f"{m.protocol}.{m.feature}", m) for m in result.measurements]
+    rows = [
+        (protocol, feature, f"{m.mean:.4g} ± {m.sd:.2g}", *(_value(s.features[key]) for s in result.solutions))
+        for protocol, feature, key, m in keys
+    ]
+    rows.append(("", "largest |z|", "", *(f"{s.max_abs_z:.2f}" for s in result.solutions)))
+    numbers = [f"#{i + 1}" for i in range(len(result.solutions))]
+    columns = ["protocol", "feature", "measured", *numbers]
+    print_table("Measured, and the first solutions", columns, rows, left=2, spare=len(numbers) - 1)
 
 
 def _value(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _misses(near: "Candidate", result: "Result") -> str:
-    missed = {key: z for key, z in near.z.items() if z is None or abs(z) > result.tolerance}
-    ordered = sorted(missed.items(), key=lambda item: -abs(item[1]) if item[1] is not None else float("-inf"))
-    told = [f"{key} (z {z:+.1f})" if z is not None else f"{key} (not defined)" for key, z in ordered[:4]]
-    more = f" and {len(ordered) - 4} more" if len(ordered) > 4 else ""
-    return ", ".join(told) + more
+def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
+    """One row for each measurement that any of the nearest sets misses, the widest miss of the first set on top."""
+    rows = []
+    for m in result.measurements:
+        z = [near.z[f"{m.protocol}.{m.feature}"] for near in nearest]
+        sizes = [float("inf") if value is None else abs(value) for value in z]
+        if max(sizes) > result.tolerance:
+            told = ["–" if size <= result.tolerance else _missed(value) for value, size in zip(z, sizes, strict=True)]
+            rows.append((sizes[0], f"{m.protocol}.{m.feature}", told))
+    table = [(key, *told) for _, key, told in sorted(rows, key=lambda row: -row[0])]
+    numbers = [f"#{i + 1}" for i in range(len(nearest))]
+    title = f"What the nearest sets miss, of {len(result.measurements)} measurements (z, or – where one is met)"
+    print_table(title, ["measurement", *numbers], table)
+
+
+def _missed(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:+.2f}"

@@ -2,6 +2,7 @@
 
 import typer
 
+from scripts.bench import bench
 from scripts.check import check
 from scripts.export import export
 from scripts.measure import measure
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 for command in (check, measure, sample, tune, verify, report, export):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table
+from scripts._shared import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter; repeat.")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Give a parameter a value, in its own unit. Repeat for more."),
 ]
 
 
@@ -15,12 +16,19 @@ Assignments = Annotated[
 def measure(
     problem: ProblemArgument, assign: Assignments = None, measurements: Measurements = None, as_json: JsonFlag = False
 ) -> None:
-    """Simulate the model once, with its own parameter values unless set otherwise."""
+    """Simulate the model once and print features beside measurements, with z = (simulated - mean) / SD.
+
+    Parameters have the model's own values unless set otherwise.
+    Without a table of measurements every feature that can be computed is printed.
+
+    Exit codes: 0 simulated, 2 bad input.
+    """
     from sim import load_problem
     from sim.measuring import measure_once
 
     loaded = load_problem(problem, measurements, measured=False)
-    rows = measure_once(loaded, assign or [])
+    with waiting("Simulating"):
+        rows = measure_once(loaded, assign or [])
     if as_json:
         print_json([row._asdict() for row in rows])
         return
@@ -28,15 +36,16 @@ def measure(
         (row.protocol, row.feature, _shown(row.value), _against(row.mean, row.sd), _shown(row.z, "+.2f"), row.unit)
         for row in rows
     ]
-    print_table(loaded.name, ["protocol", "feature", "simulated", "measured", "z", "unit"], table, left=2)
+    title = f"{loaded.name}, {', '.join(assign)}" if assign else f"{loaded.name} as it is"
+    print_table(title, ["protocol", "feature", "model", "measured", "z", "unit"], table, left=2)
 
 
-def _shown(value: float | None, form: str = ".5g") -> str:
+def _shown(value: float | None, form: str = ".4g") -> str:
     return "–" if value is None else format(value, form)
 
 
 def _against(mean: float | None, sd: float | None) -> str:
-    return "" if mean is None else f"{mean:.5g} ± {sd:.3g}"
+    return "" if mean is None else f"{mean:.4g} ± {sd:.2g}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ from scripts._shared import JsonFlag, RunArgument, guarded, print_json
 
 @guarded
 def report(run: RunArgument, as_json: JsonFlag = False) -> None:
-    """Write RUN/report.html anew: one file that opens without a network."""
+    """Write RUN/report.html anew: one file that opens without a network.
+
+    Exit codes: 0 written, 2 bad input.
+    """
     from agent.report import write_report
 
     page = write_report(run)

@@ -5,28 +5,41 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, Measurements, ProblemArgument, WorkersOption, guarded, print_json, progress_bar
+from scripts._shared import (
+    JsonFlag,
+    Measurements,
+    ProblemArgument,
+    WorkersOption,
+    guarded,
+    new_archive,
+    print_json,
+    progress_bar,
+)
 
 
 @guarded
 def sample(
     problem: ProblemArgument,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many parameter vectors the design has.")] = 1024,
-    seed: Annotated[int, typer.Option(help="Of the design.")] = 0,
+    count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Parameter vectors in the design.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, another design.")] = 0,
     workers: WorkersOption = 2,
-    archive: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: runs/PROBLEM/archive.sqlite.")] = None,
+    archive: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: runs/NAME/archive.sqlite.")] = None,
     measurements: Measurements = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Simulate a space-filling design into an archive; what it holds already is not simulated again."""
+    """Simulate a space-filling design into an archive, which serves any later tune of the same model.
+
+    What the archive holds already is not simulated again.
+
+    Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C; what was simulated is kept.
+    """
     from sim import Archive, load_problem
     from sim import sample as fill
 
     loaded = load_problem(problem, measurements, measured=False)
     file = archive or Path("runs") / loaded.name / "archive.sqlite"
-    file.parent.mkdir(parents=True, exist_ok=True)
     failed = 0
-    with Archive(file, loaded) as kept, progress_bar(count, as_json) as show:
+    with new_archive(file), Archive(file, loaded) as kept, progress_bar(count) as show:
 
         def observe(done: int, evaluation: object) -> None:
             nonlocal failed

@@ -16,25 +16,25 @@ Planner = StrEnum("Planner", ["policy", "gradient", "both"])
 def tune(
     problem: ProblemArgument,
     measurements: Measurements = None,
-    budget: Annotated[int, typer.Option(min=1, help="Evaluations at most.")] = 2000,
-    solutions: Annotated[int, typer.Option(min=1, help="Distinct solutions to stop at.")] = 10,
-    tolerance: Annotated[float, typer.Option(min=0.01, help="Every |z| of a solution is at most this.")] = 2.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answer, whatever the workers.")] = 0,
+    budget: Annotated[int, typer.Option(min=1, metavar="N", help="Evaluations (all protocols once) at most.")] = 2000,
+    solutions: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct solutions to stop at.")] = 10,
+    tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution, in SDs.")] = 2.0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
     workers: WorkersOption = 2,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/PROBLEM-TABLE.")] = None,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.both,
-    batch: Annotated[int, typer.Option(min=1, max=4096, help="Evaluations between two refits.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits.")] = 16,
     as_json: JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
 
-    Exit code 0: found all that were asked for, or some within the budget; 3: none within the budget (the nearest is
-    reported); 2: bad input.
+    Exit codes: 0 solutions found; 3 none within the budget (the nearest sets
+    and what they miss are printed); 2 bad input; 130 stopped by Ctrl-C.
     """
     from sim import load_problem
 
-    loaded = load_problem(problem, measurements)
+    loaded = load_problem(problem, measurements and measurements.resolve())
     from agent import tune as run  # after the input is known to be good: this loads JAX
     from agent.loop import MindConfig, TuneConfig
 
@@ -42,7 +42,8 @@ def tune(
     folder = out or Path("runs") / (f"{loaded.name}-{table.stem}" if table else loaded.name)
     mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
-    with progress_bar(budget, as_json) as show:
+    archive = archive and archive.resolve()  # kept in the result: verify may be called from another folder
+    with progress_bar(budget) as show:
         result = run(loaded, config, folder, archive, lambda now: show(now.evaluations, best_so_far(now)))
     if as_json:
         print_json(result.model_dump())

@@ -89,6 +89,11 @@ SPIKE = [
     "time_to_first_spike",
 ]
 
+# eFEL's raw arrays, what it computes from a recorded current, and what it computes from a clamped voltage
+NOT_MEASURED = re.compile(
+    r".*_indices$|^(time|voltage|current|trace_check|current_base|steady_state_current_stimend|impedance)$"
+    r"|^(activation|deactivation|inactivation)_time_constant$"
+)
 TAU_STEP_MS = 141.0  # eFEL fits time_constant to the first half of a step: of that it asks 70 ms and skips ten samples
 
 SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1": "constant", "-": "constant"}
@@ -122,8 +127,7 @@ def known_features(kind: str) -> tuple[str, ...]:
         return tuple(OWN_OF_FI)
     import efel
 
-    raw = re.compile(r".*_indices$|^(time|voltage|current|trace_check)$")
-    names = {name for name in efel.get_feature_names() if not raw.match(name)} | set(OWN)
+    names = {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | set(OWN)
     names |= set(OWN_OF_STEP) if kind == "step" else set(OWN_OF_RHEOBASE) if kind == "rheobase" else set()
     return tuple(sorted(names))
 

@@ -180,7 +180,8 @@ def _validated(kind: type[Kind], content: Mapping[str, Any], where: str) -> Kind
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = error.errors()
+        # a misspelt key is unknown and makes the right one missing: the first of these says what to do
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise GbarError(
             f"{where}: {explained(problems[0], content, lambda path: _owner(kind, path), KINDS)}{more}"

@@ -34,7 +34,11 @@ def measure_once(problem: Problem, assignments: Sequence[str]) -> list[Row]:
     Raises:
         GbarError: an assignment names no free parameter or no number, or the simulation failed.
     """
-    changed = dict(_assignment(problem, text) for text in assignments)
+    changed: dict[str, float] = {}
+    for name, value in (_assignment(problem, text) for text in assignments):
+        if name in changed:
+            raise GbarError(f"--set {name}: is set twice ({changed[name]:g} and {value:g}): keep one")
+        changed[name] = value
     with Workers(problem, 1) as pool:
         own = {name: found["value"] for name, found in pool.found["parameters"].items()}
         x = np.array([changed.get(name, own[name]) for name in problem.names])

@@ -69,7 +69,7 @@ def main() -> None:
     """Entry: silence NEURON into the log, then serve."""
     descriptor, life, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     _die_with_parent(life)
-    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"

@@ -142,7 +142,8 @@ BAD_TOML = {
         ["'protocol.recruit.precison'", "'precision'"],
     ),
     "unknown key in simulation": ([("atol =", "attol =")], ["unknown key 'simulation.attol'", "'atol'"]),
-    "missing model": ([("[model]", "[modl]")], ["'model' is missing"]),
+    "misspelt table": ([("[model]", "[modl]")], ["unknown key 'modl'", "nearest: 'model'"]),
+    "misspelt required key": ([("celsius =", "celcius =")], ["unknown key 'model.celcius'", "nearest: 'celsius'"]),
     "missing celsius": ([("celsius = 36.0\n", "")], ["'model.celsius' is missing"]),
     "missing amplitude": ([("amplitude = -1.0\n", "")], ["'protocol.hyperpolarise.amplitude' is missing"]),
     "missing kind": (
