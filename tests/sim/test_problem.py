@@ -162,7 +162,7 @@ BAD_TOML = {
         [("[[parameter]]", "[parameter]"), (SECOND, "")],
         ["parameter", "[[parameter]]"],
     ),
-    "no parameter": ([("[[parameter]]", "[[a]]"), ("[[parameter]]", "[[a]]")], ["'parameter' is missing"]),
+    "no parameter": ([("[[parameter]]", "[[a]]"), ("[[parameter]]", "[[a]]")], ["unknown key 'a'", "parameter"]),
     "a list for measurements": ([('= "cell.csv"', '= ["cell.csv"]')], ["measurements", "a file name", "['cell.csv']"]),
     "bounds reversed": ([("[0.02, 0.5]", "[0.5, 0.02]")], ["parameter.gnabar", "[0.5, 0.02]", "[low, high]"]),
     "bounds equal": ([("[50, 200]", "[50, 50]")], ["parameter.Ra", "[50, 50]", "[low, high]"]),
