@@ -78,7 +78,8 @@ def _gauss_newton(r: jax.Array, jacobian: jax.Array, config: EnvConfig) -> jax.A
 
 def _spread(network: Response, world: World, state: State) -> jax.Array:  # [M, K, F]
     every = jax.vmap(lambda member: respond(network, member, state.u).value)(world.params)  # [M, M, K, F]
-    return jnp.std(residual(world.scaling, every, state.goal, world.sd), axis=0)
+    r = residual(world.scaling, every, state.goal, world.sd)
+    return jnp.sqrt(jnp.var(r, axis=0) + 1e-12)  # the gradient of a plain SD is NaN where members agree
 
 
 def observe(view: View, state: State, config: EnvConfig) -> jax.Array:  # [M, K, O]
@@ -97,6 +98,11 @@ def shortfall(r: jax.Array, p: jax.Array, tolerance: jax.Array) -> jax.Array:  #
     """How far from a solution: excess over 70 % of the tolerance, plus what may not be defined at all."""
     excess = jnp.maximum(jnp.abs(r) - jnp.arcsinh(0.7 * tolerance), 0.0)
     return jnp.mean(p * excess**2 + 4.0 * (1.0 - p), axis=-1)
+
+
+def solved(view: View, world: World) -> jax.Array:  # [M, K] bool
+    """Whether every feature is within tolerance and more likely defined than not."""
+    return jnp.all((jnp.abs(view.r) <= jnp.arcsinh(world.tolerance)) & (view.p > 0.5), axis=-1)
 
 
 def move(state: State, view: View, action: jax.Array, config: EnvConfig) -> State:  # action [M, K, D] in [-1, 1]

@@ -13,7 +13,7 @@ import optax
 
 from agent import env
 from agent.env import EnvConfig, State, World
-from agent.policy import Policy, act, value
+from agent.policy import Policy, act, init_policy, value
 from surrogate import Response
 
 
@@ -22,8 +22,8 @@ class LearnConfig(NamedTuple):
 
     environments: int = 1024  # rounded down to a multiple of the members
     window: int = 3
-    first_updates: int = 60
-    more_updates: int = 12
+    updates: int = 12  # in one round; its length is fixed, so that learning compiles once
+    first_rounds: int = 5  # for a policy that knows nothing; one round after every refit
     actor_rate: float = 2e-3
     critic_rate: float = 4e-3
     discount: float = 0.95
@@ -43,30 +43,51 @@ class LearnInfo(NamedTuple):
     solved: jax.Array  # [U] share of final states with every predicted |z| in tolerance
 
 
-@partial(jax.jit, static_argnames=("network", "env_config", "config", "updates"))
+class Learner(NamedTuple):
+    """A policy and the state of its optimisers."""
+
+    policy: Policy
+    actor_state: Any
+    critic_state: Any
+
+
+def _optimisers(config: LearnConfig) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    actor, critic = (
+        optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+        for rate in (config.actor_rate, config.critic_rate)
+    )
+    return actor, critic
+
+
+def init_learner(key: jax.Array, observation: int, dimension: int, config: LearnConfig) -> Learner:
+    """A policy that knows nothing yet."""
+    policy = init_policy(key, observation, dimension)
+    actor_optimiser, critic_optimiser = _optimisers(config)
+    return Learner(policy, actor_optimiser.init(policy.actor), critic_optimiser.init(policy.critic))
+
+
+@partial(jax.jit, static_argnames=("network", "env_config", "config"))
 def learn(
     key: jax.Array,
-    policy: Policy,
+    learner: Learner,
     world: World,
     experience: Experience,
     network: Response,
     env_config: EnvConfig,
     config: LearnConfig,
-    updates: int,
-) -> tuple[Policy, LearnInfo]:
-    """Train for a number of updates, warm from `policy`.
+) -> tuple[Learner, LearnInfo]:
+    """Train for one round of `config.updates`.
 
     Args:
         key: consumed.
-        policy: where to start.
+        learner: where to start.
         world, experience: the surrogate and the sessions played on it.
-        network, env_config, config, updates: static.
+        network, env_config, config: static.
     """
-    actor_optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(config.actor_rate))
-    critic_optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(config.critic_rate))
+    actor_optimiser, critic_optimiser = _optimisers(config)
 
-    def update(carry: tuple, key: jax.Array) -> tuple[tuple, LearnInfo]:
-        policy, actor_state, critic_state, state = carry
+    def update(carry: tuple[Learner, State], key: jax.Array) -> tuple[tuple[Learner, State], LearnInfo]:
+        (policy, actor_state, critic_state), state = carry
         reset_key, play_key = jax.random.split(key)
         state = _renew(reset_key, state, experience, env_config)
 
@@ -82,14 +103,13 @@ def learn(
 
         step, critic_state = critic_optimiser.update(jax.grad(critic_loss)(policy.critic), critic_state)
         critic = optax.apply_updates(policy.critic, step)
-        return (Policy(actor, critic), actor_state, critic_state, after), info
+        return (Learner(Policy(actor, critic), actor_state, critic_state), after), info
 
     start_key, scan_key = jax.random.split(key)
     members = jax.tree.leaves(world.params)[0].shape[0]
     states = _fresh(start_key, (members, config.environments // members), experience, env_config)
-    carry: tuple[Any, ...] = (policy, actor_optimiser.init(policy.actor), critic_optimiser.init(policy.critic), states)
-    final, info = jax.lax.scan(update, carry, jax.random.split(scan_key, updates))
-    return final[0], info
+    (learner, _), info = jax.lax.scan(update, (learner, states), jax.random.split(scan_key, config.updates))
+    return learner, info
 
 
 def _fresh(key: jax.Array, shape: tuple[int, int], experience: Experience, config: EnvConfig) -> State:
@@ -143,7 +163,7 @@ def _play(
         return total, total
 
     _, returns = jax.lax.scan(backwards, end, rewards, reverse=True)  # [H, M, K]
-    inside = jnp.all((jnp.abs(last.r) <= jnp.arcsinh(world.tolerance)) & (last.p > 0.5), axis=-1)
-    info = LearnInfo(jnp.sum(rewards) / jnp.maximum(jnp.sum(alive), 1.0), jnp.mean(inside))
+    solved = jnp.mean(env.solved(last, world))
+    info = LearnInfo(jnp.sum(rewards) / jnp.maximum(jnp.sum(alive), 1.0), solved)
     stopped = jax.lax.stop_gradient((after, seen, returns, info))
     return -jnp.mean(returns[0]), stopped

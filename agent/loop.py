@@ -1,5 +1,7 @@
 """The main job: sample, learn, plan, verify, refit, until enough solutions are confirmed."""
 
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -76,7 +78,10 @@ class Session:
     failures: Counter[str] = field(default_factory=Counter)
     solutions: list[Confirmed] = field(default_factory=list)
     first_solution_at: int | None = None
+    batches: int = 0  # made by earlier sessions of this run
+    confirmations: int = 0  # made for this run, earlier sessions of it included
     confirmed_before: set[bytes] = field(default_factory=set)  # x that an earlier session paid for
+    reconfirm: list[tuple[bytes, int]] = field(default_factory=list)  # this run's own: x, and which evaluation it was
     rejected: set[bytes] = field(default_factory=set)  # looked like solutions until confirmed
     predictions: list[Predicted] = field(default_factory=list)
     history: list[Progress] = field(default_factory=list)
@@ -116,7 +121,9 @@ Observer = Callable[[Session], None]
 def run_name(problem: Problem, config: TuneConfig) -> str:
     """What this run's rows are called in an archive: a resumed run finds its own, another run's are its own too."""
     table = problem.measurements_file.name if problem.measurements_file else "none"
-    return f"tune {table} seed {config.seed} tolerance {config.tolerance:g}"
+    content = json.dumps([m.model_dump() for m in problem.measurements])  # two cells' tables may have the same name
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"tune {table} {mark} seed {config.seed} tolerance {config.tolerance:g}"
 
 
 def search(
@@ -143,6 +150,7 @@ def search(
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
         try:
+            lab.confirm_again()
             # 1. sample the parameter space with NEURON
             lab.simulate(_design(session), ["design"])
             lab.confirm()
@@ -174,13 +182,24 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     goal = goals.goal_of(problem.measurements, config.tolerance)
     session = Session(problem, config, keys, goal, engine, rows.x, problem.unit(rows.x), features, list(rows.proposer))
     session.evaluations = archive.count(run_name(problem, config))
-    session.failures.update(_own_failures(rows, run_name(problem, config)))
-    session.confirmed_before = {x.tobytes() for x in archive.rows([], str(Accuracy.of(problem).tight())).x}
+    _resume(session, rows, archive.rows([], str(Accuracy.of(problem).tight())))
     return session
 
 
-def _own_failures(rows: Rows, run: str) -> list[str]:
-    return [reason for reason, ok, name in zip(rows.reason, rows.ok, rows.run, strict=True) if not ok and name == run]
+def _resume(session: Session, searched: Rows, confirmed: Rows) -> None:
+    """Take up what earlier sessions of this run have done, and what any run has confirmed."""
+    run = run_name(session.problem, session.config)
+    own = [np.array([name == run for name in rows.run], bool) for rows in (searched, confirmed)]
+    for rows, ours in zip((searched, confirmed), own, strict=True):
+        session.failures.update(rows.reason[i] for i in np.flatnonzero(ours & ~rows.ok))
+        session.batches = max([session.batches, *(int(batch) + 1 for batch in rows.batch[ours])])
+    session.confirmed_before = {x.tobytes() for x in confirmed.x}
+    session.confirmations = int(own[1].sum())
+    searched_before = [int((searched.batch[own[0]] < batch).sum()) for batch in confirmed.batch[own[1]]]
+    session.reconfirm = [
+        (x.tobytes(), before + number)
+        for number, (x, before) in enumerate(zip(confirmed.x[own[1]], searched_before, strict=True), start=1)
+    ]
 
 
 def _design(session: Session) -> np.ndarray:
@@ -214,7 +233,7 @@ def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forec
     draw = np.random.default_rng([config.seed, len(session.u)])
     taken = np.array([solution.u for solution in session.solutions]).reshape(-1, session.u.shape[1])
     size = min(config.batch, session.left)
-    chosen = choose(draw, pool, size, config.tolerance, mind.noise(), taken, config.mind.plan.apart)
+    chosen = choose(draw, pool, size, config.tolerance, mind.noise(), taken, session.u, config.mind.plan.apart)
     forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
     return pool.u[chosen], [PROPOSERS[i] for i in pool.proposer[chosen]], forecast
 
@@ -260,24 +279,47 @@ class Lab:
             proposers=kinds,
         )
         session.history.append(record)
+        self.observe(session)
         return features
 
     def confirm(self) -> None:
         """Simulate at the confirming accuracy whatever meets the tolerance; what holds there is a solution."""
         session = self.session
-        size = session.goal.tolerance
-        while len(session.solutions) < session.config.solutions and session.left > 0:
-            found = goals.worst(session.z)
-            met = [i for i in np.argsort(found, kind="stable") if found[i] <= size]
-            batch = [i for i in met if self._is_new(session.u[i])][: min(CONFIRM_AT_ONCE, session.left)]
-            if not batch:
-                break
-            done = self._run(session.x[batch], ["confirm"] * len(batch), self.tight)
+        while batch := self._worth_confirming():
+            before = session.evaluations
+            done = self._run(session.x[batch], ["confirm"] * len(batch), self.tight, session.confirmations)
+            session.confirmations += len(batch)
             for i, index in enumerate(batch):
-                self._judge(index, done[i])
+                self._judge(index, done[i], before + i + 1)
         if session.history:
             session.history[-1].solutions = len(session.solutions)
             session.history[-1].evaluations = session.evaluations
+
+    def confirm_again(self) -> None:
+        """Simulate what earlier sessions of this run confirmed, for its traces: outside the budget, which has paid."""
+        session = self.session
+        where = {x.tobytes(): index for index, x in enumerate(session.x)}
+        known = [(where[x], evaluation) for x, evaluation in session.reconfirm if x in where]
+        indices = [index for index, _ in known]
+        done = self._run(session.x[indices], ["confirm"] * len(known), self.tight)
+        for i, (index, evaluation) in enumerate(known):
+            self._judge(index, done[i], evaluation)
+
+    def _worth_confirming(self) -> list[int]:
+        """The next few evaluations that meet the tolerance, distinct from every solution and from one another."""
+        session = self.session
+        size = min(CONFIRM_AT_ONCE, session.config.solutions - len(session.solutions))
+        found, left = goals.worst(session.z), session.left
+        batch: list[int] = []
+        for i in np.argsort(found, kind="stable"):
+            if len(batch) >= size or found[i] > session.goal.tolerance:
+                break
+            u, costs = session.u[i], session.x[i].tobytes() not in session.confirmed_before
+            apart = all(np.max(np.abs(u - session.u[other])) >= DISTINCT for other in batch)
+            if apart and self._is_new(u) and (left > 0 or not costs):
+                batch.append(int(i))
+                left -= costs
+        return batch
 
     def confirm_nearest(self, count: int = 3) -> None:
         """With nothing found, simulate the nearest at the confirming accuracy too, outside the budget."""
@@ -293,14 +335,14 @@ class Lab:
             return False
         return all(np.max(np.abs(u - solution.u)) >= DISTINCT for solution in self.session.solutions)
 
-    def _judge(self, index: int, done: Evaluation) -> None:
+    def _judge(self, index: int, done: Evaluation, evaluation: int) -> None:
         session = self.session
         confirmed = self._confirmed(index, done)
         if goals.worst(confirmed.z) > session.goal.tolerance:
             session.rejected.add(session.u[index].tobytes())
-        elif self._is_new(confirmed.u):  # of two confirmed together, the second may no longer be distinct
+        elif self._is_new(confirmed.u):
             session.solutions.append(confirmed)
-            session.first_solution_at = session.first_solution_at or session.evaluations
+            session.first_solution_at = session.first_solution_at or evaluation
         else:
             session.rejected.add(session.u[index].tobytes())
         self.observe(session)
@@ -311,17 +353,17 @@ class Lab:
         z = goals.z_scores(features, session.goal)
         return Confirmed(session.u[index], session.x[index], done, z, session.proposers[index], index + 1)
 
-    def _run(self, x: np.ndarray, proposers: list[str], accuracy: Accuracy) -> dict[int, Evaluation]:
-        """Simulate x [B, D] and keep every result as it arrives."""
+    def _run(self, x: np.ndarray, proposers: list[str], accuracy: Accuracy, slot: int = 0) -> dict[int, Evaluation]:
+        """Simulate x [B, D] and keep every result as it arrives, in the archive at `slot` and on."""
         session, done = self.session, {}
-        run, batch = run_name(session.problem, session.config), len(session.history)
+        run, batch = run_name(session.problem, session.config), session.batches + len(session.history)
         confirming = accuracy == self.tight
         with session.timed("simulate"):
             for i, evaluation in self.pool.run(list(x), traces=confirming, accuracy=accuracy):
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in session.confirmed_before:
                     continue  # simulated again for its traces alone
-                self.archive.add(run, batch, i, proposers[i], str(accuracy), x[i], evaluation)
+                self.archive.add(run, batch, slot + i, proposers[i], str(accuracy), x[i], evaluation)
                 session.evaluations += 1
                 if evaluation.status == "failed":
                     session.failures[evaluation.reason] += 1

@@ -9,8 +9,7 @@ import numpy as np
 from agent import env, propose
 from agent.env import EnvConfig, World
 from agent.goal import Goal, distance, z_scores
-from agent.learn import Experience, LearnConfig, learn
-from agent.policy import Policy, init_policy
+from agent.learn import Experience, LearnConfig, Learner, init_learner, learn
 from agent.propose import PROPOSERS, PlanConfig, Pool
 from surrogate import FitConfig, Params, Response, choose_scaling, fit, pad, respond, unsquash
 
@@ -47,7 +46,7 @@ class Mind:
         self.network = Response(features=len(goal.mean), hidden=config.fit.hidden)
         self._key = key
         self._params: Params | None = None
-        self._policy: Policy | None = None
+        self._learner: Learner | None = None
         self._errors = np.empty((0, len(goal.mean)))  # [n, F] simulated - predicted, asinh(z), NaN where undefined
         self._expected = np.empty((0, len(goal.mean)))  # [n, F] the SD that was predicted
 
@@ -69,10 +68,12 @@ class Mind:
         """Train the policy on the surrogate as it now is, towards the user's goal and features of archived cells."""
         if self.config.planner == "gradient":
             return
-        first = self._policy is None
-        if self._policy is None:
+        config = self.config
+        rounds = 1
+        if self._learner is None:
             size = env.observation_size(self.dimension, len(self.goal.mean))
-            self._policy = init_policy(self._next_key(), size, self.dimension)
+            self._learner = init_learner(self._next_key(), size, self.dimension, config.learn)
+            rounds = config.learn.first_rounds
         z = z_scores(features, self.goal)
         order = np.argsort(distance(z), kind="stable")
         defined = [i for i in order if np.isfinite(z[i]).all()][: self.config.goals // 2]
@@ -81,18 +82,12 @@ class Mind:
             jnp.asarray(np.resize(u[order[: self.config.goals]], (self.config.goals, self.dimension)), jnp.float32),
             jnp.asarray(np.concatenate([features[defined], own]), jnp.float32),
         )
-        updates = self.config.learn.first_updates if first else self.config.learn.more_updates
-        self._policy, self.learn_info = learn(
-            self._next_key(),
-            self._policy,
-            self.world,
-            experience,
-            self.network,
-            self.config.env,
-            self.config.learn,
-            updates,
-        )
-        jax.block_until_ready(self._policy)  # so that the time is counted where it is spent
+        for _ in range(rounds):
+            key = self._next_key()
+            self._learner, self.learn_info = learn(
+                key, self._learner, self.world, experience, self.network, config.env, config.learn
+            )
+        jax.block_until_ready(self._learner)  # so that the time is counted where it is spent
 
     def plan(self, u: np.ndarray, features: np.ndarray) -> Pool:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
@@ -101,9 +96,9 @@ class Mind:
         config = self.config
         found: list[tuple[int, jax.Array]] = []
         if config.planner != "gradient":
-            assert self._policy is not None
+            assert self._learner is not None
             visited = propose.roll_out(
-                self._next_key(), self._policy, self.world, starts, goal, self.network, config.env, config.plan
+                self._next_key(), self._learner.policy, self.world, starts, goal, self.network, config.env, config.plan
             )
             found.append((PROPOSERS.index("policy"), visited))
         if config.planner != "policy":

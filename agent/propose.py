@@ -109,6 +109,7 @@ def choose(
     tolerance: float,
     noise: np.ndarray,
     taken: np.ndarray,
+    tried: np.ndarray,
     apart: float,
 ) -> np.ndarray:
     """Pick a batch: by chance of success under all members and under single ones in turn (Thompson), and by distance.
@@ -119,6 +120,7 @@ def choose(
         count: B.
         tolerance, noise: as in `log_chance`.
         taken: [N, D] solutions already found, from which candidates must differ.
+        tried: [N, D] everything simulated so far, which would only say the same again.
         apart: see PlanConfig.
 
     Returns:
@@ -130,17 +132,25 @@ def choose(
     for solution in taken:
         near = np.max(np.abs(pool.u - solution), axis=1) < DISTINCT
         repulsion = np.where(near, -np.inf, repulsion)
+    seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
+    fresh = np.array([u.tobytes() not in seen for u in _rounded(pool.u)], bool)
     chosen: list[int] = []
     for slot in range(count):
         belief = together if slot % 2 == 0 else members[draw.integers(len(members))]
-        value = np.where(np.isfinite(belief), belief, -1e9) + repulsion
+        value = np.where(fresh, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
         best = int(np.argmax(value))
         if not np.isfinite(value[best]):
-            best = int(draw.integers(len(pool.u)))
+            best = int(draw.choice(np.flatnonzero(fresh) if fresh.any() else len(pool.u)))
         chosen.append(best)
-        square = np.sum((pool.u - pool.u[best]) ** 2, axis=1) / (2 * apart**2)
-        repulsion = repulsion + 2.0 * np.log(-np.expm1(-square) + 1e-9)
+        square = np.sum((pool.u - pool.u[best]) ** 2, axis=1)
+        repulsion = repulsion + 2.0 * np.log(-np.expm1(-square / (2 * apart**2)) + 1e-9)
+        fresh &= square > SAME**2
     return np.array(chosen)
 
 
+def _rounded(u: np.ndarray) -> np.ndarray:  # [N, D], equal where two points are the same
+    return np.round(u / SAME) + 0.0
+
+
+SAME = 1e-6  # distance in the unit cube below which two points are one
 DISTINCT = 0.05  # share of a parameter's range in which at least one parameter of two solutions must differ

@@ -86,7 +86,7 @@ class Result(Plain):
     """The outcome of `gbar tune`, complete enough to verify, report, export and repeat it."""
 
     problem: str  # name
-    problem_folder: str
+    problem_folder: str  # or the toml file, where it is not called problem.toml
     measurements_file: str
     archive: str
     status: Literal["solved", "out of budget", "interrupted"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.accelerate import configure
-from agent.loop import Confirmed, Session, TuneConfig, search
+from agent.loop import Confirmed, Session, TuneConfig, run_name, search
 from agent.report import write_report
 from agent.result import (
     Accuracy,
@@ -21,6 +21,7 @@ from agent.result import (
     Range,
     Result,
     Wall,
+    read_result,
     write_result,
     write_traces,
     write_whole,
@@ -39,14 +40,39 @@ def tune_into(
     configure()
     with _run_folder(out):
         with Archive(archive or out / "archive.sqlite", problem) as kept:
+            finished = _finished(problem, config, out, kept)
+            if finished is not None:
+                return finished
             session = search(problem, config, kept, out / "neuron.log", observe)
-        result = make_result(session, archive or Path("archive.sqlite"))
+        result = make_result(session, archive.resolve() if archive else Path("archive.sqlite"))
         shown = session.solutions or session.nearest
         write_traces(out, [candidate.done.traces for candidate in shown])
         write_whole(out / "predictions.csv", _predictions(session))
         write_result(out, result)
         write_report(out)
     return result
+
+
+def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive) -> Result | None:
+    """What an earlier session left, when this one asks the same of the same problem and that one was not cut short."""
+    if not (out / "result.json").is_file():
+        return None
+    try:
+        found = read_result(out)
+    except GbarError:  # of another version
+        return None
+    asked = (config.seed, config.tolerance, config.budget, config.solutions, config.batch, config.mind.planner)
+    was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
+    same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
+    bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
+    same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
+    same = same and found.measurements == [Measured(**m.model_dump()) for m in problem.measurements]
+    whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
+    return found if same and whole else None
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}}
 
 
 @contextmanager
@@ -76,7 +102,7 @@ def make_result(session: Session, archive: Path) -> Result:
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
     return Result(
         problem=problem.name,
-        problem_folder=str(problem.folder),
+        problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
         measurements_file=str(problem.measurements_file),
         archive=str(archive),
         status=session.status,
@@ -101,7 +127,7 @@ def make_result(session: Session, archive: Path) -> Result:
         next_nearest=[] if solutions else nearest[1:],
         surrogate=_accuracies(session),
         history=session.history,
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}},
+        versions=_versions(),
     )
 
 

@@ -14,7 +14,7 @@ from sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate
 from surrogate import FitConfig, Response, choose_scaling, feature_accuracy, fit, pad, respond, validity_auroc, verdict
 
 FOLDS = 4
-NEAR = 256  # evaluations nearest to the measurements on which the held-out error is taken
+NEAR = 64  # evaluations nearest to the measurements on which the held-out error is taken
 
 
 class Again(BaseModel):

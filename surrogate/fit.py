@@ -16,9 +16,9 @@ class FitConfig(NamedTuple):
     """How the ensemble is built and trained."""
 
     members: int = 6
-    hidden: int = 128
-    first_steps: int = 1500  # from a fresh start
-    more_steps: int = 400  # from the last fit, when a batch has been added
+    hidden: int = 64
+    steps: int = 300  # in one pass; its length is fixed, so that training compiles once
+    first_passes: int = 3  # from a fresh start; one pass from the last fit, when a batch has been added
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
@@ -64,31 +64,29 @@ def fit(key: jax.Array, data: Data, network: Response, config: FitConfig, start:
         Parameters, leaves [M, ...].
     """
     init_key, train_key = jax.random.split(key)
-    if start is None:
-        fresh = init(init_key, network, config.members, data.u.shape[1])
-        return train(train_key, fresh, data, network, config, config.first_steps)[0]
-    return train(train_key, start, data, network, config, config.more_steps)[0]
+    params = init(init_key, network, config.members, data.u.shape[1]) if start is None else start
+    for pass_key in jax.random.split(train_key, config.first_passes if start is None else 1):
+        params, _ = train(pass_key, params, data, network, config)
+    return params
 
 
-@partial(jax.jit, static_argnames=("network", "config", "steps"))
-def train(
-    key: jax.Array, params: Params, data: Data, network: Response, config: FitConfig, steps: int
-) -> tuple[Params, jax.Array]:
-    """Train every member on its own draws of the rows.
+@partial(jax.jit, static_argnames=("network", "config"))
+def train(key: jax.Array, params: Params, data: Data, network: Response, config: FitConfig) -> tuple[Params, jax.Array]:
+    """Train every member on its own draws of the rows, for one pass of `config.steps`.
 
     Args:
         key: consumed.
         params: leaves [M, ...] to start from.
         data: padded rows.
-        network, config, steps: static; a change compiles anew.
+        network, config: static; a change compiles anew.
 
     Returns:
-        Trained parameters and the loss of each step [steps].
+        Trained parameters and the loss of each step.
     """
-    schedule = optax.cosine_decay_schedule(config.learning_rate, steps)
+    schedule = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     optimiser = optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay)
     bootstrap_key, steps_key = jax.random.split(key)
-    # each member has its own random emphasis on the rows (Bayesian bootstrap): members differ where data is thin
+    # each member has its own random emphasis on the rows (Bayesian bootstrap), drawn anew in every pass
     emphasis = jax.random.exponential(bootstrap_key, (config.members, data.weight.shape[0])) * data.weight
     cumulative = jnp.cumsum(emphasis, axis=1)  # [M, P]
 
@@ -104,7 +102,9 @@ def train(
         updates, state = optimiser.update(gradients, state, params)
         return (optax.apply_updates(params, updates), state), jnp.mean(losses)
 
-    (params, _), losses = jax.lax.scan(step, (params, optimiser.init(params)), jax.random.split(steps_key, steps))
+    (params, _), losses = jax.lax.scan(
+        step, (params, optimiser.init(params)), jax.random.split(steps_key, config.steps)
+    )
     return params, losses
 
 

@@ -18,7 +18,7 @@ def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Sc
     """Centre on the measurements; as wide as half the samples' interquartile range, and at least one SD.
 
     Narrower (one SD) would resolve the neighbourhood of the measurement no better and turn a smooth response into a
-    cliff there, which few points cannot teach a network: measured in docs/surrogate.md.
+    cliff there, which few points cannot teach a network: see docs/how-it-works.md.
 
     Args:
         features: [N, F] of a space-filling design, NaN where not defined.

@@ -1,0 +1,92 @@
+"""A response with known answers: smooth features, one of them undefined over a known part of the cube."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from agent.env import World
+from agent.learn import LearnConfig
+from agent.mind import MindConfig
+from agent.propose import PlanConfig
+from surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
+from surrogate.network import init
+
+SMALL = FitConfig(members=4, hidden=32, steps=250, first_passes=2, batch=64)
+# a mind that thinks fast; tests that share it share what is compiled for it
+MIND = MindConfig(
+    fit=SMALL,
+    learn=LearnConfig(environments=48, updates=4, first_rounds=2),
+    plan=PlanConfig(starts=12, rollout=4, descent=30),
+    goals=64,
+)
+SILENT = 0.35  # of the first parameter, below which the last feature is not defined
+MEAN, SD = np.array([50.0, 10.0, 2.0, 15.0]), np.array([2.5, 2.0, 0.2, 1.5])
+ROWS = 256
+
+
+def response(u: np.ndarray) -> np.ndarray:  # [N, 3] -> [N, 4]
+    """A rate, a height, a width and a latency; no latency where the cell is silent."""
+    rate = 20 + 60 * u[:, 0] - 30 * u[:, 1]
+    height = 40 * np.tanh(2 * (u[:, 0] - u[:, 1])) + 10 * u[:, 2]
+    width = np.exp(1.5 * u[:, 2] - u[:, 0])
+    latency = np.where(u[:, 0] > SILENT, 5 / (np.abs(u[:, 0] - SILENT) + 0.1), np.nan)
+    return np.stack([rate, height, width, latency], axis=1)
+
+
+class Fitted(NamedTuple):
+    """An ensemble, and what it was shown."""
+
+    network: Response
+    params: Params
+    scaling: Scaling
+    data: Data
+    u: np.ndarray  # [N, 3]
+    features: np.ndarray  # [N, 4]
+
+    def predict(self, u: np.ndarray) -> "Predicted":
+        ask = jax.vmap(respond, in_axes=(None, 0, None))
+        value, logit = ask(self.network, self.params, jnp.asarray(u, jnp.float32))
+        return Predicted(np.asarray(value, float), np.asarray(logit, float))
+
+
+class Predicted(NamedTuple):
+    """What every member says."""
+
+    value: np.ndarray  # [M, N, F]
+    logit: np.ndarray  # [M, N, F]
+
+
+def fit_synthetic(u: np.ndarray, seed: int = 0, config: FitConfig = SMALL) -> Fitted:
+    """An ensemble fitted to points of the synthetic response."""
+    features = response(u)
+    scaling, network = choose_scaling(features, MEAN, SD), Response(len(MEAN), config.hidden)
+    data = pad(u, features, np.ones(len(u)), scaling, ROWS)
+    return Fitted(network, fit(jax.random.key(seed), data, network, config), scaling, data, u, features)
+
+
+def linear_member(slopes: np.ndarray, offsets: np.ndarray) -> Params:
+    """A member whose squashed features are exactly slopes [D, F] times (2u - 1) plus offsets [F], always defined."""
+    dimension, features = slopes.shape
+    blank = jax.tree.map(jnp.zeros_like, init(jax.random.key(0), linear_network(features), 1, dimension))
+    dense = {name: {key: leaf[0] for key, leaf in layer.items()} for name, layer in blank["params"].items()}
+    value, logit = list(dense)[-2:]
+    kernel = dense[value]["kernel"].at[-dimension:].set(jnp.asarray(slopes, jnp.float32))
+    dense[value] = {"kernel": kernel, "bias": jnp.asarray(offsets, jnp.float32)}
+    dense[logit] = {**dense[logit], "bias": jnp.full(features, 20.0)}
+    return {"params": dense}
+
+
+def linear_network(features: int) -> Response:
+    return Response(features, hidden=4)
+
+
+def linear_world(slopes: Sequence[np.ndarray], offsets: Sequence[np.ndarray], tolerance: float = 2.0) -> World:
+    """An ensemble of linear members; a feature's measurement is 0 with SD 1, so that asinh(z) is the squashed value."""
+    members = [linear_member(slope, offset) for slope, offset in zip(slopes, offsets, strict=True)]
+    features = slopes[0].shape[1]
+    scaling = Scaling(jnp.zeros(features), jnp.ones(features))
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    return World(params, scaling, jnp.ones(features), jnp.asarray(tolerance, jnp.float32))
