@@ -163,7 +163,7 @@ def search(
                     batch, proposers, forecast = _planned(session, mind)
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
-                mind.learn_from(Forecast(*(part[: len(done)] for part in forecast)), done)
+                mind.learn_from(forecast, done)
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
