@@ -203,7 +203,13 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
         values[name] = float(getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, threshold))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
         values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
-    return {name: values[name] for name in names if name in values}
+    return {name: _rounded(values[name]) for name in names if name in values}
+
+
+def _rounded(value: float) -> float:
+    """12 significant digits: the last bit of a trace's steepest slope can differ between two runs of the same process,
+    and the same question shall have the same answer."""
+    return float(f"{value:.12g}")
 
 
 def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) -> int:

@@ -5,6 +5,7 @@ NEURON keeps its sections, templates and globals for the life of a process, so t
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 120.0  # two busy cores
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and programs that tests start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
