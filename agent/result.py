@@ -6,6 +6,7 @@ RUN/predictions.csv   every simulated feature beside what the surrogate said bef
 RUN/traces.npz        voltages of the solutions (or the nearest): "01/PROTOCOL/t" ms, "01/PROTOCOL/v" mV
 RUN/archive.sqlite    every evaluation
 RUN/report.html       the page
+RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the model is hoc
 """
 
 import csv

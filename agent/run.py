@@ -1,13 +1,16 @@
 """A run folder: where one `tune` works and what it leaves there."""
 
+import contextlib
 import csv
 import io
 import platform
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -50,7 +53,19 @@ def tune_into(
         write_whole(out / "predictions.csv", _predictions(session))
         write_result(out, result)
         write_report(out)
+    _export(out, result, problem)
     return result
+
+
+def _export(out: Path, result: Result, problem: Problem) -> None:
+    """RUN/solutions/NN: every solution as a stand-alone script, and as hoc where the model is hoc."""
+    from agent.export import export_solution
+
+    forms: list[Literal["hoc", "python"]] = ["python", "hoc"] if problem.model.load.endswith(".hoc") else ["python"]
+    for number in range(1, len(result.solutions) + 1):
+        for form in forms:
+            with contextlib.suppress(GbarError):  # the run has succeeded; `gbar export` says what is in the way
+                export_solution(out, number, form)
 
 
 def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive) -> Result | None:
@@ -88,11 +103,20 @@ def _run_folder(out: Path) -> Iterator[None]:
     try:
         yield
     except GbarError:
-        if out in missing:
+        if out in missing and not _holds_evaluations(out / "archive.sqlite"):
             shutil.rmtree(out)
             for folder in missing[1:]:
                 folder.rmdir()
         raise
+
+
+def _holds_evaluations(archive: Path) -> bool:
+    """Whether an archive has anything that must not be lost."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{archive.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            return bool(opened.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+    except sqlite3.Error:  # no archive, or one without its tables
+        return False
 
 
 def make_result(session: Session, archive: Path) -> Result:

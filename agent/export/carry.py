@@ -5,6 +5,7 @@ runs the same lines.
 """
 
 import ast
+import functools
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,7 @@ def carry(roots: Iterable[Name], package: str = "sim") -> Carried:
     return Carried({module: text for module, text in parts.items() if text}, imports)
 
 
+@functools.cache
 def _source(module: ModuleType) -> Source:
     text = inspect.getsource(module)
     source = Source(text.splitlines())

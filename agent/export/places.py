@@ -1,5 +1,6 @@
 """How hoc says where a parameter lives: asked of the loaded model, in a process of its own."""
 
+import functools
 import json
 import os
 import subprocess
@@ -37,22 +38,29 @@ def find_places(problem: Problem) -> dict[str, list[Place]]:
         "library": str(library) if library else None,
         "targets": [target for parameter in problem.parameter for target in parameter.set],
     }
+    return _asked(json.dumps(content), problem.identity(), max(START_LIMIT_S, problem.simulation.time_limit))
+
+
+@functools.cache
+def _asked(content: str, identity: str, limit_s: float) -> dict[str, list[Place]]:
+    """The answer of a process of its own, once for a model as it is (its identity) and not for every solution."""
+    folder = json.loads(content)["folder"]
     try:
         done = subprocess.run(
             [sys.executable, "-c", "from agent.export.places import answer; answer()"],
-            input=json.dumps(content),
+            input=content,
             capture_output=True,
             text=True,
-            timeout=max(START_LIMIT_S, problem.simulation.time_limit),
+            timeout=limit_s,
             cwd=mechanisms.neutral_folder(),
             env=_environment(),
         )
     except subprocess.TimeoutExpired:
-        raise GbarError(f"{problem.folder}: the model was not loaded within {START_LIMIT_S:g} s") from None
+        raise GbarError(f"{folder}: the model was not loaded within {limit_s:g} s") from None
     listed = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
     if listed is None:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise GbarError(f"{problem.folder}: the model cannot be loaded: {said[-1]}")
+        raise GbarError(f"{folder}: the model cannot be loaded: {said[-1]}")
     found = json.loads(listed.removeprefix(MARK))
     return {target: [Place(**place) for place in places] for target, places in found.items()}
 

@@ -1,0 +1,45 @@
+"""A run folder: what it holds when a run ends well, and what stays when one does not."""
+
+from pathlib import Path
+
+import pytest
+
+from agent import tune
+from agent.loop import Session, TuneConfig
+from sim import Archive, GbarError, load_problem
+
+HH = Path(__file__).parents[2] / "models" / "hh"
+
+
+@pytest.mark.neuron
+def test_every_solution_comes_with_files_that_run_without_gbar(tmp_path: Path) -> None:
+    config = TuneConfig(budget=20, solutions=2, tolerance=50.0)  # so wide that the design itself meets it
+    result = tune(load_problem(HH), config, tmp_path / "run")
+    assert len(result.solutions) == 2
+    for number in ("01", "02"):
+        assert sorted(file.name for file in (tmp_path / "run" / "solutions" / number).iterdir()) == [
+            "run.py",
+            "solution.hoc",
+        ]
+    assert (tmp_path / "run" / "solutions" / "model" / "hh.hoc").read_bytes() == (HH / "hh.hoc").read_bytes()
+
+
+@pytest.mark.neuron
+def test_what_was_simulated_stays_when_a_run_fails_later(tmp_path: Path) -> None:
+    def fail(session: Session) -> None:
+        if session.evaluations >= 2:
+            raise GbarError("the disk is full")
+
+    with pytest.raises(GbarError, match="disk is full"):
+        tune(load_problem(HH), TuneConfig(budget=12), tmp_path / "deep" / "run", observe=fail)
+    with Archive(tmp_path / "deep" / "run" / "archive.sqlite", load_problem(HH)) as archive:
+        assert archive.count() == 2
+
+
+@pytest.mark.neuron
+def test_nothing_stays_when_a_run_cannot_start(tmp_path: Path) -> None:
+    problem = load_problem(HH)
+    broken = problem.model_copy(update={"model": problem.model.model_copy(update={"template": "NoSuchCell"})})
+    with pytest.raises(GbarError, match="NoSuchCell"):
+        tune(broken, TuneConfig(budget=12), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
