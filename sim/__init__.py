@@ -9,7 +9,8 @@ from sim.archive import Archive, Rows
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
 from sim.loading import load_problem
-from sim.problem import Measurement, Parameter, Problem
+from sim.parameter import Parameter
+from sim.problem import Measurement, Problem
 from sim.sampling import design, sample
 from sim.workers import Workers
 

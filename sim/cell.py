@@ -8,13 +8,14 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from neuron import h, nrn
 
 from sim.errors import GbarError, nearest
+from sim.parameter import Parameter
 
 SET_BY_GBAR = {"celsius", "dt", "secondorder", "steps_per_ms", "t", "v_init"}  # globals that every run sets itself
 
@@ -151,3 +152,19 @@ def assign(found: list[tuple[Any, str]], value: float) -> None:
     """Set one parameter everywhere it lives."""
     for owner, variable in found:
         setattr(owner, variable, value)
+
+
+class Bound:
+    """The free parameters of one cell, ready to be set again and again. Several cells may be bound in one process.
+
+    Raises:
+        GbarError: a parameter names something that is not in the cell.
+    """
+
+    def __init__(self, cell: Any, parameters: Sequence[Parameter]):
+        self.places = [[at for target in parameter.set for at in places(cell, target)] for parameter in parameters]
+
+    def assign(self, x: Iterable[float]) -> None:
+        """Set every parameter: x [D] in NEURON's units, in the parameters' order."""
+        for found, value in zip(self.places, x, strict=True):
+            assign(found, float(value))

@@ -9,7 +9,8 @@ import numpy as np
 from sim import cell, definitions, features, mechanisms, protocols
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy, Evaluation
-from sim.problem import FiCurve, Problem, Rheobase, Step
+from sim.kinds import FiCurve, Rheobase, Step
+from sim.problem import Problem
 
 
 class Engine:
@@ -24,7 +25,7 @@ class Engine:
         if library:
             mechanisms.load(Path(library))
         self.cell = cell.build(problem.folder, problem.model.load, problem.model.template)
-        self.places = [[at for target in p.set for at in cell.places(self.cell, target)] for p in problem.parameter]
+        self.bound = cell.Bound(self.cell, problem.parameter)
         self.inject = {name: cell.segment(self.cell, p.at) for name, p in self._stimulated()}
         self.record = {name: cell.segment(self.cell, p.record.rpartition(".")[0]) for name, p in self._stimulated()}
         self.wanted = {
@@ -46,8 +47,7 @@ class Engine:
             RuntimeError: NEURON gave up.
         """
         self.accuracy = accuracy
-        for found, value in zip(self.places, x, strict=True):
-            cell.assign(found, float(value))
+        self.bound.assign(x)
         out = Evaluation()
         for name, protocol in self._stimulated():
             values = self._measured(name, protocol, out.traces)
@@ -113,7 +113,7 @@ class Engine:
         from neuron import h
 
         found = {}
-        for parameter, places in zip(self.problem.parameter, self.places, strict=True):
+        for parameter, places in zip(self.problem.parameter, self.bound.places, strict=True):
             owner, variable = places[0]
             unit = h.units(variable)
             if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):

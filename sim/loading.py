@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from sim import features
 from sim.errors import GbarError, nearest
 from sim.explain import explained
-from sim.problem import KINDS, OURS, FiCurve, Measurement, Model, Parameter, Problem, Simulation, Step, Timed
+from sim.kinds import KINDS, FiCurve, Step, Timed
+from sim.parameter import Parameter
+from sim.problem import OURS, Measurement, Model, Problem, Simulation
 
 Kind = TypeVar("Kind", bound=BaseModel)
 

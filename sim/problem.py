@@ -8,21 +8,20 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field
 
 from sim import features
+from sim.kinds import Protocol
+from sim.parameter import Parameter
+from sim.strict import Strict
 
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Model(Strict):
@@ -33,95 +32,6 @@ class Model(Strict):
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
     v_init: float  # mV
-
-
-class Parameter(Strict):
-    """A free parameter: where it is set in the model and between which bounds."""
-
-    name: str = Field(min_length=1)
-    set: tuple[str, ...] = Field(min_length=1)  # SECTIONS.VARIABLE, one value for every place
-    bounds: tuple[float, float]  # in NEURON's own units
-    scale: Literal["linear", "log"] = "linear"
-    unit: str | None = None  # checked against NEURON's, when given
-
-    @field_validator("set")
-    @classmethod
-    def _places(cls, places: tuple[str, ...]) -> tuple[str, ...]:
-        for place in places:
-            if "." not in place.strip("."):
-                raise ValueError(f"'{place}' is no place in a model: expected SECTIONS.VARIABLE, such as soma.g_pas")
-        return places
-
-    @model_validator(mode="after")
-    def _bounds(self) -> "Parameter":
-        low, high = self.bounds
-        if low >= high:
-            raise ValueError(f"bounds [{low:g}, {high:g}] are the wrong way round or empty: expected [low, high]")
-        if self.scale == "log" and low <= 0:
-            raise ValueError(f'bounds [{low:g}, {high:g}] with scale "log": expected low > 0, or scale "linear"')
-        return self
-
-
-class Timed(Strict):
-    """What every stimulus has: when, where, what is recorded. Times in ms from the start of the simulation."""
-
-    delay: float = Field(ge=0)  # ms
-    duration: float = Field(gt=0)  # ms
-    total: float = Field(gt=0)  # ms
-    at: str = "soma(0.5)"  # where the current goes in
-    record: str = "soma(0.5).v"
-    efel: dict[str, float | int | bool | str] = {}  # settings for this protocol only
-
-    @model_validator(mode="after")
-    def _inside(self) -> "Timed":
-        if self.delay + self.duration > self.total:
-            raise ValueError(
-                f"delay + duration = {self.delay + self.duration:g} ms is longer than total = {self.total:g} ms: "
-                "lengthen total"
-            )
-        return self
-
-    @field_validator("at", "record")
-    @classmethod
-    def _place(cls, place: str, info: Any) -> str:
-        wanted, example = (
-            ("SECTION(X).v", "soma(0.5).v") if info.field_name == "record" else ("SECTION(X)", "soma(0.5)")
-        )
-        if not features.PLACE[info.field_name].fullmatch(place):
-            raise ValueError(f"'{place}' is no place on a cell: expected {wanted}, such as {example}")
-        return place
-
-
-class Step(Timed):
-    """A square current. `pulse` is the same, brief: what follows it is measured rather than what happens in it."""
-
-    kind: Literal["step", "pulse"]
-    amplitude: float  # nA
-
-
-class Rheobase(Timed):
-    """The smallest square current that makes a spike, found by bisection for each candidate."""
-
-    kind: Literal["rheobase"]
-    bounds: tuple[float, float] = (0.0, 50.0)  # nA
-    precision: float = Field(default=0.05, gt=0)  # nA
-
-    @model_validator(mode="after")
-    def _bracket(self) -> "Rheobase":
-        if self.bounds[0] >= self.bounds[1]:
-            raise ValueError(f"bounds {list(self.bounds)} are the wrong way round or empty: expected [low, high] in nA")
-        return self
-
-
-class FiCurve(Strict):
-    """No stimulus of its own: relates the firing in several step protocols to their currents."""
-
-    kind: Literal["fi"]
-    steps: tuple[str, ...] = Field(min_length=2)
-
-
-KINDS: dict[str, type[BaseModel]] = {"step": Step, "pulse": Step, "rheobase": Rheobase, "fi": FiCurve}
-Protocol = Annotated[Step | Rheobase | FiCurve, Field(discriminator="kind")]
 
 
 class Simulation(Strict):
@@ -157,7 +67,7 @@ class Problem(Strict):
     model: Model
     parameter: tuple[Parameter, ...] = Field(min_length=1)
     protocol: dict[str, Protocol] = Field(min_length=1)
-    efel: dict[str, float | int | bool | str] = {}
+    efel: dict[str, float | int | bool | str] = Field(default_factory=dict)
     simulation: Simulation = Simulation()
     measurements: tuple[Measurement, ...] = ()
     measurements_file: Path | None = None

@@ -8,7 +8,7 @@ from agent.export.model import copy_model, mechanism_name
 from agent.export.places import Place, find_places
 from agent.result import write_whole
 from sim import Accuracy, GbarError
-from sim.problem import Rheobase, Step
+from sim.kinds import Rheobase, Step
 
 
 def check(chosen: Chosen) -> None:

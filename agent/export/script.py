@@ -11,7 +11,7 @@ from agent.export.model import copy_model
 from agent.result import write_whole
 from sim import Accuracy
 from sim.features import OWN, SETTINGS
-from sim.problem import FiCurve, Rheobase, Step
+from sim.kinds import FiCurve, Rheobase, Step
 
 NEEDED = {  # what the script itself calls
     "sim.errors": ("GbarError",),

@@ -11,7 +11,7 @@ from agent.export.chosen import Chosen
 from agent.export.model import refuse_inside
 from agent.result import Candidate, Result, read_result, write_whole
 from sim import Accuracy, GbarError, Problem, load_problem
-from sim.problem import FiCurve
+from sim.kinds import FiCurve
 
 
 def export_solution(
