@@ -15,8 +15,8 @@ from sim.kinds import FiCurve, Rheobase, Step
 
 NEEDED = {  # what the script itself calls
     "sim.errors": ("GbarError",),
-    "sim.cell": ("build", "segment", "places", "assign"),
-    "sim.protocols": ("initialise", "square_current"),
+    "sim.cell": ("build", "places", "assign"),
+    "sim.protocols": ("initialise", "run"),
     "sim.features": ("Trace", "measure"),
 }
 IMPORTS: set[tuple[str, str | None]] = {
@@ -32,6 +32,7 @@ TITLES = {
     "sim.errors": "what goes wrong, in one line",
     "sim.cell": "the model in NEURON",
     "sim.protocols": "stimuli and recordings",
+    "sim.search": "the search for a rheobase",
     "sim.definitions": "features that eFEL does not have",
     "sim.features": "voltages to features",
 }
@@ -91,7 +92,7 @@ def _roots(chosen: Chosen) -> list[tuple[str, str]]:
     protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
     if any(isinstance(protocol, Rheobase) for protocol in protocols):
-        roots += [("sim.protocols", "spikes"), ("sim.protocols", "rheobase")]
+        roots += [("sim.protocols", "rheobase")]
     roots += [("sim.definitions", name) for name in _definitions(chosen)]
     if any(isinstance(protocol, FiCurve) for protocol in protocols):
         roots += [("sim.definitions", "f_I_gain")]
