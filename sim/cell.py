@@ -14,7 +14,7 @@ from neuron import h
 from sim.anatomy import Cell, distance, sections, segment, short_name
 from sim.errors import GbarError, nearest
 from sim.formula import Formula
-from sim.leftovers import stimuli, switch_off
+from sim.leftovers import stimuli, switched_off
 from sim.loaders import load_flat, load_python, load_template, run_hoc, working_folder
 from sim.morphology import cut, load_morphology
 from sim.places import attribute_of, mechanism_of, places, put, take
@@ -70,7 +70,8 @@ def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, An
     if model.stimuli == "off":
         cell.stimuli = stimuli(cell.sections)
         for process in cell.stimuli:
-            switch_off(process)
+            for name, value in switched_off(process).items():
+                put(process, name, value)
     return cell
 
 

@@ -106,7 +106,8 @@ class Engine:
         return protocol.delay, protocol.duration, protocol.total
 
     def _start(self) -> None:
-        protocols.initialise(self.problem.model.celsius, self.problem.model.v_init, vars(self.accuracy))
+        model = self.problem.model
+        protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit."""

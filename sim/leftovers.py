@@ -5,8 +5,6 @@ The functions take plain arguments, because an exported script carries their sou
 
 from typing import Any
 
-NEVER_MS = 1e9
-
 
 def stimuli(sections: list[Any]) -> list[Any]:
     """The current and voltage clamps on a cell that are switched on."""
@@ -25,21 +23,14 @@ def _delivers(process: Any) -> bool:
     return hasattr(process, "amp") and hasattr(process, "dur") and process.dur > 0
 
 
-def switch_off(process: Any) -> None:
-    """Keep a clamp from ever delivering anything, also where a vector is played into it."""
+def switched_off(process: Any) -> dict[str, float]:
+    """The values with which a clamp never delivers anything, also where a vector is played into it."""
     kind = process.hname().partition("[")[0]
     if kind == "SEClamp":
-        process.dur1 = process.dur2 = process.dur3 = 0
-    elif kind == "VClamp":
-        for i in range(3):
-            process.dur[i] = 0
-    elif kind == "AlphaSynapse":
-        process.gmax, process.onset = 0, NEVER_MS
-    else:
-        process.dur, process.amp = 0, 0
-        for name in ("delay", "del"):
-            if hasattr(process, name):
-                setattr(process, name, NEVER_MS)
+        return {"dur1": 0.0, "dur2": 0.0, "dur3": 0.0}
+    if kind == "VClamp":
+        return {f"dur[{i}]": 0.0 for i in range(3)}
+    return {"gmax": 0.0} if kind == "AlphaSynapse" else {"dur": 0.0, "amp": 0.0}
 
 
 def described(process: Any) -> str:

@@ -43,6 +43,7 @@ def load_morphology(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
         replace_axon(cell, model.axon == "stub")
     for kind, name in LISTS.items():
         setattr(cell, name, getattr(cell, kind))
+    cell.all = [section for kind in LISTS for section in getattr(cell, kind)]
     return cell, None, [section for section in h.allsec() if section not in before]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agent.export.chosen import Chosen, hoc_string
 from agent.export.model import copy_model, mechanism_name
-from agent.export.places import Place, find_places, is_explicit
+from agent.export.places import ADDED, Place, find_places, is_explicit
 from agent.result import write_whole
 from sim import Accuracy, GbarError, Parameter, Problem
 from sim.formula import Formula
@@ -40,6 +40,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         mechanisms=[f"{model}/{name}" for name in mechanisms],
         known=mechanism_name(chosen.problem),
         parameters=parameters,
+        added=[statement(place, 0.0, owner) for place in found[ADDED]],
         arguments=[hoc_string(a) if isinstance(a, str) else repr(a) for a in chosen.problem.model.arguments],
         calls=[spelled(text, values, owner) for text in calls],
         accuracy=Accuracy.of(chosen.problem).tight(),
@@ -58,6 +59,8 @@ def statement(place: Place, value: float, owner: str) -> str:
         return f"{path} = {value!r}"
     if place.kind == "global":
         return f"{place.variable} = {value!r}"
+    if place.kind == "insert":
+        return f"{owner if place.of_cell else ''}{place.name} {{ insert {place.variable} }}"
     if place.kind == "section":
         return f"{owner if place.of_cell else ''}{place.name} {{ {place.variable} = {value!r} }}"
     loop = "forall" if place.kind == "all" else f"forsec {owner}{place.name}"

@@ -20,13 +20,14 @@ from sim.problem import Model
 
 START_LIMIT_S = 120.0
 MARK = "places: "
+ADDED = ""  # no parameter is called so: what the model's own table adds
 
 
 @dataclass(frozen=True)
 class Place:
     """One statement's worth: a variable in some sections."""
 
-    kind: str  # global | section | list | all | object
+    kind: str  # global | section | list | all | object | insert
     name: str  # of the section, SectionList or object; empty for global and all
     of_cell: bool  # whether the name belongs to the cell object
     variable: str
@@ -138,6 +139,22 @@ def written_out(cell: Any, target: str) -> list[Place]:
     return found
 
 
+def added(cell: Any, model: Model) -> list[Place]:
+    """What problem.toml adds to the model: mechanisms, fixed values, clamps switched off."""
+    from sim.cell import sections
+    from sim.leftovers import switched_off
+
+    found = [
+        Place(**{**vars(_section(cell, section, mechanism)), "kind": "insert"})
+        for name, mechanisms in model.insert.items()
+        for section in sections(cell, name)
+        for mechanism in mechanisms
+    ]
+    found += [place for target in model.values for place in written_out(cell, target)]
+    off = [(process.hname(), key, value) for process in cell.stimuli for key, value in switched_off(process).items()]
+    return found + [Place("object", name, False, key, value=value) for name, key, value in off]
+
+
 def _attribute(target: str) -> Place:
     name, _, variable = target.removeprefix("cell.").rpartition(".")
     return Place("object", name, True, variable)
@@ -174,17 +191,14 @@ def answer() -> None:
         mechanisms.load(Path(content["library"]))
     parameters = [Parameter.model_validate(given) for given in content["parameters"]]
     try:
-        built = cell.build(Path(content["folder"]), Model.model_validate(content["model"]))
+        built_model = Model.model_validate(content["model"])
+        built = cell.build(Path(content["folder"]), built_model)
+        found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, built_model)]}
         if content["x"]:
             cell.Bound(built, parameters).assign(content["x"])
-        found = {
-            p.name: [
-                vars(place)
-                for target in (*p.set, *p.tied)
-                for place in (written_out if is_explicit(p) else spoken)(built, target)
-            ]
-            for p in parameters
-        }
+        for p in parameters:
+            by = written_out if is_explicit(p) else spoken
+            found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
     except GbarError as error:
         sys.exit(str(error))
     print(f"\n{MARK}{json.dumps(found)}", flush=True)
