@@ -5,8 +5,8 @@ A feature that is not defined (a silent cell has no spike height) is NaN here, n
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -100,6 +100,9 @@ SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1":
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
 
 
+Settings = Mapping[str, float | int | bool | str]
+
+
 class Trace(NamedTuple):
     """One recorded voltage and the square current that made it."""
 
@@ -165,7 +168,7 @@ def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
     return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
 
 
-def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
+def measure(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
     """Compute features of one trace: by our own formulas where there is one, the rest by eFEL, which gives the same.
 
     Args:
@@ -179,36 +182,39 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
     return _measured(trace, names, settings, _values)
 
 
-def measure_by_efel(
-    trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]
-) -> dict[str, float]:
+def measure_by_efel(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
     """`measure` without our formulas: the reference for them, and what an exported script carries."""
     return _measured(trace, names, settings, _efel_values)
 
 
-def _measured(trace, names, settings, values_of):
+def _measured(
+    trace: Trace,
+    names: Iterable[str],
+    settings: Settings,
+    values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
+) -> dict[str, float]:
     names = list(names)
     in_force = {**known_settings(), **settings}
     trace = _worth_measuring(trace, in_force)
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
     needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
-    values = values_of(trace, [name for name in {*names, *needed} if name not in ours], in_force)
+    values = values_of(trace, sorted({*names, *needed} - ours), in_force)
     for name in {*names} & {*OWN}:
-        values[name] = float(
-            getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"]))
-        )
+        definition = getattr(definitions, name)
+        values[name] = float(definition(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"])))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
-        values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
+        values["membrane_capacitance"] = values["time_constant"] / (values["ohmic_input_resistance"] or float("nan"))
     return {name: _rounded(values[name]) for name in names if name in values}
 
 
-def _worth_measuring(trace, in_force):
+def _worth_measuring(trace: Trace, in_force: Settings) -> Trace:
     """The trace from a little before rest is measured until the last whole spike; its stimulus ends no later."""
     # rest is measured in the last tenth, or as set; what comes before only costs time
     first = trace.t.searchsorted((min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start)
     whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
     t, v = trace.t[first:whole], trace.v[first:whole]
-    return trace._replace(t=t, v=v, end=min(trace.end, t[-1]))  # which a last fixed step may miss by rounding
+    end = min(trace.end, t[-1]) if len(t) else trace.start  # which a last fixed step may miss by rounding
+    return trace._replace(t=t, v=v, end=end)
 
 
 def _rounded(value: float) -> float:
@@ -230,14 +236,14 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
     return len(v) if ended.any() else int(rises[-1]) + 1
 
 
-def _values(trace: Trace, names: list[str], in_force: Mapping[str, float | int | bool | str]) -> dict[str, float]:
+def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
     known = in_force.keys() <= known_settings().keys()
     values = formulas.values(names, *trace, in_force) if known and trace.start < trace.end else {}
     rest = [name for name in names if name not in values]
     return values | (_efel_values(trace, rest, in_force) if rest else {})
 
 
-def _efel_values(trace, names, in_force):
+def _efel_values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
     """eFEL's values; a feature on which eFEL itself fails (some do where a trace is too short) is not defined."""
     import efel
 

@@ -194,52 +194,61 @@ def rate(x: Voltage, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
 def rise_time(x: Voltage) -> np.ndarray:
     """Between two shares of the height: from `rise_start_perc` to `rise_end_perc`."""
     begin, end = (float(x.settings[f"rise_{which}_perc"]) for which in ("start", "end"))
-    return np.array([_rise_time(x, *pair, begin, end) for pair in zip(*(at.tolist() for at in rise(x)), strict=True)])
+    onsets, peaks = rise(x)
+    if (begin, end) == (0, 1):
+        return x.t[peaks] - x.t[onsets]
+    pairs = zip(onsets.tolist(), peaks.tolist(), strict=True)
+    return np.array([_rise_time(x, onset, peak, begin, end) for onset, peak in pairs])
 
 
 def _rise_time(x: Voltage, onset: int, peak: int, begin: float, end: float) -> float:
     height, tolerance = x.v[peak] - x.v[onset], 1e-13
     if onset > peak:
         return x.t[peak] - x.t[onset]
-    reached = np.append(x.v[onset:peak] >= x.v[onset] + begin * height - tolerance, True)
-    passed = np.append(True, x.v[onset + 1 : peak + 1] <= x.v[onset] + end * height + tolerance)
-    return x.t[peak - int(passed[::-1].argmax())] - x.t[onset + int(reached.argmax())]
+    reached = first(x.v[onset:peak] >= x.v[onset] + begin * height - tolerance)
+    passed = first(x.v[onset + 1 : peak + 1][::-1] <= x.v[onset] + end * height + tolerance)
+    return x.t[peak - passed] - x.t[onset + reached]
 
 
 def upstroke(x: Voltage) -> np.ndarray:
     """The steepest slope from onset to peak, mV/ms."""
-    found, peaks = [], x.peaks.tolist()
-    for onset in x.onsets.tolist():
-        while peaks and peaks[0] < onset:
-            peaks.pop(0)
-        if peaks:
-            found.append(x.slope[onset : max(peaks.pop(0), onset + 1)].max())
-    return np.array(found)
+    onsets, peaks, waiting = x.onsets.tolist(), [], iter(x.peaks.tolist())
+    for onset in onsets:
+        peaks += [peak for peak in [next((peak for peak in waiting if peak >= onset), None)] if peak is not None]
+    return between(np.maximum, x.slope, x.onsets[: len(peaks)], np.array(peaks, np.intp))
 
 
 def downstroke(x: Voltage) -> np.ndarray:
     """The steepest fall from peak to trough, mV/ms."""
-    pairs = zip(x.peaks.tolist(), x.troughs.tolist(), strict=False)
-    return np.array([x.slope[peak : max(trough, peak + 1)].min() for peak, trough in pairs])
+    return between(np.minimum, x.slope, *paired(x.peaks, x.troughs))
+
+
+def between(extreme: np.ufunc, y: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """The extreme in each range, which are one after another; the first value of an empty one."""
+    return extreme.reduceat(y, np.column_stack([starts, stops]).ravel())[::2] if len(starts) else NONE
 
 
 def spike_half_width(x: Voltage) -> np.ndarray:
     """Between the two times at half of the height above the trough, interpolated."""
-    starts = np.append(x.first, x.troughs[:-1])
-    places = zip(starts.tolist(), x.peaks.tolist(), x.troughs.tolist(), strict=False)
-    return np.array([_half_width(x, *place) for place in places]) if len(x.troughs) else NONE
-
-
-def _half_width(x: Voltage, begin: int, peak: int, trough: int) -> float:
-    if begin > peak or trough < peak:
+    peaks, troughs = paired(x.peaks, x.troughs)
+    if len(troughs) == 0:
+        return NONE
+    begins, halves = np.append(x.first, troughs[:-1]), (x.v[peaks] + x.v[troughs]) / 2
+    if (begins > peaks).any() or (troughs < peaks).any():
         raise Unsure
-    half = (x.v[peak] + x.v[trough]) / 2
-    rising = begin + int(np.append(x.v[begin:peak] >= half, True).argmax())
-    falling = peak + int(np.append(x.v[peak:trough] <= half, True).argmax())
-    if rising == 0 or falling == 0:
+    ranges = zip(*(at.tolist() for at in (begins, peaks, troughs, halves)), strict=True)
+    found = np.array([(b + first(x.v[b:p] >= half), p + first(x.v[p:e] <= half)) for b, p, e, half in ranges])
+    if not found.all():
         raise Unsure
-    late, soon = ((x.t[i] - x.t[i - 1]) * (half - x.v[i]) / (x.v[i] - x.v[i - 1]) for i in (rising, falling))
+    rising, falling = found.T
+    late, soon = ((x.t[i] - x.t[i - 1]) * (halves - x.v[i]) / (x.v[i] - x.v[i - 1]) for i in (rising, falling))
     return x.t[falling] - late - x.t[rising] + soon
+
+
+def first(true: np.ndarray) -> int:
+    """Where the first true value is; how many there are if none is."""
+    at = int(true.argmax()) if len(true) else 0
+    return at if len(true) and true[at] else len(true)
 
 
 def after_peak(x: Voltage, y: np.ndarray) -> np.ndarray:

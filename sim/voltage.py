@@ -6,6 +6,7 @@ for once a trace, in compiled loops. Where eFEL would read outside its own array
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ class Voltage:
         """
         slow, found = self.slope >= float(self.settings["DownDerivativeThreshold"]), []
         stops = np.append(self.later, len(self.v) - 1).tolist()
-        for peak, stop in zip(stops[:-1], stops[1:], strict=True):
+        for peak, stop in pairwise(stops):
             if peak + 1 < stop:
                 steepest = peak + 1 + int(self.slope[peak + 1 : stop].argmin())
                 end = steepest + int(slow[steepest:stop].argmax())
@@ -156,12 +157,10 @@ class Voltage:
             return NONE, NONE
         if len(ends) < number:
             raise Unsure
-        rising, falling = [], []
-        for peak, onset, end in zip(peaks.tolist(), onsets.tolist(), ends[:number].tolist(), strict=False):
-            half = (self.v[peak] + self.v[onset]) / 2
-            rising.append(onset + _nearest(self.v[onset:peak], half))
-            falling.append(peak + _nearest(self.v[peak:end], half) if peak <= end else 0)  # 0 as eFEL has it
-        return np.array(rising), np.array(falling)
+        peaks, onsets, ends = peaks[:number], onsets[:number], ends[:number]
+        level = (self.v[peaks] + self.v[onsets]) / 2
+        falling = nearest(self.v, peaks, ends, level)
+        return nearest(self.v, onsets, peaks, level), np.where(peaks <= ends, falling, 0)  # 0 as eFEL has it
 
     @cached_property
     def base(self) -> float:
@@ -175,8 +174,10 @@ class Voltage:
             until += 1
         if until < 2 or first == len(self.t) or first > until or tolerance < 0:
             raise Unsure
-        average = {"mean": mean, "median": np.median}.get(self.settings["voltage_base_mode"])
-        return float(average(self.v[first:until])) if average and until > first else np.nan
+        before, mode = self.v[first:until], self.settings["voltage_base_mode"]
+        if mode == "median" and len(before):
+            return float(np.median(before))
+        return mean(before) if mode == "mean" else np.nan
 
     @cached_property
     def steady(self) -> float:
@@ -204,5 +205,11 @@ def mean(values: Any) -> float:
     return float(values.sum() / len(values)) if len(values) else np.nan
 
 
-def _nearest(v: np.ndarray, level: float) -> int:
-    return int(np.abs(v - level).argmin()) if len(v) else 0
+def nearest(v: np.ndarray, starts: np.ndarray, stops: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """In each range the first of the samples nearest to a level; where a range is empty, its start."""
+    lengths = np.maximum(stops - starts, 1)
+    offsets = np.cumsum(lengths) - lengths
+    places = np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
+    away = np.abs(v[places] - np.repeat(levels, lengths))
+    hits = np.flatnonzero(away == np.repeat(np.minimum.reduceat(away, offsets), lengths))
+    return places[hits[hits.searchsorted(offsets)]]
