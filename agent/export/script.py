@@ -19,7 +19,7 @@ NEEDED = {  # what the script itself calls
     "sim.errors": ("GbarError",),
     "sim.cell": ("assemble", "Bound"),
     "sim.protocols": ("initialise", "run"),
-    "sim.features": ("Trace", "measure"),
+    "sim.features": ("Trace", "measure_by_efel"),
 }
 IMPORTS: set[tuple[str, str | None]] = {
     *((module, None) for module in ("argparse", "json", "math", "os", "sys")),
