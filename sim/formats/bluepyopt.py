@@ -42,7 +42,7 @@ def content(folder: Path) -> Json:
     parameters, mechanisms, protocols = (_json(base / f"{name}.json") for name in FILES[:3])
     model = _model(folder, base, mechanisms)
     free: list[Json] = []
-    for number, entry in enumerate(_listed(parameters, base / "parameters.json"), start=1):
+    for number, entry in enumerate(_listed(parameters, str(base / MAIN)), start=1):
         where = f"{base / 'parameters.json'}, parameter {number}"
         _add_parameter(_mapped(entry, where), where, model, free)
     for key in ("celsius", "v_init"):

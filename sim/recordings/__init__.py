@@ -9,9 +9,10 @@ from sim.errors import GbarError, nearest
 from sim.features import SETTINGS, known_features
 from sim.kinds import KINDS
 from sim.problem import Problem
-from sim.recordings.averages import Average, averages, count
+from sim.recordings.averages import Average, averages
 from sim.recordings.intake import Reading, take_in
 from sim.recordings.match import assigned, created
+from sim.recordings.sweep import count
 from sim.recordings.table import extended, write
 
 AS_THEY_ARE = Reading()

@@ -12,6 +12,7 @@ from sim.problem import Problem
 from sim.recordings.intake import Good
 from sim.recordings.match import families
 from sim.recordings.quality import PEAK, peak_error, too_coarse
+from sim.recordings.sweep import count
 
 # Smallest SD that a measurement is given, by unit: what electrodes, bridge balance and eFEL's definitions leave open.
 FLOORS = {"mV": 0.5, "ms": 0.1, "nA": 0.005, "Hz": 0.5, "MΩ": 0.1, "nF": 0.005, "V/s": 2.0, "Hz/nA": 0.1, "1/ms": 0.001}
@@ -182,8 +183,3 @@ def _average(
     else:
         note += f"; SD over {'cells' if len(means) > 1 else 'sweeps'}"
     return Average(protocol, feature, mean, max(sd, floor), unit, note + (f"; some sweeps {coarse}" if coarse else ""))
-
-
-def count(number: int, noun: str) -> str:
-    """ "1 sweep", "2 sweeps"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

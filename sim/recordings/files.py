@@ -96,14 +96,13 @@ def _read_abf(file: Path, cell: str) -> list[Raw]:
 
 def _abf_commands(file: Path) -> list[Channel]:
     """The commanded current of every sweep, from the file's table of epochs, where no channel recorded it."""
-    abf = library("pyabf").ABF(str(file))
+    abf = library("pyabf").ABF(str(file), loadData=False)
     amplifier = [k for k, unit in enumerate(abf.dacUnits) if unit_name(unit) in CURRENT]
     if not amplifier:
         return []
     found = []
     for number in abf.sweepList:
-        abf.setSweep(number, channel=0)
-        command = abf.stimulus.stimulusWaveform(amplifier[0])
+        command = library("pyabf.stimulus").Stimulus(abf, amplifier[0]).stimulusWaveform(number)
         found.append(Channel("command", np.asarray(command, float), abf.dacUnits[amplifier[0]], 1e3 / abf.sampleRate))
     return found if any(np.ptp(channel.values) > 0 for channel in found) else []
 

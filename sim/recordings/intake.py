@@ -9,7 +9,7 @@ from sim.errors import GbarError
 from sim.recordings.files import read_files
 from sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
 from sim.recordings.stimulus import Square, squares
-from sim.recordings.sweep import Raw, Sweep, converted
+from sim.recordings.sweep import Raw, Sweep, converted, count
 
 LARGEST_JUNCTION_MV = 30.0
 
@@ -74,14 +74,14 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
             intake.refused.append(str(error))
             continue
         try:
-            check_sweep(sweep, step, threshold)
+            check_sweep(sweep, step, threshold, reading.current_unit is not None)
         except GbarError as error:
             intake.refused.append(str(error))
             failed[sweep.cell] = failed.get(sweep.cell, 0) + 1
             continue
         step = step._replace(holding=0.0) if reading.no_holding else step
         taken.setdefault(sweep.cell, []).append(Good(sweep, step, test))
-    intake.said = [f"{said} in {count} sweeps" for said, count in conversions.items() if said]
+    intake.said = [f"{said} in {count(number, 'sweep')}" for said, number in conversions.items() if said]
     if reading.junction_mv:
         intake.said.append(f"{reading.junction_mv:g} mV of junction potential subtracted")
     for cell in {**taken, **failed}:

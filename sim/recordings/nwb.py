@@ -23,11 +23,12 @@ def read_nwb(file: Path, cell: str) -> list[Raw]:
         responses = [s for s in content.acquisition.values() if isinstance(s, pynwb.icephys.PatchClampSeries)]
         clamped = {pynwb.icephys.CurrentClampSeries: "current", pynwb.icephys.VoltageClampSeries: "voltage"}
         electrodes = {response.electrode.name for response in responses}
-        pairs = dict(_tabled(content)) or {
-            response.name: (response, _stimulus(response, content.stimulus.values()), 0, -1) for response in responses
-        }
+        pairs = list(_tabled(content))
+        tabled = {id(response) for response, _, _, _ in pairs}
+        stimuli = list(content.stimulus.values())
+        pairs += [(one, _stimulus(one, stimuli), 0, -1) for one in responses if id(one) not in tabled]
         found = []
-        for response, stimulus, first, count in pairs.values():
+        for response, stimulus, first, count in pairs:
             kind = next((word for series, word in clamped.items() if isinstance(response, series)), "")
             if not kind:
                 continue
@@ -39,7 +40,7 @@ def read_nwb(file: Path, cell: str) -> list[Raw]:
     return found
 
 
-def _tabled(content: Any) -> Iterator[tuple[str, tuple[Any, Any, int, int]]]:
+def _tabled(content: Any) -> Iterator[tuple[Any, Any, int, int]]:
     """Response, stimulus, first sample and number of samples, as the table of intracellular recordings has them."""
     table = content.intracellular_recordings
     if table is None:
@@ -50,7 +51,7 @@ def _tabled(content: Any) -> Iterator[tuple[str, tuple[Any, Any, int, int]]]:
         if response.timeseries is not None:
             given = stimulus.timeseries if stimulus.timeseries is not None and stimulus.count != 0 else None
             first, count = max(0, int(response.idx_start)), int(response.count)
-            yield f"{response.timeseries.name} {first}", (response.timeseries, given, first, count)
+            yield response.timeseries, given, first, count
 
 
 def _stimulus(response: Any, stimuli: Any) -> Any:

@@ -21,8 +21,9 @@ WANDER_MV = 2.0  # SD of a baseline
 NOISE_MV = 0.5  # SD of a baseline from sample to sample, spontaneous events apart
 FLAT = 5  # equal samples at the top or bottom of a trace that are one too many,
 JUMP_MV = 0.2  # if the voltage ran into them as fast as this per sample,
-FLAT_IN_NOISE = 20  # or if elsewhere no two neighbours are equal
-RESISTANCE_MOHM = (0.05, 2e4)  # of any cell, or a unit is wrong
+FLAT_IN_NOISE = 20  # or so many, where noise lets the trace
+REVERSALS = 0.2  # turn round at this share of its samples, as no flat one does
+RESISTANCE_MOHM = (0.3, 2e4)  # of any cell, or a unit is wrong
 SEAL_GOHM = 1.0
 LEAK_CHANGE = 0.3  # what the test pulse's resistance may differ by from the cell's median, as a share
 FEWEST = 0.5  # a cell with a smaller share of good sweeps is refused as a whole
@@ -39,13 +40,14 @@ PEAK = re.compile(
 )
 
 
-def check_sweep(sweep: Sweep, step: Square, threshold: float) -> None:
+def check_sweep(sweep: Sweep, step: Square, threshold: float, vouched: bool = False) -> None:
     """Refuse a sweep that says more about the rig than about the cell.
 
     Args:
         sweep: in mV and nA.
         step: its stimulus.
         threshold: mV that a spike crosses.
+        vouched: whether the user gave the unit of the current.
 
     Raises:
         GbarError: with what was found.
@@ -74,13 +76,14 @@ def check_sweep(sweep: Sweep, step: Square, threshold: float) -> None:
             f"expected at most {WANDER_MV:g} and {NOISE_MV:g} mV"
         )
     _check_clipping(sweep)
-    _check_resistance(sweep, step, rest, threshold)
+    if not vouched:
+        _check_resistance(sweep, step, rest, threshold)
 
 
 def _check_clipping(sweep: Sweep) -> None:
     """A trace that ran into the end of the amplifier's range stays there on one and the same number."""
     change = np.abs(np.diff(sweep.v))
-    noisy = float(np.median(change)) > 0
+    noisy = (np.diff(sweep.v)[1:] * np.diff(sweep.v)[:-1] < 0).mean() > REVERSALS
     for word, extreme in (("top", sweep.v.max()), ("bottom", sweep.v.min())):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], (sweep.v == extreme).astype(np.int8), [0]])))
         for first, last in edges.reshape(-1, 2):
@@ -138,6 +141,8 @@ def check_seal(raw: Raw) -> None:
 
 def check_cell(sweeps: Sequence[tuple[Sweep, Square, Square | None]]) -> list[tuple[Sweep, str]]:
     """The sweeps of one cell that do not fit its others: its rest or its leak has drifted away. With the reasons."""
+    if not sweeps:
+        return []
     rests = [float(np.median(sweep.v[: step.first])) for sweep, step, _ in sweeps]
     leaks = [leak(sweep, test) if test else None for sweep, _, test in sweeps]
     usual = float(np.median(rests))

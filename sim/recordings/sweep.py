@@ -138,3 +138,8 @@ def _check_current(raw: Raw, i: np.ndarray, unit: str) -> None:
     likely = slip[unit] if (largest > LARGEST_NA) == (CURRENT[slip[unit]] < CURRENT[unit]) else None
     hint = f": likely {likely}, said to be {unit}: give --current-unit {likely}" if likely else ""
     raise GbarError(f"{raw.name}: a current of {largest:.3g} nA goes through no electrode in a cell{hint}")
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 sweep", "2 sweeps"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
