@@ -19,6 +19,7 @@ from sim.parameter import Parameter, check_place, parsed
 from sim.strict import Strict
 
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
+TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
@@ -72,6 +73,7 @@ class Measurement(Strict):
     mean: float
     sd: float = Field(gt=0)
     unit: str
+    note: str = ""  # where it comes from; of no consequence
 
     @property
     def key(self) -> str:
@@ -144,4 +146,4 @@ def model_files(folder: Path) -> Iterator[Path]:
         here = Path(path).resolve()
         ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
         folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS)
+        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS | TABLES)
