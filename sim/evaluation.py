@@ -48,5 +48,6 @@ class Evaluation:
     features: dict[str, float] = field(default_factory=dict)  # "protocol.feature" -> value, NaN = undefined
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
-    seconds: float = 0.0
+    seconds: float = 0.0  # that it took a worker
+    measuring: float = 0.0  # s of these for features; known of batches only
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV
