@@ -103,7 +103,10 @@ def _has_sections(cell: Any, key: str) -> bool:
 
 
 def segment(cell: Any, place: str) -> Any:
-    """The segment at a place such as "soma(0.5)"."""
+    """The segment at a place such as "soma(0.5)", or "apical@300": 300 µm from the soma along one of its sections."""
+    name, along, distance = place.partition("@")
+    if along:
+        return at_distance(sections(cell, name), float(distance), place)
     name, _, x = place.rstrip(") ").rpartition("(")
     if not 0 <= float(x) <= 1:
         raise GbarError(f"'{place}': a position along a section lies between 0 and 1")
@@ -112,6 +115,20 @@ def segment(cell: Any, place: str) -> Any:
         known = [section.name().rpartition(".")[2] for section in listed]
         raise GbarError(f"'{place}': '{name}' is {len(listed)} sections, not one{nearest(name, known)}")
     return listed[0](float(x))
+
+
+def at_distance(listed: list[Any], distance: float, place: str) -> Any:
+    """The segment at a path distance (µm) from the middle of the soma, on the first of the sections that reaches it."""
+    soma, reached = h.SectionRef(sec=listed[0]).root, []
+    for section in listed:
+        near, far = (h.distance(soma(0.5), section(x)) for x in (0, 1))
+        reached += [near, far]
+        if near != far and 0 <= (x := (distance - near) / (far - near)) <= 1:
+            return section(x)
+    raise GbarError(
+        f"'{place}': no section there is {distance:g} µm from the soma: expected {min(reached):.4g} to "
+        f"{max(reached):.4g} µm"
+    )
 
 
 def places(cell: Any, target: str) -> list[tuple[Any, str]]:

@@ -5,14 +5,12 @@ A feature that is not defined (a silent cell has no spike height) is NaN here, n
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sim import definitions
-
-PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)\.v")}
 
 # eFEL interpolates before it measures; its own default of 0.1 ms quantises spike widths by a tenth of themselves.
 SETTINGS: dict[str, float | int | bool | str] = {"interp_step": 0.025, "Threshold": -20.0}
@@ -23,6 +21,17 @@ OWN = {  # of one trace
     "AHP_half_duration": "ms",
     "AHP_duration": "ms",
 }
+OWN_OF_SIGNAL = (  # of any recording, in its unit; times in ms
+    "signal_base",
+    "signal_mean",
+    "signal_steady_state",
+    "signal_minimum",
+    "signal_maximum",
+    "signal_peak",
+    "signal_peak_change",
+    "signal_time_to_peak",
+    "signal_tail",
+)
 OWN_OF_STEP = {"membrane_capacitance": "nF"}  # time constant over input resistance
 OWN_OF_RHEOBASE = {"rheobase": "nA"}
 OWN_OF_FI = {"f_I_gain": "Hz/nA"}
@@ -100,14 +109,24 @@ SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1":
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
 
 
+UNITS = (  # of recorded variables; NEURON knows those of others, and the engine asks it
+    (re.compile(r"v"), "mV"),
+    (re.compile(r"clamp\.i"), "nA"),
+    (re.compile(r"(ca|na|k|cl|mg)[io]"), "mM"),
+    (re.compile(r"i(ca|na|k|cl|_\w+)"), "mA/cm2"),
+)
+
+
 class Trace(NamedTuple):
-    """One recorded voltage and the square current that made it."""
+    """One recording and the stimulus that made it."""
 
     t: np.ndarray  # [T] ms, not necessarily evenly spaced
-    v: np.ndarray  # [T] mV
+    v: np.ndarray  # [T] mV, or whatever was recorded
     start: float  # ms
     end: float  # ms
     current: float  # nA
+    blank: float = 0.0  # ms after a change of the stimulus that our definitions for any recording leave out
+    until: float = float("inf")  # ms, where they stop looking
 
 
 @functools.cache
@@ -121,27 +140,31 @@ def known_settings() -> dict[str, float | int | bool | str]:
 
 
 @functools.cache
-def known_features(kind: str) -> tuple[str, ...]:
-    """The features that can be measured under a kind of protocol."""
+def known_features(kind: str, variable: str = "v") -> tuple[str, ...]:
+    """The features that can be measured under a kind of protocol on a recorded variable."""
     if kind == "fi":
         return tuple(OWN_OF_FI)
-    import efel
+    names = {*OWN_OF_SIGNAL} | ({*OWN_OF_RHEOBASE} if kind == "rheobase" else set())
+    if variable == "v":
+        import efel
 
-    names = {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | set(OWN)
-    names |= set(OWN_OF_STEP) if kind == "step" else set(OWN_OF_RHEOBASE) if kind == "rheobase" else set()
+        names |= {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | {*OWN}
+        names |= {*OWN_OF_STEP} if kind == "step" else set()
     return tuple(sorted(names))
 
 
 @functools.cache
-def unit_of(feature: str) -> str:
-    """The unit of a feature, as eFEL writes it ("constant" for pure numbers)."""
-    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI}
+def unit_of(feature: str, variable: str = "v") -> str | None:
+    """The unit of a feature, as eFEL writes it ("constant" for pure numbers); None where only NEURON knows."""
+    if feature in OWN_OF_SIGNAL and not feature.startswith("signal_time"):
+        return next((unit for pattern, unit in UNITS if pattern.fullmatch(variable)), None)
+    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI, "signal_time_to_peak": "ms"}
     if feature in own:
         return own[feature]
     from efel.units import get_unit
 
     try:
-        return get_unit(feature)
+        return str(get_unit(feature))
     except KeyError:  # counts, flags and lists of intervals, which eFEL's own table leaves out
         return "ms" if feature in {"ISIs"} else "constant"
 
@@ -153,19 +176,29 @@ def plain_unit(unit: str) -> str:
     return unit if milli else SPELLINGS.get(unit.lower(), unit)
 
 
-def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
-    """The features computed for every evaluation under a kind of protocol."""
+def catalogue(kind: str, sign: float = 0.0, variable: str = "v") -> list[str]:
+    """The features computed for every evaluation.
+
+    Args:
+        kind: of the protocol.
+        sign: below 0 for a step that hyperpolarises.
+        variable: what was recorded.
+    """
     if kind == "fi":
         return list(OWN_OF_FI)
-    if kind == "step" and amplitude < 0:
+    if variable != "v":
+        return list(OWN_OF_SIGNAL)
+    if kind in {"clamp", "synapse"}:
+        return [*OWN_OF_SIGNAL, "Spikecount"]
+    if kind == "step" and sign < 0:
         return [*PASSIVE, *OWN_OF_STEP]
-    if kind == "step":
-        return list(FIRING)
-    after = [name for name in OWN if name.startswith("AHP")]
-    return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+    if kind in {"pulse", "rheobase"}:
+        after = [name for name in OWN if name.startswith("AHP")]
+        return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+    return list(FIRING)
 
 
-def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
+def measure(trace: Trace, names: Collection[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
     """Compute features of one trace.
 
     Args:
@@ -174,11 +207,23 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
         settings: eFEL settings in force; `Threshold` serves our own definitions too.
 
     Returns:
-        A value for every name: the mean over an eFEL feature's values (over spikes, say), NaN where it is undefined.
+        A value for every name that the trace has: the mean over an eFEL feature's values (over spikes, say), NaN where
+        it is undefined.
     """
+    signals = [name for name in names if name in OWN_OF_SIGNAL]
+    of_voltage = [name for name in names if name not in OWN_OF_SIGNAL]
+    return _measure_signal(trace, signals) | (_measure_voltage(trace, of_voltage, settings) if of_voltage else {})
+
+
+def _measure_signal(trace: Trace, names: list[str]) -> dict[str, float]:
+    return {name: _rounded(float(getattr(definitions, name)(*trace[:4], trace.blank, trace.until))) for name in names}
+
+
+def _measure_voltage(
+    trace: Trace, names: list[str], settings: Mapping[str, float | int | bool | str]
+) -> dict[str, float]:
     import efel
 
-    names = list(names)
     in_force = {**known_settings(), **settings}
     for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
         efel.set_setting(key, value)
@@ -187,7 +232,7 @@ def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | i
     whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
     recent &= np.arange(len(trace.t)) < whole
     trace = trace._replace(t=trace.t[recent], v=trace.v[recent])
-    ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
+    ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}  # a rheobase is found, not measured
     needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
     theirs = [name for name in {*names, *needed} if name not in ours]
     data = {
