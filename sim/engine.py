@@ -1,4 +1,4 @@
-"""One evaluation: all protocols of a problem simulated for one parameter vector. Runs inside a worker process."""
+"""One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from sim.kinds import Rheobase, Stimulus
 from sim.problem import Problem
 
 
-class Engine:
+class Single:
     """The user's cell in this process, ready to be evaluated again and again.
 
     Raises:
@@ -28,13 +28,16 @@ class Engine:
         for _, protocol in response.stimulated(problem):
             protocols.place(self.cell, protocol, 0.0).close()
 
-    def evaluate(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D] in NEURON's units
-        """Set the parameters, run every protocol, compute every feature.
+    def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+        """Set the parameters, run every protocol, compute every feature, for one vector after the other.
 
         Raises:
             GbarError: the voltage is not finite.
             RuntimeError: NEURON gave up.
         """
+        return [self._evaluated(x, accuracy) for x in xs]
+
+    def _evaluated(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D]
         self.accuracy = accuracy
         self.bound.assign(x)
         out, amplitudes = Evaluation(), {}
@@ -59,18 +62,27 @@ class Engine:
         protocols.initialise(self.problem.model.celsius, self.problem.model.v_init, vars(self.accuracy))
 
     def describe(self) -> dict[str, Any]:
-        """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit."""
-        from neuron import h
+        """What was found in the model; see `describe`."""
+        return describe(self.problem, self.bound)
 
-        found = {}
-        for parameter, places in zip(self.problem.parameter, self.bound.places, strict=True):
-            owner, variable = places[0]
-            unit = h.units(variable)
-            if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
-                raise GbarError(
-                    f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{variable}' in '{unit}', "
-                    f"convert the bounds{nearest(parameter.unit, [unit])}"
-                )
-            found[parameter.name] = {"value": float(getattr(owner, variable)), "unit": unit, "places": len(places)}
-        listed = {section.name().rpartition(".")[2]: section.nseg for section in h.allsec()}
-        return {"sections": listed, "compartments": sum(section.nseg for section in h.allsec()), "parameters": found}
+
+def describe(problem: Problem, bound: cell.Bound) -> dict[str, Any]:
+    """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
+
+    Raises:
+        GbarError: a parameter is given in another unit than NEURON's.
+    """
+    from neuron import h
+
+    found = {}
+    for parameter, places in zip(problem.parameter, bound.places, strict=True):
+        owner, variable = places[0]
+        unit = h.units(variable)
+        if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
+            raise GbarError(
+                f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{variable}' in '{unit}', "
+                f"convert the bounds{nearest(parameter.unit, [unit])}"
+            )
+        found[parameter.name] = {"value": float(getattr(owner, variable)), "unit": unit, "places": len(places)}
+    listed = {section.name().rpartition(".")[2]: section.nseg for section in h.allsec()}
+    return {"sections": listed, "compartments": sum(section.nseg for section in h.allsec()), "parameters": found}

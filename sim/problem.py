@@ -37,9 +37,10 @@ class Model(Strict):
 class Simulation(Strict):
     """How a model is simulated and what one evaluation may cost."""
 
-    engine: Literal["cvode", "fixed"] = "cvode"
+    engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = "auto"
     atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
-    dt: float = Field(default=0.025, gt=0)  # ms, for engine = "fixed"
+    dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
+    confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
     time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
     memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
 
