@@ -77,8 +77,12 @@ class Timed(Strict):
 
     @property
     def quiet_until(self) -> float:
-        """Until when (ms) nothing is injected: protocols that start alike can share that time."""
-        return self.delay
+        """Until when (ms) nothing is injected, so that protocols that start alike can share that time.
+
+        0 for kinds that inject from the start, and for those made of more than current clamps: NEURON's SaveState
+        restores events and synapses only where the same ones are.
+        """
+        return 0.0
 
     @property
     def current(self) -> float | None:
@@ -92,14 +96,9 @@ class Timed(Strict):
 
 
 class Current(Timed):
-    """A current, on top of a holding current that flows from the start to the end."""
+    """A stimulus on top of a holding current that flows from the start to the end."""
 
     holding: float = 0.0  # nA
-
-    @property
-    def quiet_until(self) -> float:
-        """0 with a holding current."""
-        return 0.0 if self.holding else self.delay
 
 
 class Sized(Current):
@@ -142,6 +141,11 @@ class Step(Sized):
 
     kind: Literal["step", "pulse"]
 
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
+
 
 class Train(Sized):
     """Brief square currents at a fixed rate, from the delay until the duration is over."""
@@ -149,6 +153,11 @@ class Train(Sized):
     kind: Literal["train"]
     width: float = Field(gt=0)  # ms of each pulse
     frequency: float = Field(gt=0)  # Hz
+
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
 
     @model_validator(mode="after")
     def _apart(self) -> "Train":
@@ -204,12 +213,6 @@ class Waveform(Timed):
         return self.file if self.scale == 1 else f"{self.file} × {self.scale:g}"
 
     @property
-    def quiet_until(self) -> float:
-        """The last time before the current first leaves 0."""
-        flowing = np.flatnonzero(self.currents)
-        return self.delay if len(flowing) == 0 else self.times[max(0, flowing[0] - 1)] if flowing[0] else 0.0
-
-    @property
     def current(self) -> float | None:
         """The mean within the duration, less that of the last tenth of the delay."""
         during = np.linspace(self.delay, self.delay + self.duration, 1001)
@@ -233,11 +236,6 @@ class Clamp(Timed):
     def words(self) -> str:
         """The voltages."""
         return f"{self.holding:g} to {self.voltage:g} mV"
-
-    @property
-    def quiet_until(self) -> float:
-        """The electrode injects from the start."""
-        return 0.0
 
 
 class Synapse(Current):
@@ -274,6 +272,11 @@ class Rheobase(Current):
     bounds: tuple[float, float] = (0.0, 50.0)  # nA
     precision: float = Field(default=0.05, gt=0)  # nA
 
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
+
     @model_validator(mode="after")
     def _bracket(self) -> "Rheobase":
         if self.bounds[0] >= self.bounds[1]:
@@ -298,11 +301,6 @@ class FiCurve(Strict):
 
     kind: Literal["fi"]
     steps: tuple[str, ...] = Field(min_length=2)
-
-    @property
-    def quiet_until(self) -> float:
-        """Nothing is simulated."""
-        return 0.0
 
 
 KINDS: dict[str, type[BaseModel]] = {

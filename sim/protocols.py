@@ -119,10 +119,14 @@ def run(cell, protocol, amplitude, interval, start, accuracy):
     """
     placed = place(cell, protocol, amplitude)
     start()
-    if protocol.kind == "clamp":
-        h.secondorder = 0  # in fixed steps of second order the voltage would ring around the one that is commanded
+    h.secondorder = order(protocol)
     integrate(protocol.total, accuracy)
     return placed.traces(interval)
+
+
+def order(protocol):
+    """NEURON's secondorder in fixed steps: 2, but with a clamp the voltage would ring around the commanded one."""
+    return 0 if protocol.kind == "clamp" else 2
 
 
 def fires(cell, protocol, amplitude, threshold, start, accuracy):

@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 
 from sim import Accuracy, Evaluation, load_problem, simulate
+from sim.evaluation import BATCHED
 
 pytestmark = pytest.mark.neuron
 
 # One compartment of 1000 µm2 with g_pas 1e-4 S/cm2 and cm 1: 1000 MΩ, 0.01 nF, 10 ms.
 R_MOHM, C_NF, TAU_MS, REST = 1000.0, 0.01, 10.0, -65.0
 SPHERE = """
+begintemplate Cell
+public soma
 create soma
-soma { L = 1000 / PI  diam = 1  insert pas  g_pas = 1e-4  e_pas = -65  cm = 1 }
+proc init() { soma { L = 1000 / PI  diam = 1  insert pas  g_pas = 1e-4  e_pas = -65  cm = 1 } }
+endtemplate Cell
 """
 HEAD = """
 [model]
 load = "cell.hoc"
+template = "Cell"
 celsius = 6.3
 v_init = -65
 
@@ -52,7 +57,7 @@ def problem_text(protocols: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def passive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluation]:
-    """Every kind of stimulus on the sphere, with CVODE and in fixed steps."""
+    """Every kind of stimulus on the sphere, with every engine."""
     folder = tmp_path_factory.mktemp("sphere")
     (folder / "cell.hoc").write_text(SPHERE)
     (folder / "problem.toml").write_text(problem_text(PASSIVE))
@@ -61,6 +66,7 @@ def passive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluation]:
     np.save(folder / "square.npy", square)
     problem = load_problem(folder, measured=False)
     accuracies = {"cvode": Accuracy("cvode", atol=1e-9), "fixed": Accuracy("fixed", dt=0.0125)}
+    accuracies |= {engine: Accuracy(engine, dt=0.0125) for engine in BATCHED}
     found = {}
     for name, accuracy in accuracies.items():
         (found[name],) = simulate(problem, [np.array([1e-4])], accuracy=accuracy, traces=True)
@@ -108,7 +114,7 @@ EXPECTED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ["cvode", "fixed"])
+@pytest.mark.parametrize("engine", ["cvode", "fixed", *BATCHED])
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_voltage_is_what_paper_says(passive: dict[str, Evaluation], engine: str, name: str) -> None:
     t, v = passive[engine].traces[name]
@@ -118,7 +124,7 @@ def test_the_voltage_is_what_paper_says(passive: dict[str, Evaluation], engine: 
     assert np.abs(expected).max() > 0.003
 
 
-@pytest.mark.parametrize("engine", ["cvode", "fixed"])
+@pytest.mark.parametrize("engine", ["cvode", "fixed", *BATCHED])
 def test_the_current_of_a_clamp(passive: dict[str, Evaluation], engine: str) -> None:
     """Steady currents by Ohm's law, and the voltage held; charging transients are left out."""
     found = passive[engine].features
@@ -176,14 +182,19 @@ def test_noise(fresh: Callable[..., Any]) -> None:
 # ---- currents relative to a rheobase, several recordings, path distance
 
 CELL = """
+begintemplate Cell
+public soma, dend, basal
 create soma, dend[2]
-connect dend[0](0), soma(1)
-connect dend[1](0), dend[0](1)
-soma { L = 20  diam = 20  insert hh }
-for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 5  insert pas  g_pas = 1e-4  e_pas = -65 }
 objref basal
-basal = new SectionList()
-for i = 0, 1 dend[i] basal.append()
+proc init() { local i
+    connect dend[0](0), soma(1)
+    connect dend[1](0), dend[0](1)
+    soma { L = 20  diam = 20  insert hh }
+    for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 5  insert pas  g_pas = 1e-4  e_pas = -65 }
+    basal = new SectionList()
+    for i = 0, 1 dend[i] basal.append()
+}
+endtemplate Cell
 """
 ACTIVE_HEAD = (
     HEAD.replace('"g_pas"', '"gnabar"').replace("soma.g_pas", "soma.gnabar_hh").replace("1e-5, 1e-3", "0, 0.3")
@@ -264,3 +275,18 @@ def test_several_recordings(active: tuple[Path, list[Evaluation]]) -> None:
     assert found["spread:ina.signal_peak"] == pytest.approx(ina.min(), rel=1e-6)
     assert found["spread:ina.signal_time_to_peak"] == pytest.approx(t[ina.argmin()] - 20)
     assert "spread:ina.AP_height" not in found
+
+
+@pytest.mark.parametrize("engine", BATCHED)
+def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[Evaluation]], engine: str) -> None:
+    """Copies of the cell in one process, each with its own rheobase, measure what each measures alone."""
+    folder, _ = active
+    problem, xs = load_problem(folder, measured=False), [np.array([g]) for g in (0.12, 0.0, 0.11)]
+    alone = simulate(problem, xs, accuracy=Accuracy("fixed"))
+    together = simulate(problem, xs, accuracy=Accuracy(engine))
+    rheobases = [one.features["threshold.rheobase"] for one in together]
+    assert 0 < rheobases[0] < rheobases[2] and math.isnan(rheobases[1])
+    for one, other in zip(alone, together, strict=True):
+        assert one.status == other.status == "ok", other.reason
+        for key, value in one.features.items():
+            assert other.features[key] == pytest.approx(value, rel=1e-3, abs=1e-3, nan_ok=True), key
