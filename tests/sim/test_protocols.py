@@ -277,13 +277,12 @@ def test_several_recordings(active: tuple[Path, list[Evaluation]]) -> None:
     assert "spread:ina.AP_height" not in found
 
 
-@pytest.mark.parametrize("engine", BATCHED)
-def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[Evaluation]], engine: str) -> None:
+def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[Evaluation]]) -> None:
     """Copies of the cell in one process, each with its own rheobase, measure what each measures alone."""
     folder, _ = active
     problem, xs = load_problem(folder, measured=False), [np.array([g]) for g in (0.12, 0.0, 0.11)]
     alone = simulate(problem, xs, accuracy=Accuracy("fixed"))
-    together = simulate(problem, xs, accuracy=Accuracy(engine))
+    together = simulate(problem, xs, accuracy=Accuracy("neuron"))
     rheobases = [one.features["threshold.rheobase"] for one in together]
     assert 0 < rheobases[0] < rheobases[2] and math.isnan(rheobases[1])
     for one, other in zip(alone, together, strict=True):
