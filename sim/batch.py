@@ -55,7 +55,7 @@ class Batch:
             mechanisms.load(Path(library))
         self.copies: list[Copy] = []
         self._grow()
-        self.found = describe(problem, self.copies[0].bound)
+        self.found = describe(problem, self.copies[0].cell, self.copies[0].bound)
         for _, protocol in response.stimulated(problem):
             protocols.place(self.copies[0].cell, protocol, 0.0).close()
         self._parallel = h.ParallelContext()
@@ -117,8 +117,7 @@ class Batch:
         evaluation.traces |= {response.named(name, recording): trace for recording, trace in traces.items()}
 
     def _grow(self) -> None:
-        model = self.problem.model
-        made = cell.build(self.problem.folder, model.load, model.template)
+        made = cell.build(self.problem.folder, self.problem.model)
         self.copies.append(Copy(made, cell.Bound(made, self.problem.parameter)))
 
     def _prepare(self, accuracy: Accuracy) -> None:

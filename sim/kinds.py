@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from sim.errors import nearest
 from sim.strict import Strict
 
 SITE = r"[\w\[\]]+(?:\(\s*\d*\.?\d+\s*\)|@\d+(?:\.\d+)?)"  # a point on a cell
@@ -31,6 +32,7 @@ class Timed(Strict):
     record: str = "soma(0.5).v"
     recordings: dict[str, str] = Field(default_factory=dict)  # name -> what else is recorded
     efel: dict[str, float | int | bool | str] = Field(default_factory=dict)  # settings for this protocol only
+    recordings_efel: dict[str, dict[str, float | int | bool | str]] = Field(default_factory=dict)  # for one recording
 
     @model_validator(mode="after")
     def _inside(self) -> "Timed":
@@ -68,6 +70,13 @@ class Timed(Strict):
                 raise ValueError(f"'{name}' is no name for a recording: expected letters and digits, such as dend1")
             cls._record(place)
         return recordings
+
+    @model_validator(mode="after")
+    def _settings_of_recordings(self) -> "Timed":
+        for name in self.recordings_efel:
+            if name not in self.recordings:
+                raise ValueError(f"recordings_efel: no recording '{name}'{nearest(name, self.recordings)}")
+        return self
 
     @property
     def variables(self) -> dict[str, str]:

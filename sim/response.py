@@ -83,7 +83,7 @@ def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: flo
         names, values = wanted(problem, name, recording), dict[str, float]()
         if amplitude is not None:
             trace = _trace(name, protocol, recording, traces[recording], amplitude)
-            values = features.measure(trace, names, problem.efel_settings(name))
+            values = features.measure(trace, names, problem.efel_settings(named(name, recording)))
             if isinstance(protocol, Rheobase) and recording == MAIN:
                 values["rheobase"] = amplitude
         response = named(name, recording)

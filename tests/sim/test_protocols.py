@@ -210,6 +210,7 @@ ACTIVE = {
 amplitude = 1.0
 at = "basal@110"
 record = "dend@60.v"
+recordings_efel = { far = { Threshold = 90.0 } }
 recordings = { ina = "soma(0.5).ina", soma = "soma(0.5).v", far = "basal@210.v", near = "dend[0](0.5).v" }
 delay = 20
 duration = 3
@@ -270,6 +271,7 @@ def test_several_recordings(active: tuple[Path, list[Evaluation]]) -> None:
     assert found["spread.maximum_voltage"] == found["spread:near.maximum_voltage"]
     assert found["spread:far.maximum_voltage"] != found["spread:near.maximum_voltage"]
     assert found["spread:soma.AP_height"] > 20
+    assert (found["spread:near.Spikecount"], found["spread:far.Spikecount"]) == (1, 0)  # each with its own threshold
     t, ina = traces["spread:ina"]
     assert found["spread:ina.signal_minimum"] == pytest.approx(ina.min(), rel=1e-9) and ina.min() < -0.5
     assert found["spread:ina.signal_peak"] == pytest.approx(ina.min(), rel=1e-6)
