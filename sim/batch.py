@@ -17,7 +17,7 @@ from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
-from sim.kinds import Rheobase, Step, Stimulus
+from sim.kinds import MAIN, Rheobase, Step, Stimulus
 from sim.problem import Problem
 from sim.search import RheobaseSearch
 
@@ -92,8 +92,14 @@ class Batch:
         settled, measuring = self._settle(accuracy), 0.0
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
+        rheobases: list[dict[str, float | None]] = [{} for _ in xs]
+        for name, searched in response.searched(self.problem):
+            found = self._rheobase(name, searched, settled.get(name), accuracy, len(xs))
+            for own, current in zip(rheobases, found, strict=True):
+                own[name] = current
         for name, protocol in response.stimulated(self.problem):
-            currents, recorded = self._respond(name, protocol, settled.get(name), accuracy, len(xs))
+            currents = [response.amplitude(self.problem, name, own) for own in rheobases]
+            recorded = self._respond(protocol, currents, settled.get(name), accuracy)
             simulated = time.perf_counter()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
@@ -143,7 +149,7 @@ class Batch:
         steps = {name: int(protocol.quiet_until / accuracy.dt + 1e-6) - MARGIN for name, protocol in stimulated}
         if max(steps.values()) <= 0:
             return {}
-        kinds = {protocol.record: protocol for _, protocol in stimulated}  # the same recording serves several protocols
+        kinds = {_recorded(p): p for name, p in stimulated if steps[name] > 0}  # one recording serves several protocols
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
         states: dict[int, Any] = {}
         self._start(accuracy, accuracy.dt)
@@ -155,46 +161,42 @@ class Batch:
         return {
             name: Settled(
                 states[steps[name]],
-                [{key: v[: steps[name] + 1] for key, v in one.items()} for one in traces[protocol.record]],
+                [{key: v[: steps[name] + 1] for key, v in one.items()} for one in traces[_recorded(protocol)]],
             )
             for name, protocol in stimulated
             if steps[name] in states
         }
 
     def _respond(
-        self, name: str, protocol: Stimulus, settled: Settled | None, accuracy: Accuracy, count: int
-    ) -> tuple[Currents, list[Recorded]]:
-        """The currents of the first `count` copies under a protocol, and what was recorded at every dt from t = 0."""
-        if isinstance(protocol, Rheobase):
-            currents = self._rheobase(name, protocol, settled, accuracy, count)
-        else:
-            currents = [response.amplitude(protocol)] * count
-        pace = _pace(protocol)
+        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
+    ) -> list[Recorded]:
+        """What the first copies, each at its own current, recorded at every dt from t = 0; the others repeat them."""
+        pace = _pace(protocol) if settled is not None else 1.0
         placed = self._begin(protocol, currents, settled, accuracy, pace * accuracy.dt)
         self._parallel.psolve(protocol.total)
-        recorded = [_values(p) for p in placed[:count]]
+        recorded = [_values(p) for p in placed[: len(currents)]]
         if settled is None:
-            return currents, [{key: _paced(v, pace) for key, v in one.items()} for one in recorded]
-        return (
-            currents,
-            [  # a recording's first sample was taken before the state was restored
-                {
-                    key: np.concatenate([before[key], _paced(np.append(before[key][-1], v[1:]), pace)[1:]])
-                    for key, v in one.items()
-                }
-                for before, one in zip(settled.recorded, recorded, strict=False)
-            ],
-        )
+            return recorded
+        return [  # a recording's first sample was taken before the state was restored
+            {
+                key: np.concatenate([before[key], _paced(np.append(before[key][-1], v[1:]), pace)[1:]])
+                for key, v in one.items()
+            }
+            for before, one in zip(settled.recorded, recorded, strict=False)
+        ]
 
     def _begin(
         self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy, step: float
     ) -> list[protocols.Placed]:
         """Put a protocol on all copies, each at its own current, in the state in which the protocol starts."""
+        from neuron import h
+
         placed = [
             protocols.place(copy.cell, protocol, current or 0.0)
             for copy, current in zip(self.copies, itertools.cycle(currents), strict=False)
         ]
         self._start(accuracy, step)
+        h.secondorder = protocols.order(protocol)
         if settled is not None:
             settled.state.restore()
         return placed
@@ -233,8 +235,13 @@ def _pace(protocol: Stimulus) -> float:
     """Length of a protocol's steps in dt, found by measurement (docs/simulation.md): a brief strong pulse leaves the
     time of its spike to fractions of a step, and where a current only hyperpolarises little happens in one."""
     if isinstance(protocol, Step):
-        return 0.5 if protocol.kind == "pulse" else 2.0 if protocol.amplitude < 0 else 1.0
+        return 0.5 if protocol.kind == "pulse" else 2.0 if protocol.sign < 0 else 1.0
     return 1.0
+
+
+def _recorded(protocol: Stimulus) -> str:
+    """What a protocol records: protocols that record the same share the recording of their settling."""
+    return str({MAIN: protocol.record, **protocol.recordings})
 
 
 def _paced(v: np.ndarray, pace: float) -> np.ndarray:
@@ -251,12 +258,12 @@ def _paced(v: np.ndarray, pace: float) -> np.ndarray:
 
 
 def _fired(placed: protocols.Placed, protocol: Rheobase, threshold: float) -> bool:
-    return protocols.crossed(placed.t, placed.recorded[response.RECORD], protocol.delay, threshold)
+    return protocols.crossed(placed.t, placed.recorded[MAIN], protocol.delay, threshold)
 
 
 def _over(placed: protocols.Placed, protocol: Rheobase) -> bool:
     """Whether the stimulus has ended without a spike and most of its depolarisation is gone."""
-    t, v = np.array(placed.t), np.array(placed.recorded[response.RECORD])
+    t, v = np.array(placed.t), np.array(placed.recorded[MAIN])
     end = protocol.delay + protocol.duration
     if t[-1] <= end:
         return False
