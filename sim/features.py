@@ -237,8 +237,7 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
 
 
 def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
-    known = in_force.keys() <= known_settings().keys()
-    values = formulas.values(names, *trace, in_force) if known and trace.start < trace.end else {}
+    values = formulas.values(names, *trace, in_force) if trace.start < trace.end else {}
     rest = [name for name in names if name not in values]
     return values | (_efel_values(trace, rest, in_force) if rest else {})
 
