@@ -1,18 +1,18 @@
-"""One evaluation: all protocols of a problem simulated for one parameter vector. Runs inside a worker process."""
+"""One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim import cell, features, mechanisms, protocols, response
+from sim import cell, features, leftovers, mechanisms, protocols, response
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy, Evaluation
 from sim.kinds import Rheobase, Stimulus
 from sim.problem import Problem
 
 
-class Engine:
+class Single:
     """The user's cell in this process, ready to be evaluated again and again.
 
     Raises:
@@ -23,18 +23,21 @@ class Engine:
         self.problem, self.accuracy = problem, Accuracy.of(problem)
         if library:
             mechanisms.load(Path(library))
-        self.cell = cell.build(problem.folder, problem.model.load, problem.model.template)
+        self.cell = cell.build(problem.folder, problem.model)
         self.bound = cell.Bound(self.cell, problem.parameter)
         for _, protocol in response.stimulated(problem):
             protocols.place(self.cell, protocol, 0.0).close()
 
-    def evaluate(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D] in NEURON's units
-        """Set the parameters, run every protocol, compute every feature.
+    def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+        """Set the parameters, run every protocol, compute every feature, for one vector after the other.
 
         Raises:
             GbarError: the voltage is not finite.
             RuntimeError: NEURON gave up.
         """
+        return [self._evaluated(x, accuracy) for x in xs]
+
+    def _evaluated(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D]
         self.accuracy = accuracy
         self.bound.assign(x)
         out, amplitudes = Evaluation(), {}
@@ -58,21 +61,51 @@ class Engine:
         return protocols.run(self.cell, protocol, current, interval, self._start, vars(self.accuracy))
 
     def _start(self) -> None:
-        protocols.initialise(self.problem.model.celsius, self.problem.model.v_init, vars(self.accuracy))
+        model = self.problem.model
+        protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
 
     def describe(self) -> dict[str, Any]:
-        """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit."""
-        from neuron import h
+        """What was found in the model; see `describe`."""
+        return describe(self.problem, self.cell, self.bound)
 
-        found = {}
-        for parameter, places in zip(self.problem.parameter, self.bound.places, strict=True):
-            owner, variable = places[0]
-            unit = h.units(variable)
-            if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
-                raise GbarError(
-                    f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{variable}' in '{unit}', "
-                    f"convert the bounds{nearest(parameter.unit, [unit])}"
-                )
-            found[parameter.name] = {"value": float(getattr(owner, variable)), "unit": unit, "places": len(places)}
-        listed = {section.name().rpartition(".")[2]: section.nseg for section in h.allsec()}
-        return {"sections": listed, "compartments": sum(section.nseg for section in h.allsec()), "parameters": found}
+
+def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, Any]:
+    """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
+
+    Raises:
+        GbarError: a parameter is given in another unit than NEURON's.
+    """
+    found = {}
+    for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
+        unit = _unit(places)
+        if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
+            raise GbarError(
+                f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{places[0][1]}' in '{unit}', "
+                f"convert the bounds{nearest(parameter.unit, [unit])}"
+            )
+        found[parameter.name] = {
+            "value": own[0] if own else parameter.middle,  # what nobody can read stands in the middle of its bounds
+            "varies": bool(own and own[1] > own[0]),
+            "known": own is not None,
+            "unit": unit,
+            "places": len(places),
+        }
+    return {
+        "sections": {cell.short_name(section): section.nseg for section in made.sections},
+        "compartments": sum(section.nseg for section in made.sections),
+        "stimuli": [leftovers.described(process) for process in made.stimuli],
+        "parameters": found,
+    }
+
+
+def _unit(places: list[tuple[Any, Any]]) -> str:
+    """NEURON's unit of what is set, where it has one."""
+    from neuron import h
+
+    for owner, variable in places[:1]:
+        kind = f"{owner.hname().partition('[')[0]}." if hasattr(owner, "get_segment") else ""
+        try:
+            return str(h.units(f"{kind}{variable}"))
+        except RuntimeError:  # an attribute of a Python object
+            return ""
+    return ""

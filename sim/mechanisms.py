@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from sim.errors import GbarError
+from sim.evaluation import Accuracy
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
@@ -27,6 +29,21 @@ def cache_folder() -> Path:
     """Where built mechanisms are kept: $GBAR_CACHE, else the user's cache folder."""
     base = os.environ.get("GBAR_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return Path(base) / "gbar" if base else Path.home() / ".cache" / "gbar"
+
+
+class Setup(NamedTuple):
+    """What a worker needs to know to start: plain text, because it may start on another machine."""
+
+    batched: bool  # many copies of the cell, or one
+    library: str | None  # the mechanisms in NEURON's own form; None where the model has none
+    core: str | None  # the same in CoreNEURON's, where that is to be used
+
+
+def prepare(folders: Sequence[Path], accuracy: Accuracy) -> Setup:
+    """Build what an engine needs, or find it built. Raises GbarError as `build` and `build_core` do."""
+    library = build(folders)
+    core = str(build_core(folders)) if accuracy.engine == "coreneuron" else None
+    return Setup(accuracy.batched, str(library) if library else None, core)
 
 
 def build(folders: Iterable[Path]) -> Path | None:
@@ -142,7 +159,7 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
             shutil.copy(file, work / file_name)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, env=environment)
-        # the wheel's nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
+        # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
         if (done.returncode != 0 and not flags) or not _library(work, name):
             raise GbarError(_compile_error(done.stderr + done.stdout, files))
         work.rename(target)

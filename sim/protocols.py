@@ -7,7 +7,8 @@ import numpy as np
 from neuron import h
 from scipy.interpolate import Akima1DInterpolator
 
-from sim.cell import segment
+from sim.anatomy import segment
+from sim.errors import GbarError
 from sim.search import RheobaseSearch
 
 
@@ -20,8 +21,11 @@ def integrate(until, accuracy):
             h.fadvance()
 
 
-def initialise(celsius, v_init, accuracy):
-    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded."""
+def initialise(celsius, v_init, accuracy, own=None):
+    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded.
+
+    `own` is the hoc statement with which the model starts a simulation, instead of finitialize(v_init).
+    """
     cvode = h.CVode()
     cvode.active(accuracy["engine"] == "cvode")
     if accuracy["engine"] == "cvode":
@@ -29,8 +33,13 @@ def initialise(celsius, v_init, accuracy):
         cvode.rtol(0)
     else:
         h.dt, h.secondorder, h.steps_per_ms = accuracy["dt"], 2, 1 / accuracy["dt"]
-    h.celsius = celsius
-    h.finitialize(v_init)
+    h.celsius, h.v_init = celsius, v_init
+    if own is None:
+        h.finitialize(v_init)
+    elif not h(own):
+        raise GbarError(f"init: NEURON cannot run '{own}': its own message is in the log")
+    if h.celsius != celsius:
+        raise GbarError(f"init: '{own}' sets celsius to {h.celsius:g}: give celsius = {h.celsius:g} in [model]")
 
 
 def resampled(t, v, interval):
