@@ -43,6 +43,7 @@ class Voltage:
     def __init__(
         self, t: np.ndarray, v: np.ndarray, start: float, end: float, current: float, settings: Mapping[str, Any]
     ):
+        t, v = np.asarray(t, float), np.asarray(v, float)
         even = grid(t, float(settings["interp_step"]))
         if even is None or len(even.t) < MIN_SAMPLES or not np.isfinite(v.sum()):
             raise Unsure
