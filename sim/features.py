@@ -5,14 +5,12 @@ A feature that is not defined (a silent cell has no spike height) is NaN here, n
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from sim import definitions
-
-PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)\.v")}
+from sim import definitions, formulas
 
 # eFEL interpolates before it measures; its own default of 0.1 ms quantises spike widths by a tenth of themselves.
 SETTINGS: dict[str, float | int | bool | str] = {"interp_step": 0.025, "Threshold": -20.0}
@@ -23,6 +21,17 @@ OWN = {  # of one trace
     "AHP_half_duration": "ms",
     "AHP_duration": "ms",
 }
+OWN_OF_SIGNAL = (  # of any recording, in its unit; times in ms
+    "signal_base",
+    "signal_mean",
+    "signal_steady_state",
+    "signal_minimum",
+    "signal_maximum",
+    "signal_peak",
+    "signal_peak_change",
+    "signal_time_to_peak",
+    "signal_tail",
+)
 OWN_OF_STEP = {"membrane_capacitance": "nF"}  # time constant over input resistance
 OWN_OF_RHEOBASE = {"rheobase": "nA"}
 OWN_OF_FI = {"f_I_gain": "Hz/nA"}
@@ -100,14 +109,25 @@ SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1":
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
 
 
+UNITS = (  # of recorded variables; NEURON knows those of others, and the engine asks it
+    (re.compile(r"v"), "mV"),
+    (re.compile(r"clamp\.i"), "nA"),
+    (re.compile(r"(ca|na|k|cl|mg)[io]"), "mM"),
+    (re.compile(r"i(ca|na|k|cl|_\w+)"), "mA/cm2"),
+)
+Settings = Mapping[str, float | int | bool | str]
+
+
 class Trace(NamedTuple):
-    """One recorded voltage and the square current that made it."""
+    """One recording and the stimulus that made it."""
 
     t: np.ndarray  # [T] ms, not necessarily evenly spaced
-    v: np.ndarray  # [T] mV
+    v: np.ndarray  # [T] mV, or whatever was recorded
     start: float  # ms
     end: float  # ms
     current: float  # nA
+    blank: float = 0.0  # ms after a change of the stimulus that our definitions for any recording leave out
+    until: float = float("inf")  # ms, where they stop looking
 
 
 @functools.cache
@@ -121,27 +141,31 @@ def known_settings() -> dict[str, float | int | bool | str]:
 
 
 @functools.cache
-def known_features(kind: str) -> tuple[str, ...]:
-    """The features that can be measured under a kind of protocol."""
+def known_features(kind: str, variable: str = "v") -> tuple[str, ...]:
+    """The features that can be measured under a kind of protocol on a recorded variable."""
     if kind == "fi":
         return tuple(OWN_OF_FI)
-    import efel
+    names = {*OWN_OF_SIGNAL} | ({*OWN_OF_RHEOBASE} if kind == "rheobase" else set())
+    if variable == "v":
+        import efel
 
-    names = {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | set(OWN)
-    names |= set(OWN_OF_STEP) if kind == "step" else set(OWN_OF_RHEOBASE) if kind == "rheobase" else set()
+        names |= {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | {*OWN}
+        names |= {*OWN_OF_STEP} if kind == "step" else set()
     return tuple(sorted(names))
 
 
 @functools.cache
-def unit_of(feature: str) -> str:
-    """The unit of a feature, as eFEL writes it ("constant" for pure numbers)."""
-    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI}
+def unit_of(feature: str, variable: str = "v") -> str | None:
+    """The unit of a feature, as eFEL writes it ("constant" for pure numbers); None where only NEURON knows."""
+    if feature in OWN_OF_SIGNAL and not feature.startswith("signal_time"):
+        return next((unit for pattern, unit in UNITS if pattern.fullmatch(variable)), None)
+    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI, "signal_time_to_peak": "ms"}
     if feature in own:
         return own[feature]
     from efel.units import get_unit
 
     try:
-        return get_unit(feature)
+        return str(get_unit(feature))
     except KeyError:  # counts, flags and lists of intervals, which eFEL's own table leaves out
         return "ms" if feature in {"ISIs"} else "constant"
 
@@ -153,57 +177,89 @@ def plain_unit(unit: str) -> str:
     return unit if milli else SPELLINGS.get(unit.lower(), unit)
 
 
-def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
-    """The features computed for every evaluation under a kind of protocol."""
-    if kind == "fi":
-        return list(OWN_OF_FI)
-    if kind == "step" and amplitude < 0:
-        return [*PASSIVE, *OWN_OF_STEP]
-    if kind == "step":
-        return list(FIRING)
-    after = [name for name in OWN if name.startswith("AHP")]
-    return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
-
-
-def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
-    """Compute features of one trace.
+def catalogue(kind: str, sign: float = 0.0, variable: str = "v") -> list[str]:
+    """The features computed for every evaluation.
 
     Args:
-        trace: the recorded voltage.
+        kind: of the protocol.
+        sign: below 0 for a step that hyperpolarises.
+        variable: what was recorded.
+    """
+    if kind == "fi":
+        return list(OWN_OF_FI)
+    if variable != "v":
+        return list(OWN_OF_SIGNAL)
+    if kind in {"clamp", "synapse"}:
+        return [*OWN_OF_SIGNAL, "Spikecount"]
+    if kind == "step" and sign < 0:
+        return [*PASSIVE, *OWN_OF_STEP]
+    if kind in {"pulse", "rheobase"}:
+        after = [name for name in OWN if name.startswith("AHP")]
+        return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+    return list(FIRING)
+
+
+def measure(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
+    """Compute features of one trace: by our own formulas where there is one, the rest by eFEL, which gives the same.
+
+    Args:
+        trace: the recorded voltage; its times rise.
         names: eFEL's names and our own, as `known_features` lists them.
         settings: eFEL settings in force; `Threshold` serves our own definitions too.
 
     Returns:
-        A value for every name: the mean over an eFEL feature's values (over spikes, say), NaN where it is undefined.
+        A value for every name that the trace has: the mean over an eFEL feature's values (over spikes, say), NaN where
+        it is undefined.
     """
-    import efel
+    return _measured(trace, names, settings, _values)
 
+
+def measure_by_efel(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
+    """`measure` without our formulas: the reference for them, and what an exported script carries."""
+    return _measured(trace, names, settings, _efel_values)
+
+
+def _measured(
+    trace: Trace,
+    names: Iterable[str],
+    settings: Settings,
+    values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
+) -> dict[str, float]:
     names = list(names)
+    signals = [name for name in names if name in OWN_OF_SIGNAL]
+    found = {name: float(getattr(definitions, name)(*trace[:4], trace.blank, trace.until)) for name in signals}
+    if len(signals) < len(names):
+        found |= _voltage_values(trace, [name for name in names if name not in signals], settings, values_of)
+    return {name: _rounded(found[name]) for name in names if name in found}
+
+
+def _voltage_values(
+    trace: Trace,
+    names: list[str],
+    settings: Settings,
+    values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
+) -> dict[str, float]:
     in_force = {**known_settings(), **settings}
-    for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
-        efel.set_setting(key, value)
-    # rest is measured in the last tenth, or as set; what comes before only costs time
-    recent = trace.t >= (min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start
-    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
-    recent &= np.arange(len(trace.t)) < whole
-    trace = trace._replace(t=trace.t[recent], v=trace.v[recent])
+    trace = _worth_measuring(trace, in_force)
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
     needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
-    theirs = [name for name in {*names, *needed} if name not in ours]
-    data = {
-        "T": trace.t,
-        "V": trace.v,
-        "stim_start": [trace.start],
-        "stim_end": [min(trace.end, trace.t[-1])],  # which a last fixed step may miss by rounding
-        "stimulus_current": [trace.current],
-    }
-    values = {name: _mean(value) for name, value in _efel_values(data, theirs).items()}
-    threshold = float(settings["Threshold"])
+    values = values_of(trace, sorted({*names, *needed} - ours), in_force)
     for name in {*names} & {*OWN}:
-        values[name] = float(getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, threshold))
+        definition = getattr(definitions, name)
+        values[name] = float(definition(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"])))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
-        values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
-    return {name: _rounded(values[name]) for name in names if name in values}
+        values["membrane_capacitance"] = values["time_constant"] / (values["ohmic_input_resistance"] or float("nan"))
+    return values
+
+
+def _worth_measuring(trace: Trace, in_force: Settings) -> Trace:
+    """The trace from a little before rest is measured until the last whole spike; its stimulus ends no later."""
+    # rest is measured in the last tenth, or as set; what comes before only costs time
+    first = trace.t.searchsorted((min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start)
+    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
+    t, v = trace.t[first:whole], trace.v[first:whole]
+    end = min(trace.end, t[-1]) if len(t) else trace.start  # which a last fixed step may miss by rounding
+    return trace._replace(t=t, v=v, end=end)
 
 
 def _rounded(value: float) -> float:
@@ -225,16 +281,33 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
     return len(v) if ended.any() else int(rises[-1]) + 1
 
 
-def _efel_values(data: Mapping[str, Any], names: list[str]) -> dict[str, np.ndarray | None]:
+def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
+    known = in_force.keys() <= known_settings().keys()
+    values = formulas.values(names, *trace[:5], in_force) if known and trace.start < trace.end else {}
+    rest = [name for name in names if name not in values]
+    return values | (_efel_values(trace, rest, in_force) if rest else {})
+
+
+def _efel_values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
     """eFEL's values; a feature on which eFEL itself fails (some do where a trace is too short) is not defined."""
     import efel
 
+    for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
+        efel.set_setting(key, value)
+    data = {
+        "T": trace.t,
+        "V": trace.v,
+        "stim_start": [trace.start],
+        "stim_end": [trace.end],
+        "stimulus_current": [trace.current],
+    }
     try:
-        return efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
+        found = efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
     except Exception:
         if len(names) == 1:
-            return {names[0]: None}
-        return {name: value for one in names for name, value in _efel_values(data, [one]).items()}
+            return {names[0]: float("nan")}
+        return {name: value for one in names for name, value in _efel_values(trace, [one], in_force).items()}
+    return {name: _mean(value) for name, value in found.items()}
 
 
 def _mean(value: np.ndarray | None) -> float:

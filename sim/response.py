@@ -1,0 +1,122 @@
+"""From one cell's traces to all its features: what every engine shares. Never touches NEURON."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from sim import definitions, features
+from sim.errors import GbarError
+from sim.kinds import MAIN, Clamp, FiCurve, Rheobase, Stimulus
+from sim.problem import Problem
+
+Traces = Mapping[str, tuple[np.ndarray, np.ndarray]]  # recording -> t [T] ms, values [T]
+
+
+def named(protocol: str, recording: str) -> str:
+    """What a recording is called outside its protocol."""
+    return protocol if recording == MAIN else f"{protocol}:{recording}"
+
+
+def stimulated(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
+    """The protocols that are simulated, in the problem's order."""
+    for name, protocol in problem.protocol.items():
+        if not isinstance(protocol, FiCurve):
+            yield name, protocol
+
+
+def searched(problem: Problem) -> Iterator[tuple[str, Rheobase]]:
+    """The protocols whose current is searched for each candidate, before all others, as these may depend on it."""
+    for name, protocol in problem.protocol.items():
+        if isinstance(protocol, Rheobase):
+            yield name, protocol
+
+
+def amplitude(problem: Problem, name: str, rheobases: Mapping[str, float | None]) -> float | None:
+    """The current (nA) of a protocol for one candidate.
+
+    Args:
+        problem: the problem.
+        name: of a protocol with a stimulus.
+        rheobases: of the candidate, for every rheobase protocol; None where it has none.
+
+    Returns:
+        None where the candidate lacks the rheobase that the protocol needs: nothing to simulate, nothing defined.
+    """
+    protocol: Any = problem.protocol[name]
+    if isinstance(protocol, Rheobase):
+        return rheobases[name]
+    if protocol.current is not None:
+        return float(protocol.current)
+    found = rheobases[protocol.relative_to]
+    return None if found is None else protocol.percent / 100 * found
+
+
+def wanted(problem: Problem, name: str, recording: str = MAIN) -> list[str]:
+    """The features to compute on a recording: the catalogue's and the measured ones."""
+    protocol: Any = problem.protocol[name]
+    variable = protocol.variables[recording]
+    response = named(name, recording)
+    measured = {m.feature for m in problem.measurements if m.protocol == response}
+    return sorted({*features.catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable)} | measured)
+
+
+def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: float | None) -> dict[str, float]:
+    """Every feature under one protocol.
+
+    Args:
+        problem: the problem.
+        name: of a protocol with a stimulus.
+        traces: what was recorded, evenly sampled; not looked at where `amplitude` is None.
+        amplitude: the current (nA) it was recorded at; None for a candidate without a rheobase.
+
+    Returns:
+        "protocol.feature" -> value, and "protocol:recording.feature" for others than the main recording; NaN where it
+        is not defined.
+
+    Raises:
+        GbarError: a recording is not finite.
+    """
+    protocol: Any = problem.protocol[name]
+    found: dict[str, float] = {}
+    for recording in protocol.variables:
+        names, values = wanted(problem, name, recording), dict[str, float]()
+        if amplitude is not None:
+            trace = _trace(name, protocol, recording, traces[recording], amplitude)
+            values = features.measure(trace, names, problem.efel_settings(named(name, recording)))
+            if isinstance(protocol, Rheobase) and recording == MAIN:
+                values["rheobase"] = amplitude
+        response = named(name, recording)
+        found |= {f"{response}.{feature}": values.get(feature, float("nan")) for feature in names}
+    return found
+
+
+def _trace(
+    name: str, protocol: Stimulus, recording: str, recorded: tuple[np.ndarray, np.ndarray], amplitude: float
+) -> features.Trace:
+    """A recording with its stimulus. Raises GbarError where it is not finite."""
+    t, v = recorded
+    if not np.isfinite(v).all():
+        what = "the voltage" if protocol.variables[recording] == "v" else named(name, recording)
+        raise GbarError(f"protocol {name}: {what} is not finite from {t[~np.isfinite(v)][0]:.3f} ms on")
+    end = protocol.delay + protocol.duration
+    if isinstance(protocol, Clamp):
+        return features.Trace(t, v, protocol.delay, end, amplitude, protocol.blank, end)
+    return features.Trace(t, v, protocol.delay, end, amplitude)
+
+
+def finish(problem: Problem, found: Mapping[str, float], amplitudes: Mapping[str, float | None]) -> dict[str, float]:
+    """The features that relate several protocols.
+
+    Args:
+        problem: the problem.
+        found: "protocol.feature" -> value, of all protocols with a stimulus.
+        amplitudes: protocol -> the current (nA) it ran at; None where there was none.
+    """
+    added = {}
+    for name, curve in problem.protocol.items():
+        if isinstance(curve, FiCurve):
+            ran = [step for step in curve.steps if amplitudes[step] is not None]
+            rates = np.array([found[f"{step}.mean_frequency"] for step in ran])
+            added[f"{name}.f_I_gain"] = float(definitions.f_I_gain([amplitudes[step] for step in ran], rates))
+    return added
