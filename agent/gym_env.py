@@ -21,8 +21,9 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     Observation [O] and reward are those of agent.env; action [D] in [-1, 1] is added to the Gauss-Newton step. A
     session is terminated when the hidden member shows every feature within tolerance and probably defined, and
-    truncated when its queries run out. `reset(options=...)` takes "member" (int), "start" [D] (unit cube) and
-    "goal" [F] (means, with the SDs of the goal that was drawn); what is not given is drawn. `info` holds "u" [D], "member" and "solved".
+    truncated when its queries run out. `reset(options=...)` takes "member" (int), "start" [D] (unit cube) and "goal"
+    [F] (means, with the SDs of a goal that is drawn); what is not given is drawn. `info` holds "u" [D], "member" and
+    "solved".
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as gymnasium declares it

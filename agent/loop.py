@@ -1,5 +1,6 @@
 """The main job: sample, learn, plan, verify, refit, until enough solutions are confirmed."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -14,11 +15,14 @@ import jax
 import numpy as np
 
 from agent import goal as goals
+from agent import memory as memories
+from agent.memory import Memory
 from agent.mind import Forecast, Mind, MindConfig
 from agent.propose import DISTINCT, PROPOSERS, choose
-from agent.result import Progress
+from agent.result import FirstBatch, Progress
 from sim import Accuracy, Archive, Evaluation, Problem, Rows, Workers, design
 
+BATCH, GUIDED_BATCH = 16, 8  # evaluations between two fits, from scratch and with a memory
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
 
@@ -30,12 +34,17 @@ class TuneConfig(NamedTuple):
     tolerance: float = 2.0
     seed: int = 0
     workers: int = 2
-    batch: int = 16
+    batch: int | None = None  # evaluations between two fits; None: as `batch_of` says
     mind: MindConfig = MindConfig()
 
     def design(self, dimension: int) -> int:
         """Evaluations before the first fit: 4 per parameter in whole batches."""
-        return -(-4 * dimension // self.batch) * self.batch
+        batch = self.batch_of(guided=False)
+        return -(-4 * dimension // batch) * batch
+
+    def batch_of(self, guided: bool) -> int:
+        """Evaluations between two fits: fewer where an archive's memory guides, because each fit then teaches more."""
+        return self.batch or (GUIDED_BATCH if guided else BATCH)
 
 
 @dataclass
@@ -74,6 +83,7 @@ class Session:
     u: np.ndarray  # [N, D] unit cube
     features: np.ndarray  # [N, F] NaN where not defined
     proposers: list[str]
+    foreign: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
     evaluations: int = 0  # made for this run, earlier sessions of it included
     failures: Counter[str] = field(default_factory=Counter)
     solutions: list[Confirmed] = field(default_factory=list)
@@ -88,6 +98,9 @@ class Session:
     seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "fit": 0.0, "plan": 0.0, "total": 0.0})
     nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
     mind: Mind | None = None
+    memory: Memory | None = None  # what the archive had taught before this run
+    memory_note: str = ""  # why there is none, or why it was learned anew; empty where a kept one was used
+    first: FirstBatch | None = None  # what the memory alone was worth
     units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
 
@@ -99,6 +112,11 @@ class Session:
             yield
         finally:
             self.seconds[what] += time.perf_counter() - start
+
+    @property
+    def batch(self) -> int:
+        """Evaluations between two fits."""
+        return self.config.batch_of(guided=self.memory is not None)
 
     @property
     def left(self) -> int:
@@ -146,6 +164,8 @@ def search(
     """
     start = time.perf_counter()
     session = _open(problem, config, archive)
+    with session.timed("fit"):
+        _recall(session, archive)
     with Workers(problem, config.workers, log=log) as pool:
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
@@ -164,6 +184,7 @@ def search(
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
                 mind.learn_from(forecast, done)
+                lab.note_first_batch(done)
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
@@ -181,9 +202,29 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     features = np.where(rows.ok[:, None], rows.features, np.nan)
     goal = goals.goal_of(problem.measurements, config.tolerance)
     session = Session(problem, config, keys, goal, engine, rows.x, problem.unit(rows.x), features, list(rows.proposer))
+    session.foreign = np.array([run != run_name(problem, config) for run in rows.run], bool)
     session.evaluations = archive.count(run_name(problem, config))
     _resume(session, rows, archive.rows([], str(Accuracy.of(problem).tight())))
     return session
+
+
+def _recall(session: Session, archive: Archive) -> None:
+    """Take up what the archive's other runs have taught: kept beside it, or learned from it now and then kept."""
+    problem, goal, mind = session.problem, session.goal, session.config.mind
+    rows = int(session.foreign.sum())
+    if rows < mind.memory.least:
+        session.memory_note = (
+            f"{rows} evaluations of other runs: fewer than the {mind.memory.least} worth learning from"
+        )
+        return
+    file = memories.file_beside(archive.path)
+    stamp = memories.stamp(problem, goal, session.engine, mind.memory, mind.env)
+    session.memory, session.memory_note = memories.load(file, stamp, rows, mind.memory)
+    if session.memory is None:
+        u, features = (part[: len(session.foreign)][session.foreign] for part in (session.u, session.features))
+        session.memory = memories.remember(u, features, goal, mind.memory, mind.env)
+        with contextlib.suppress(OSError):  # an archive may lie where nothing can be written beside it
+            memories.save(file, session.memory, stamp)
 
 
 def _resume(session: Session, searched: Rows, confirmed: Rows) -> None:
@@ -217,10 +258,9 @@ def _learned(session: Session) -> Mind:
     """The session's mind, refitted to all evaluations."""
     config = session.config
     if session.mind is None:
-        rows = len(session.u) + session.left + config.batch
-        rows = 1 << (rows - 1).bit_length()
+        rows = memories.padded(len(session.u) + session.left + session.batch)
         key = jax.random.key(config.seed)
-        session.mind = Mind(key, session.u.shape[1], session.goal, rows, config.mind)
+        session.mind = Mind(key, session.u.shape[1], session.goal, rows, config.mind, session.memory)
     session.mind.refit(session.u, session.features)
     session.mind.practise(session.u, session.features)
     return session.mind
@@ -232,7 +272,7 @@ def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forec
     pool = mind.plan(session.u, session.features)
     draw = np.random.default_rng([config.seed, len(session.u)])
     taken = np.array([solution.u for solution in session.solutions]).reshape(-1, session.u.shape[1])
-    size = min(config.batch, session.left)
+    size = min(session.batch, session.left)
     chosen = choose(draw, pool, size, config.tolerance, mind.noise(), taken, session.u, config.mind.plan.apart)
     forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
     return pool.u[chosen], [PROPOSERS[i] for i in pool.proposer[chosen]], forecast
@@ -281,6 +321,19 @@ class Lab:
         session.history.append(record)
         self.observe(session)
         return features
+
+    def note_first_batch(self, features: np.ndarray) -> None:
+        """How far the first batch [B, F] came: with a memory, what it was worth before this cell taught it anything."""
+        session = self.session
+        if session.memory and len(session.history) + session.batches == 1:
+            worst = goals.worst(goals.z_scores(features, session.goal))
+            best = float(worst.min())
+            session.first = FirstBatch(
+                evaluations=len(worst),
+                best_max_abs_z=best if np.isfinite(best) else None,
+                within_3=int((worst <= 3).sum()),
+                within_tolerance=int((worst <= session.goal.tolerance).sum()),
+            )
 
     def confirm(self) -> None:
         """Simulate at the confirming accuracy whatever meets the tolerance; what holds there is a solution."""

@@ -1,7 +1,7 @@
 """What one archive has taught: a surrogate and a policy that serve every later cell of the same model.
 
 FILE.mind.npz lies beside the archive FILE and holds plain arrays and one JSON header; opening it runs no code. It is
-used as it is until the archive has grown by half, and passed over, with the reason, when anything it depends on changed.
+used as it is until the archive has grown by half, and learned anew, saying why, when anything it depends on changed.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class MemoryConfig(NamedTuple):
 
     least: int = 512  # evaluations with which it begins to pay
     fit: FitConfig = FitConfig(members=5, hidden=96, layers=3, steps=1000, first_passes=4, batch=256)
-    learn: LearnConfig = LearnConfig(updates=20, first_rounds=10)
+    learn: LearnConfig = LearnConfig(environments=320, updates=20, first_rounds=10)
     goals: int = 1024  # archived cells that the policy practises on
 
 

@@ -26,13 +26,13 @@ from surrogate import (
     unsquash,
 )
 
-Planner = Literal["policy", "gradient", "both"]
+Planner = Literal["auto", "policy", "gradient", "both"]
 
 
 class MindConfig(NamedTuple):
     """Everything about thinking that can be chosen."""
 
-    planner: Planner = "both"
+    planner: Planner = "auto"  # both with a memory, whose policy is ready; gradient from scratch (docs/agent.md)
     trained: bool = True  # False, for comparison: the policy stays as it was made
     validity: bool = True  # False, for comparison: an undefined feature is learned as a value `UNDEFINED` away
     fit: FitConfig = FitConfig()
@@ -68,6 +68,7 @@ class Mind:
         self.fitting = config.memory.fit if memory else config.fit
         self.network = Response(len(goal.mean), self.fitting.hidden, self.fitting.layers)
         self.aim = aim_at(goal)
+        self.planner = config.planner if config.planner != "auto" else "both" if memory else "gradient"
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
@@ -105,7 +106,7 @@ class Mind:
 
         A policy from a memory has practised on a whole archive and is used as it is.
         """
-        if self.config.planner == "gradient" or self.memory:
+        if self.planner == "gradient" or self.memory:
             return
         config = self.config
         rounds = 1
@@ -139,13 +140,13 @@ class Mind:
         starts = self._starts(u, features)
         config = self.config
         found: list[tuple[int, jax.Array]] = []
-        if config.planner != "gradient":
+        if self.planner != "gradient":
             assert self._policy is not None
             visited = propose.roll_out(
                 self._next_key(), self._policy, self.world, starts, self.aim, self.network, config.env, config.plan
             )
             found.append((PROPOSERS.index("policy"), visited))
-        if config.planner != "policy":
+        if self.planner != "policy":
             reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), reached))
         candidates = jnp.concatenate([places for _, places in found])

@@ -17,7 +17,7 @@ from agent.goal import Goal, worst, z_scores
 from agent.memory import Memory, padded
 from agent.mind import Mind, MindConfig
 from agent.propose import choose
-from surrogate import FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond, unsquash
+from surrogate import FitConfig, Params, Prediction, Response, Scaling, choose_scaling, fit, pad, respond, unsquash
 
 EMULATOR = FitConfig(members=1, hidden=160, layers=3, steps=1000, first_passes=5, batch=256)
 
@@ -37,7 +37,7 @@ class Emulator(NamedTuple):
 
 
 @partial(jax.jit, static_argnames="network")
-def _answer(network: Response, params: Params, u: jax.Array):  # type: ignore[no-untyped-def]
+def _answer(network: Response, params: Params, u: jax.Array) -> Prediction:
     return respond(network, jax.tree.map(lambda leaf: leaf[0], params), u)
 
 
@@ -72,7 +72,7 @@ def rehearse(
     config: MindConfig,
     batches: Sequence[int],
 ) -> Iterator[Rehearsed]:
-    """Tune to every goal in turn, with batches of the given sizes, starting from archived cells u [N, D], features [N, F]."""
+    """Tune to every goal in turn, in batches of the given sizes, knowing archived cells u [N, D], features [N, F]."""
     for number, goal in enumerate(goals):
         mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + sum(batches)), config, memory)
         known_u, known = u, features

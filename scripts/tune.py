@@ -9,7 +9,7 @@ import typer
 from scripts._shared import JsonFlag, Measurements, ProblemArgument, WorkersOption, guarded, print_json, progress_bar
 from scripts._summary import best_so_far, print_summary
 
-Planner = StrEnum("Planner", ["policy", "gradient", "both"])
+Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 
 
 @guarded
@@ -23,8 +23,13 @@ def tune(
     workers: WorkersOption = 2,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/PROBLEM-TABLE.")] = None,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
-    planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.both,
-    batch: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits.")] = 16,
+    planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=4096, metavar="N", help="Evaluations between refits. Default: 16, or 8 from an archive."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
@@ -40,7 +45,7 @@ def tune(
 
     table = loaded.measurements_file
     folder = out or Path("runs") / (f"{loaded.name}-{table.stem}" if table else loaded.name)
-    mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
+    mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
     archive = archive and archive.resolve()  # kept in the result: verify may be called from another folder
     with progress_bar(budget) as show:

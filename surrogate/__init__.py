@@ -1,6 +1,6 @@
 """The learned feature response: a Flax ensemble over NumPy arrays. Never imports NEURON or sim."""
 
-from surrogate.accuracy import FeatureAccuracy, feature_accuracy, validity_auroc, verdict
+from surrogate.accuracy import FeatureAccuracy, feature_accuracy, validity_auroc, verdict, why
 from surrogate.calibration import Calibration
 from surrogate.fit import Data, FitConfig, fit, pad, refine
 from surrogate.network import Params, Prediction, Response, respond
@@ -25,4 +25,5 @@ __all__ = [
     "unsquash",
     "validity_auroc",
     "verdict",
+    "why",
 ]

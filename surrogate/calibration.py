@@ -1,7 +1,7 @@
 """Honest intervals: as wide as past predictions turned out to need, feature by feature, pooled while few are known.
 
-Split-conformal in spirit (Papadopoulos et al. 2002, normalised residuals), kept up to date as batches arrive: the scores
-are |error| / predicted SD of predictions made before their simulation.
+Split-conformal in spirit (Papadopoulos et al. 2002, normalised residuals), kept up to date as batches arrive: the
+scores are |error| / predicted SD of predictions made before their simulation.
 """
 
 import numpy as np

@@ -23,7 +23,7 @@ class FitConfig(NamedTuple):
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
-    ridge: float = 0.3  # of `refine`: how firmly the heads are held where they were
+    ridge: float = 0.03  # of `refine`: how firmly the heads are held where they were
 
 
 class Data(NamedTuple):
