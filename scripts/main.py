@@ -5,6 +5,7 @@ import typer
 from scripts.bench import bench
 from scripts.check import check
 from scripts.export import export
+from scripts.init import init
 from scripts.measure import measure
 from scripts.report import report
 from scripts.sample import sample
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (check, measure, sample, tune, verify, report, export):
+for command in (init, check, measure, sample, tune, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

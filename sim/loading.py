@@ -54,11 +54,11 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
                 f'{file}: no measurements: give --measurements CSV, or write measurements = "FILE.csv" at the top'
             )
         return problem
-    measured_values = read_measurements(table, problem)
+    measured_values = read_measurements(table, problem, may_be_empty=not (measured or measurements))
     return problem.model_copy(update={"measurements": measured_values, "measurements_file": table.resolve()})
 
 
-def read_measurements(table: Path, problem: Problem) -> tuple[Measurement, ...]:
+def read_measurements(table: Path, problem: Problem, may_be_empty: bool = False) -> tuple[Measurement, ...]:
     """Read a CSV of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
 
     Raises:
@@ -81,7 +81,7 @@ def read_measurements(table: Path, problem: Problem) -> tuple[Measurement, ...]:
             raise GbarError(f"{table}: no column '{column}': expected {','.join(known)}")
         if list(columns).count(column) > 1:
             raise GbarError(f"{table}: two columns are called '{column}': keep one")
-    if not rows:
+    if not rows and not may_be_empty:
         raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
     measurements: list[Measurement] = []
     for number, row in enumerate(rows, start=1):
