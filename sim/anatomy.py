@@ -20,7 +20,7 @@ class Cell:
         self.object = thing  # a template's object, what a Python function returned, or h for a flat hoc
         self.module = module  # the Python module, where there is one
         self.sections = own
-        self.stimuli: list[Any] = []  # what the model brought along, switched off
+        self.stimuli: dict[str, Any] = {}  # what the model brought along, in words -> the clamp, switched off
 
 
 def sections(cell: Cell, name: str) -> list[Any]:

@@ -77,13 +77,14 @@ def _response(problem: Problem, built: Any, bound: Any, x: list[float]) -> np.nd
     """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
     from neuron import h
 
-    from sim import anatomy, protocols
+    from sim import anatomy, loaders, protocols
 
     bound.assign(x)
     clamp = h.SEClamp(anatomy.soma(built)(0.5))
     clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
     model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS}
-    protocols.initialise(model.celsius, model.v_init, accuracy, model.init)
+    with loaders.working_folder(problem.folder):
+        protocols.initialise(model.celsius, model.v_init, accuracy, model.init)
     seen = []
     for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
         protocols.integrate(until, accuracy)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sim import cell, definitions, features, leftovers, mechanisms, protocols
+from sim import cell, definitions, features, mechanisms, protocols
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy, Evaluation
 from sim.kinds import FiCurve, Rheobase, Step
+from sim.loaders import working_folder
 from sim.problem import Problem
 
 
@@ -107,7 +108,8 @@ class Engine:
 
     def _start(self) -> None:
         model = self.problem.model
-        protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
+        with working_folder(self.problem.folder):
+            protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit."""
@@ -129,7 +131,7 @@ class Engine:
         return {
             "sections": {cell.short_name(section): section.nseg for section in self.cell.sections},
             "compartments": sum(section.nseg for section in self.cell.sections),
-            "stimuli": [leftovers.described(process) for process in self.cell.stimuli],
+            "stimuli": list(self.cell.stimuli),
             "parameters": found,
         }
 

@@ -223,6 +223,7 @@ def _also_there(found: dict[str, Any]) -> list[str]:
     for variable in (v for v in found["variables"] if v["name"] not in taken):
         section, (low, high) = next(iter(variable["where"].items()))
         value = f"{low:g}" if low == high else f"{low:g} … {high:g}"
+        section = section if len(variable["where"]) == 1 else "all"
         lines.append(f'#   set = ["{section}.{variable["name"]}"]'.ljust(44) + f"# {value} {variable['unit']}".rstrip())
     for g in found["globals"]:
         lines.append(f'#   set = ["global.{g["name"]}"]'.ljust(44) + f"# {g['value']:g} {g['unit']}".rstrip())

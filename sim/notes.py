@@ -23,6 +23,8 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
         problem: as loaded.
         found: what a worker found in the model, with the parameters that are `inert`; empty if it was not loaded.
     """
+    if not problem.measurements:
+        yield "no measurements yet: gbar tune needs a table of them"
     if not found:
         return
     for name in outside(problem, found):

@@ -19,7 +19,7 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
     """Load a model and describe it. Takes {"folder", "model", "library"}; raises GbarError where it does not load."""
     from neuron import h
 
-    from sim import anatomy, cell, leftovers
+    from sim import anatomy, cell
 
     if content["library"]:
         mechanisms.load(Path(content["library"]))
@@ -38,7 +38,7 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
         "variables": _variables(built),
         "globals": _globals(built),
         "points": sorted({p.hname().partition("[")[0] for s in built.sections for x in s for p in x.point_processes()}),
-        "stimuli": [leftovers.described(process) for process in built.stimuli],
+        "stimuli": list(built.stimuli),
     }
     return found | {"response": _response(built, celsius, float(getattr(h, "v_init", -65.0)))}
 

@@ -129,7 +129,11 @@ def added(cell: Any, model: Model) -> list[Place]:
         for mechanism in mechanisms
     ]
     found += [place for target in model.values for place in written_out(cell, target)]
-    off = [(process.hname(), key, value) for process in cell.stimuli for key, value in switched_off(process).items()]
+    off = [
+        (process.hname(), key, value)
+        for process in cell.stimuli.values()
+        for key, value in switched_off(process).items()
+    ]
     return found + [Place("object", name, False, key, value=value) for name, key, value in off]
 
 
