@@ -7,6 +7,8 @@ from scripts.check import check
 from scripts.export import export
 from scripts.init import init
 from scripts.measure import measure
+from scripts.measurements import measurements
+from scripts.recordings import recordings
 from scripts.report import report
 from scripts.sample import sample
 from scripts.tune import tune
@@ -19,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, measure, sample, tune, verify, report, export):
+for command in (init, check, measure, measurements, recordings, sample, tune, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

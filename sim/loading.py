@@ -1,6 +1,5 @@
 """Reading a problem folder: problem.toml and a table of measurements, checked against one another."""
 
-import csv
 import reprlib
 import tomllib
 from collections.abc import Mapping
@@ -12,9 +11,11 @@ from pydantic import BaseModel, ValidationError
 from sim import features
 from sim.errors import GbarError, nearest
 from sim.explain import explained
+from sim.formats import bluepyopt
 from sim.kinds import KINDS, FiCurve, Step, Timed
 from sim.parameter import Parameter, check_parameters
 from sim.problem import OURS, Measurement, Model, Problem, Simulation
+from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
 LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
@@ -31,14 +32,7 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     Raises:
         GbarError: whatever is wrong, in one line that names the nearest valid word.
     """
-    file = Path(path)
-    file = file / "problem.toml" if file.is_dir() else file
-    if not file.is_file():
-        raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise GbarError(f"{file}: not valid TOML: {error}") from None
+    file, content = _content(Path(path))
     default = content.pop("measurements", None)
     if default is not None and not isinstance(default, str):
         raise GbarError(f"{file}: measurements: expected a file name in quotes, got {reprlib.repr(default)}")
@@ -58,42 +52,41 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     return problem.model_copy(update={"measurements": measured_values, "measurements_file": table.resolve()})
 
 
+def _content(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The file that defines a problem, and what it says in problem.toml's words."""
+    file = path / "problem.toml" if path.is_dir() else path
+    folder = path if path.is_dir() else path.parent
+    foreign = not file.is_file() if path.is_dir() else path.name == bluepyopt.MAIN
+    if foreign and bluepyopt.is_folder(folder):
+        return folder / bluepyopt.MAIN, bluepyopt.content(folder)
+    if not file.is_file():
+        raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
+    try:
+        return file, tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise GbarError(f"{file}: not valid TOML: {error}") from None
+
+
 def read_measurements(table: Path, problem: Problem, may_be_empty: bool = False) -> tuple[Measurement, ...]:
-    """Read a CSV of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
+    """Read a table of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
 
     Raises:
         GbarError: with the file and the row.
     """
-    if not table.is_file():
-        raise GbarError(f"no measurements at {table}: expected a CSV with columns protocol,feature,mean,sd,unit")
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader((line for line in stream if not line.startswith("#")), skipinitialspace=True)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GbarError(f"{table}: not a CSV text file: {error}") from None
-    known = list(Measurement.model_fields)
-    for column in columns:
-        if column not in known:
-            raise GbarError(f"{table}: unknown column '{column}'{nearest(column or '', known)}")
-    for column in known:
-        if column not in columns:
-            raise GbarError(f"{table}: no column '{column}': expected {','.join(known)}")
-        if list(columns).count(column) > 1:
-            raise GbarError(f"{table}: two columns are called '{column}': keep one")
-    if not rows and not may_be_empty:
-        raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
     measurements: list[Measurement] = []
-    for number, row in enumerate(rows, start=1):
-        where = f"{table}, measurement {number}"
-        if None in row or None in row.values():
-            raise GbarError(f"{where}: expected {len(known)} fields ({','.join(known)})")
-        measurement = _validated(Measurement, row, where)
-        _check_measurement(measurement, problem, where)
+    for where, row in rows_of(table, may_be_empty):
+        measurement = measurement_of(row, problem, where)
         if any(measurement.key == other.key for other in measurements):
             raise GbarError(f"{where}: {measurement.key} is measured twice: keep one row")
         measurements.append(measurement)
     return tuple(measurements)
+
+
+def measurement_of(row: Mapping[str, Any], problem: Problem, where: str) -> Measurement:
+    """One row of a table, checked against the problem's protocols. Raises GbarError, beginning with `where`."""
+    measurement = _validated(Measurement, row, where)
+    _check_measurement(measurement, problem, where)
+    return measurement
 
 
 def _check_problem(problem: Problem, where: str) -> None:

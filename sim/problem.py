@@ -19,6 +19,7 @@ from sim.parameter import Parameter, check_place, parsed
 from sim.strict import Strict
 
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
+TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
@@ -56,9 +57,10 @@ class Model(Strict):
 class Simulation(Strict):
     """How a model is simulated and what one evaluation may cost."""
 
-    engine: Literal["cvode", "fixed"] = "cvode"
+    engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = "auto"
     atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
-    dt: float = Field(default=0.025, gt=0)  # ms, for engine = "fixed"
+    dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
+    confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
     time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
     memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
 
@@ -71,6 +73,7 @@ class Measurement(Strict):
     mean: float
     sd: float = Field(gt=0)
     unit: str
+    note: str = ""  # where it comes from; of no consequence
 
     @property
     def key(self) -> str:
@@ -143,4 +146,4 @@ def model_files(folder: Path) -> Iterator[Path]:
         here = Path(path).resolve()
         ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
         folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS)
+        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS | TABLES)

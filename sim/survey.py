@@ -8,7 +8,7 @@ from typing import Any
 from sim import mechanisms
 from sim.problem import Model
 
-SETTLE_MS, PULSE_MS, DT_MS = 100.0, 50.0, 0.025
+SETTLE_MS, PULSE_MS, AFTER_MS, DT_MS = 100.0, 50.0, 10.0, 0.025
 ENOUGH_S = 20.0  # of looking for a current that fires
 DOUBLINGS, HALVINGS = 6, 4
 START_MV = 10.0  # the first current tried would move a passive cell by this much
@@ -140,12 +140,26 @@ def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | No
     for name, duration in (("rheobase", PULSE_MS), ("brief", 1.0)):
 
         def fires(current: float, duration: float = duration) -> bool:
-            total = SETTLE_MS + duration + 10
-            return protocols.spikes(at, at, current, SETTLE_MS, duration, total, THRESHOLD_MV, start, accuracy)
+            return _fires(at, current, duration, start)
 
         first = START_MV / resistance * (1 if duration == PULSE_MS else 8)
         found[name] = _least(fires, first, since + ENOUGH_S)
     return found
+
+
+def _fires(at: Any, current: float, duration: float, start: Callable[[], None]) -> bool:
+    """Whether a square current after SETTLE_MS makes a segment cross THRESHOLD_MV."""
+    from neuron import h
+
+    clamp, counter = h.IClamp(at), h.APCount(at)
+    clamp.amp, clamp.delay, clamp.dur, counter.thresh = current, SETTLE_MS, duration, THRESHOLD_MV
+    start()
+    while h.t < SETTLE_MS:
+        h.fadvance()
+    spontaneous = counter.n
+    while h.t < SETTLE_MS + duration + AFTER_MS and counter.n == spontaneous:
+        h.fadvance()
+    return bool(counter.n > spontaneous)
 
 
 def _least(fires: Callable[[float], bool], high: float, deadline: float) -> float | None:

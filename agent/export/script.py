@@ -17,9 +17,9 @@ from sim.problem import Model
 
 NEEDED = {  # what the script itself calls
     "sim.errors": ("GbarError",),
-    "sim.cell": ("assemble", "segment", "Bound"),
-    "sim.protocols": ("initialise", "square_current"),
-    "sim.features": ("Trace", "measure"),
+    "sim.cell": ("assemble", "Bound"),
+    "sim.protocols": ("initialise", "run"),
+    "sim.features": ("Trace", "measure_by_efel"),
 }
 IMPORTS: set[tuple[str, str | None]] = {
     *((module, None) for module in ("argparse", "json", "math", "os", "sys")),
@@ -42,6 +42,7 @@ TITLES = {
     "sim.places": "where parameters live",
     "sim.cell": "the model in NEURON",
     "sim.protocols": "stimuli and recordings",
+    "sim.search": "the search for a rheobase",
     "sim.definitions": "features that eFEL does not have",
     "sim.features": "voltages to features",
 }
@@ -125,7 +126,7 @@ def _roots(chosen: Chosen) -> list[tuple[str, str]]:
     protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
     if any(isinstance(protocol, Rheobase) for protocol in protocols):
-        roots += [("sim.protocols", "spikes"), ("sim.protocols", "rheobase")]
+        roots += [("sim.protocols", "rheobase")]
     load = _loader(chosen)
     roots += [("sim.morphology" if load == "load_morphology" else "sim.loaders", load)]
     roots += [("sim.definitions", name) for name in _definitions(chosen)]
