@@ -17,6 +17,12 @@ DT_MS = 0.025
 SAME_MV = 1e-9
 
 
+def tried(problem: Problem) -> dict[str, Any]:
+    """What a worker finds in the model, and the parameters that are `inert`. Raises GbarError as `Workers` does."""
+    with Workers(problem, 1) as pool:
+        return {**pool.found, "inert": inert(problem, pool)}
+
+
 def inert(problem: Problem, pool: Workers) -> list[str]:
     """The parameters that change nothing: not a voltage in a short simulation, and then no trace under any protocol.
 
