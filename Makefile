@@ -25,8 +25,8 @@ format: $(STAMP) ## let ruff fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements/cells
-	@$(BIN)/python scripts/make_cells.py
+cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements
+	@$(BIN)/python scripts/make_cells.py && $(BIN)/python scripts/make_cells.py kinetics.toml
 
 clean: ## remove .venv and what was built; runs/ stays
 	@for path in $(CLEAN) *.egg-info; do \

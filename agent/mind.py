@@ -8,7 +8,7 @@ import numpy as np
 
 from agent import env, propose
 from agent.env import EnvConfig, World
-from agent.goal import Goal, distance, z_scores
+from agent.goal import UNDEFINED, Goal, distance, z_scores
 from agent.learn import Experience, LearnConfig, Learner, init_learner, learn
 from agent.propose import PROPOSERS, PlanConfig, Pool
 from surrogate import FitConfig, Params, Response, choose_scaling, fit, pad, respond, unsquash
@@ -22,6 +22,8 @@ class MindConfig(NamedTuple):
     """Everything about thinking that can be chosen."""
 
     planner: Planner = "both"
+    trained: bool = True  # False, for comparison: the policy stays as it was made
+    validity: bool = True  # False, for comparison: an undefined feature is learned as a value `UNDEFINED` away
     fit: FitConfig = FitConfig()
     env: EnvConfig = EnvConfig()
     learn: LearnConfig = LearnConfig()
@@ -56,6 +58,8 @@ class Mind:
 
     def refit(self, u: np.ndarray, features: np.ndarray) -> None:
         """Learn the response anew from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
+        if not self.config.validity:
+            features = np.where(np.isfinite(features), features, self.to_features(np.array(UNDEFINED)))
         z = z_scores(features, self.goal)
         if self._params is None:
             self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
@@ -74,6 +78,8 @@ class Mind:
             size = env.observation_size(self.dimension, len(self.goal.mean))
             self._learner = init_learner(self._next_key(), size, self.dimension, config.learn)
             rounds = config.learn.first_rounds
+        if not config.trained:
+            return
         z = z_scores(features, self.goal)
         order = np.argsort(distance(z), kind="stable")
         defined = [i for i in order if np.isfinite(z[i]).all()][: self.config.goals // 2]

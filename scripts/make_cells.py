@@ -1,4 +1,4 @@
-"""Remake models/motoneuron/measurements/cells: ten cells with a hidden answer, from a written seed."""
+"""Remake the target cells of models/motoneuron, ten with a hidden answer for each of its problems."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 MODEL = Path(__file__).parent.parent / "models" / "motoneuron"
-SEED = 2026
+PROBLEMS = {"problem.toml": ("cells", 2026), "kinetics.toml": ("kinetics", 2525)}  # folder of the tables, seed
 MEASURED = [
     "hyperpolarise.voltage_base",
     "hyperpolarise.ohmic_input_resistance",
@@ -34,16 +34,19 @@ MEASURED = [
 
 
 def make_cells(
+    name: Annotated[str, typer.Argument(metavar="TOML", help=" or ".join(PROBLEMS))] = "problem.toml",
     count: int = 10,
-    seed: int = SEED,
+    seed: Annotated[int | None, typer.Option(help="Default: the one the bundled tables were made with.")] = None,
     workers: int = 2,
-    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = MODEL / "measurements" / "cells",
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables. Default: the bundled ones.")] = None,
 ) -> None:
     """Draw hidden parameter vectors of the bundled motoneuron and write each one's measurements."""
     from sim import load_problem
     from sim.synthetic import make_cells as make
 
-    make(load_problem(MODEL, measured=False), MEASURED, count, seed, workers, out)
+    folder, own_seed = PROBLEMS[name]
+    out, seed = out or MODEL / "measurements" / folder, own_seed if seed is None else seed
+    make(load_problem(MODEL / name, measured=False), MEASURED, count, seed, workers, out)
     typer.echo(f"{count} cells in {out}")
 
 

@@ -13,11 +13,12 @@ from sim.errors import GbarError, nearest
 from sim.explain import explained
 from sim.formats import bluepyopt
 from sim.kinds import KINDS, FiCurve, Step, Timed
-from sim.parameter import Parameter
+from sim.parameter import Parameter, check_parameters
 from sim.problem import OURS, Measurement, Model, Problem, Simulation
 from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
+LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
 
 
 def load_problem(path: str | Path, measurements: str | Path | None = None, *, measured: bool = True) -> Problem:
@@ -90,9 +91,7 @@ def measurement_of(row: Mapping[str, Any], problem: Problem, where: str) -> Meas
 
 def _check_problem(problem: Problem, where: str) -> None:
     """Cross-checks that no single field can make. Raises GbarError."""
-    for name in problem.names:
-        if problem.names.count(name) > 1:
-            raise GbarError(f"{where}: two parameters are called '{name}': names must differ")
+    check_parameters(problem.parameter, where)
     for name, protocol in problem.protocol.items():
         if "." in name:
             raise GbarError(
@@ -103,20 +102,45 @@ def _check_problem(problem: Problem, where: str) -> None:
         else:
             _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
     _check_settings(problem.efel, f"{where}: efel")
-    load = problem.model.load.partition(":")[0]
+    _check_model(problem, where)
+
+
+def _check_model(problem: Problem, where: str) -> None:
+    load, _, function = problem.model.load.partition(":")
     if not (problem.folder / load).is_file():
-        files = [file.name for file in problem.folder.iterdir() if file.suffix in {".hoc", ".py"}]
+        files = [file.name for file in problem.folder.iterdir() if file.suffix.lower() in LOADED]
         raise GbarError(f"{where}: model.load: no file '{load}' in {problem.folder.name}/{nearest(load, files)}")
-    if load.endswith(".py") and ":" not in problem.model.load:
+    if load.endswith(".py") and not function:
         raise GbarError(f"{where}: model.load: '{load}' names no function: expected \"{load}:FUNCTION\"")
-    if not load.endswith((".hoc", ".py")):
-        raise GbarError(f"{where}: model.load: '{load}' is neither .hoc nor .py")
+    if Path(load).suffix.lower() not in LOADED:
+        raise GbarError(f"{where}: model.load: '{load}' is neither .hoc nor .py nor a morphology (.swc, .asc)")
+    if function and not load.endswith(".py"):
+        raise GbarError(f"{where}: model.load: '{problem.model.load}': only a Python file has functions: \"{load}\"")
+    _check_kind(problem.model, f"{where}: model")
     for folder in problem.model.mechanisms:
         if not (problem.folder / folder).is_dir():
             folders = [entry.name for entry in problem.folder.iterdir() if entry.is_dir()]
             raise GbarError(f"{where}: model.mechanisms: no folder '{folder}'{nearest(folder, folders)}")
         if not any((problem.folder / folder).glob("*.mod")):
             raise GbarError(f"{where}: model.mechanisms: no MOD files in '{folder}': name the folder that holds them")
+
+
+def _check_kind(model: Model, where: str) -> None:
+    """Keys that this kind of model has no use for are a misunderstanding. Raises GbarError."""
+    suffix = Path(model.load.partition(":")[0]).suffix.lower()
+    of_morphology = {"axon", "d_lambda", "segment_length"} & model.model_fields_set
+    if model.template and suffix != ".hoc":
+        raise GbarError(f"{where}.template: only a hoc file has templates, '{model.load}' is none: leave template out")
+    if model.setup and (model.template or suffix != ".hoc"):
+        raise GbarError(f"{where}.setup: for a hoc file without a template: a template or function sets itself up")
+    if model.arguments and not (model.template or suffix == ".py"):
+        raise GbarError(f"{where}.arguments: for a hoc template or a Python function: name one")
+    if of_morphology and suffix not in {".swc", ".asc"}:
+        raise GbarError(
+            f"{where}.{min(of_morphology)}: for a morphology (.swc, .asc): '{model.load}' cuts its own sections"
+        )
+    if {"d_lambda", "segment_length"} <= of_morphology:
+        raise GbarError(f"{where}: d_lambda and segment_length are two rules for one thing: keep one")
 
 
 def _check_steps(name: str, protocol: FiCurve, problem: Problem, where: str) -> None:
