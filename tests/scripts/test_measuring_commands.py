@@ -145,7 +145,7 @@ def test_a_table_is_typed(problem: Path, tmp_path: Path) -> None:
         rows = list(csv.reader(stream))
     assert rows == [
         ["protocol", "feature", "mean", "sd", "unit"],
-        ["down", "ohmic_input_resistance", "100.0", "8.0", "MOhm"],
+        ["down", "ohmic_input_resistance", "100", "8", "MOhm"],
         ["recruit", "rheobase", "0.3", "0.05", "nA"],
     ]
     assert len(load_problem(problem, out).measurements) == 2
