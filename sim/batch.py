@@ -16,7 +16,7 @@ from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
-from sim.kinds import Rheobase, Stimulus
+from sim.kinds import MAIN, Rheobase, Stimulus
 from sim.problem import Problem
 from sim.search import RheobaseSearch
 
@@ -85,8 +85,15 @@ class Batch:
         settled = self._settle(accuracy)
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
+        rheobases: list[dict[str, float | None]] = [{} for _ in xs]
+        fired: dict[str, list[Recorded]] = {}
+        for name, searched in response.searched(self.problem):
+            found, fired[name] = self._rheobase(name, searched, settled.get(name), len(xs), accuracy.dt)
+            for own, current in zip(rheobases, found, strict=True):
+                own[name] = current
         for name, protocol in response.stimulated(self.problem):
-            currents, recorded = self._respond(name, protocol, settled, accuracy, len(xs))
+            currents = [response.amplitude(self.problem, name, own) for own in rheobases]
+            recorded = fired.get(name) or self._respond(protocol, currents, settled.get(name))
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
                 self._measure(evaluation, name, currents[i], recorded[i], accuracy)
@@ -138,7 +145,8 @@ class Batch:
         times = sorted({until for until in quiet.values() if until > accuracy.dt})
         if not times:
             return {}
-        kinds = {_recorded(protocol): protocol for _, protocol in response.stimulated(self.problem)}
+        quietly = [p for name, p in response.stimulated(self.problem) if quiet[name] in times]
+        kinds = {_recorded(protocol): protocol for protocol in quietly}
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
         states: dict[float, tuple[Any, int]] = {}
         self._start()
@@ -156,21 +164,20 @@ class Batch:
                 settled[name] = Settled(quiet[name], state, steps, recorded)
         return settled
 
-    def _respond(
-        self, name: str, protocol: Stimulus, settled: dict[str, Settled], accuracy: Accuracy, count: int
-    ) -> tuple[list[float | None], list[Recorded]]:
-        """The currents of the first `count` copies under a protocol, and what was recorded at them."""
-        if isinstance(protocol, Rheobase):
-            return self._rheobase(name, protocol, settled.get(name), count, accuracy.dt)
-        current = response.amplitude(protocol)
-        return [current] * count, self._simulate(protocol, [current] * len(self.copies), settled.get(name), count)
+    def _respond(self, protocol: Stimulus, currents: Currents, settled: Settled | None) -> list[Recorded]:
+        """What was recorded at the first copies, each at its own current; the others repeat them."""
+        every = list(itertools.islice(itertools.cycle(currents), len(self.copies)))
+        return self._simulate(protocol, every, settled, len(currents))
 
     def _simulate(self, protocol: Stimulus, currents: Currents, settled: Settled | None, count: int) -> list[Recorded]:
         """One run of a protocol on all copies; what the first `count` recorded, from t = 0."""
+        from neuron import h
+
         placed = [
             protocols.place(copy.cell, protocol, current or 0.0)
             for copy, current in zip(self.copies, currents, strict=True)
         ]
+        h.secondorder = protocols.order(protocol)
         self._start()
         if settled is not None:
             settled.state.restore()
@@ -192,11 +199,10 @@ class Batch:
         fired: list[Recorded] = [{} for _ in range(count)]
         while any(search.current is not None for search in searches):
             tried = [search.current for search in searches]
-            currents = list(itertools.islice(itertools.cycle(tried), len(self.copies)))
-            for i, recorded in enumerate(self._simulate(protocol, currents, settled, count)):
+            for i, recorded in enumerate(self._respond(protocol, tried, settled)):
                 if tried[i] is None:
                     continue
-                v = recorded[response.RECORD]
+                v = recorded[MAIN]
                 answer = protocols.crossed(np.arange(len(v)) * dt, v, protocol.delay, threshold)
                 fired[i] = recorded if answer else fired[i]
                 searches[i].fired(answer)
@@ -205,7 +211,7 @@ class Batch:
 
 def _recorded(protocol: Stimulus) -> str:
     """What a protocol records: protocols that record the same share the recording of their settling."""
-    return protocol.record
+    return str({MAIN: protocol.record, **protocol.recordings})
 
 
 def _values(placed: protocols.Placed) -> Recorded:
