@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from agent.accelerate import configure
+from agent.diagnose import diagnose
 from agent.loop import Confirmed, Session, TuneConfig, run_name, search
 from agent.report import write_report
 from agent.result import (
@@ -123,6 +124,7 @@ def make_result(session: Session, archive: Path) -> Result:
     """What a session found, in the form that is kept."""
     problem, config = session.problem, session.config
     solutions = [candidate(session, found) for found in session.solutions]
+    ranges = _ranges(session)
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
     return Result(
         problem=problem.name,
@@ -145,10 +147,11 @@ def make_result(session: Session, archive: Path) -> Result:
         first_solution_at=session.first_solution_at,
         wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
         measurements=[Measured(**m.model_dump()) for m in problem.measurements],
-        parameters=_ranges(session),
+        parameters=ranges,
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
+        diagnosis=diagnose(session, ranges, session.reach),
         surrogate=_accuracies(session),
         history=session.history,
         versions=_versions(),
