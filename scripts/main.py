@@ -6,6 +6,8 @@ from scripts.bench import bench
 from scripts.check import check
 from scripts.export import export
 from scripts.measure import measure
+from scripts.measurements import measurements
+from scripts.recordings import recordings
 from scripts.report import report
 from scripts.sample import sample
 from scripts.tune import tune
@@ -18,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (check, measure, sample, tune, verify, report, export):
+for command in (check, measure, measurements, recordings, sample, tune, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

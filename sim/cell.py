@@ -3,168 +3,207 @@
 The functions take plain arguments, because an exported script carries their source.
 """
 
-import contextlib
-import importlib.util
-import os
+import ast
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuron import h, nrn
+from neuron import h
 
+from sim.anatomy import Cell, distance, sections, segment, short_name
 from sim.errors import GbarError, nearest
-from sim.parameter import Parameter
+from sim.formula import Formula
+from sim.leftovers import stimuli, switched_off
+from sim.loaders import load_flat, load_python, load_template, run_hoc, working_folder
+from sim.morphology import cut, load_morphology
+from sim.places import attribute_of, mechanism_of, places, put, take
 
-SET_BY_GBAR = {"celsius", "dt", "secondorder", "steps_per_ms", "t", "v_init"}  # globals that every run sets itself
-
-
-@contextlib.contextmanager
-def working_folder(folder: Path) -> Iterator[None]:
-    """Models read files relative to their own folder."""
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+__all__ = ["Bound", "Cell", "assemble", "build", "loader", "places", "sections", "segment", "short_name"]
 
 
-def build(folder: Path, load: str, template: str | None) -> Any:
-    """Load the model's file and make one cell.
+def build(folder: Path, model: Any) -> Cell:
+    """Load the model and make one cell.
 
-    Returns:
-        The hoc object of a template, what the Python function returned, or `h` for a flat hoc.
+    Args:
+        folder: the problem's.
+        model: [model] of problem.toml.
 
     Raises:
         GbarError: the file, template or function cannot be used, with NEURON's or Python's own reason.
     """
-    file, _, function = load.partition(":")
+    return assemble(folder, model, loader(model))
+
+
+def loader(model: Any) -> Callable[[Path, Any], tuple[Any, Any, list[Any]]]:
+    """The function that loads a model of this kind."""
+    file = model.load.partition(":")[0].lower()
+    if file.endswith((".swc", ".asc")):
+        return load_morphology
+    if file.endswith(".py"):
+        return load_python
+    return load_template if model.template else load_flat
+
+
+def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, Any, list[Any]]]) -> Cell:
+    """Load a model, and give its cell what problem.toml adds: mechanisms, fixed values, no stimuli of its own.
+
+    Raises:
+        GbarError: the model cannot be loaded, or has no section.
+    """
     h.load_file("stdrun.hoc")
     with working_folder(folder):
-        if not function:
-            if not h.load_file(str(folder / file)):
-                raise GbarError(f"{file}: NEURON cannot load it: its own message is in the log")
-            if template is None:
-                return h
-            if not hasattr(h, template):
-                known = re.findall(r"begintemplate\s+(\w+)", (folder / file).read_text(errors="replace"))
-                raise GbarError(
-                    f"{file} defines no template '{template}': expected the name after begintemplate"
-                    f"{nearest(template, known)}"
-                )
-            return getattr(h, template)()
-        sys.path.insert(0, str(folder))
-        spec = importlib.util.spec_from_file_location(Path(file).stem, folder / file)
-        if spec is None or spec.loader is None:
-            raise GbarError(f"{file}: Python cannot load it")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # as an import would; dataclasses in it need it
-        spec.loader.exec_module(module)
-        if not hasattr(module, function):
-            names = [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]
-            raise GbarError(f"{file} defines no function '{function}'{nearest(function, names)}")
-        return getattr(module, function)()
+        cell = Cell(folder, *load(folder, model))
+    if not cell.sections:
+        raise GbarError(
+            f"{model.load} made no section: if it only opens a panel, load the file that makes the cell, or give what "
+            'the panel\'s button does, such as setup = ["make_cell()"]'
+        )
+    for name, mechanisms in model.insert.items():
+        for section in sections(cell, name):
+            for mechanism in mechanisms:
+                insert(section, mechanism)
+    fix(cell, model.values)
+    if load.__name__ == "load_morphology":
+        cut(cell.sections, model.d_lambda, model.segment_length)  # by the Ra and cm just given
+        fix(cell, model.values)  # once more, for the segments that this made
+    if model.stimuli == "off":
+        cell.stimuli = stimuli(cell.sections)
+        for process in cell.stimuli:
+            for name, value in switched_off(process).items():
+                put(process, name, value)
+    return cell
 
 
-def sections(cell: Any, name: str) -> list[Any]:
-    """The sections that `name` stands for in a cell: a section, an array, one of its elements or a SectionList.
-
-    Raises:
-        GbarError: the cell has nothing of that name; the message names the nearest.
-    """
-    parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name)
-    base, index = parts.groups() if parts else (name, None)
-    found: Any = cell.get(base) if isinstance(cell, dict) else getattr(cell, base, None)
-    if found is None and base == "all":
-        found = list(h.allsec())
-    try:
-        listed = [found] if isinstance(found, nrn.Section) else list(found)
-    except TypeError:
-        listed = []
-    if index is not None:
-        listed = listed[int(index) : int(index) + 1]
-    if not listed or not all(isinstance(section, nrn.Section) for section in listed):
-        known = {section.name().rpartition(".")[2] for section in h.allsec()} | {"all"}
-        known |= {key for key in (cell if isinstance(cell, dict) else dir(cell)) if _has_sections(cell, key)}
-        raise GbarError(f"the model has no section or section list '{name}'{nearest(name, known)}")
-    return listed
+def insert(section: Any, mechanism: str) -> None:
+    """Put a mechanism into a section. Raises GbarError where there is none of that name."""
+    kinds, name = h.MechanismType(0), h.ref("")
+    known = []
+    for i in range(int(kinds.count())):
+        kinds.select(i)
+        kinds.selected(name)
+        known.append(name[0])
+    if mechanism not in known:
+        raise GbarError(f"model.insert: no mechanism '{mechanism}'{nearest(mechanism, known)}")
+    section.insert(mechanism)
 
 
-def _has_sections(cell: Any, key: str) -> bool:
-    if key.startswith("_") or key in {"hname", "same"}:
-        return False
-    try:
-        found = cell[key] if isinstance(cell, dict) else getattr(cell, key)
-        return isinstance(found, nrn.Section) or isinstance(next(iter(found)), nrn.Section)
-    except Exception:  # whatever a model keeps under a name that is no list of sections
-        return False
+def fix(cell: Cell, values: Mapping[str, Any]) -> None:
+    """Set the fixed values of [model.values], in their order: numbers, or formulas of `distance` and `own`."""
+    for target, given in values.items():
+        setting = Setting(cell, [target], Formula(str(given)))
+        setting.assign({})
 
 
-def segment(cell: Any, place: str) -> Any:
-    """The segment at a place such as "soma(0.5)"."""
-    name, _, x = place.rstrip(") ").rpartition("(")
-    if not 0 <= float(x) <= 1:
-        raise GbarError(f"'{place}': a position along a section lies between 0 and 1")
-    listed = sections(cell, name)
-    if len(listed) > 1:
-        known = [section.name().rpartition(".")[2] for section in listed]
-        raise GbarError(f"'{place}': '{name}' is {len(listed)} sections, not one{nearest(name, known)}")
-    return listed[0](float(x))
-
-
-def places(cell: Any, target: str) -> list[tuple[Any, str]]:
-    """Where "SECTIONS.VARIABLE" lives: pairs of an object and the attribute to set on it ("global.NAME" is NEURON's).
+def call(cell: Cell, statement: str, values: Mapping[str, float]) -> None:
+    """Run what `apply` says: "cell.NAME(…)" or "module.NAME(…)" with parameters as arguments, else a hoc statement.
 
     Raises:
-        GbarError: no such section, or none of the sections has the variable; the message names the nearest.
+        GbarError: there is nothing of that name, or it failed.
     """
-    name, _, variable = target.rpartition(".")
-    if name == "global":
-        if not hasattr(h, variable):
-            raise GbarError(f"'{target}': NEURON has no global variable '{variable}'")
-        if variable in SET_BY_GBAR:
-            raise GbarError(f"'{target}': '{variable}' is set at the start of every run, so it cannot be free")
-        return [(h, variable)]
-    listed = sections(cell, name)
-    if variable in {"Ra", "L"}:
-        return [(section, variable) for section in listed]
-    found = [(seg, variable) for section in listed for seg in section if _has_range(seg, variable)]
-    if not found:
-        known = {
-            f"{key}_{mech}" for sec in listed for mech, keys in sec.psection()["density_mechs"].items() for key in keys
-        }
-        known |= {"cm", "Ra", "diam"}
-        raise GbarError(f"'{target}': no section of '{name}' has '{variable}'{nearest(variable, known)}")
-    return found
-
-
-def _has_range(seg: Any, variable: str) -> bool:
+    if not re.match(r"(cell|module)\.", statement):
+        run_hoc(statement, "apply")
+        return
     try:
-        getattr(seg, variable)
-    except (AttributeError, NameError, LookupError):
-        return False
-    return True
+        tree = ast.parse(statement.strip(), mode="eval").body
+    except SyntaxError:
+        tree = None
+    if not isinstance(tree, ast.Call) or tree.keywords:
+        raise GbarError(f"apply: '{statement}' is no call: expected such as cell.set_props()")
+    owner, name = attribute_of(cell, ast.unparse(tree.func))
+    with working_folder(cell.folder):
+        take(owner, name)(*(Formula(ast.unparse(part))(values) for part in tree.args))
 
 
-def assign(found: list[tuple[Any, str]], value: float) -> None:
-    """Set one parameter everywhere it lives."""
-    for owner, variable in found:
-        setattr(owner, variable, value)
+class Setting:
+    """One value that goes to some places of a cell: as it is, through a formula, or multiplied with what is there."""
+
+    def __init__(
+        self, cell: Cell, targets: Iterable[str], formula: Formula | None, name: str = "", scaling: bool = False
+    ):
+        self.name, self.formula, self.scaling = name, formula, scaling
+        self.places = [at for target in targets for at in places(cell, target)]
+        needed = formula.names if formula else set()
+        self.distances = [distance(cell, owner) if "distance" in needed else 0.0 for owner, _ in self.places]
+        self.reads_own = scaling or "own" in needed
+        self.own = [float(take(*at)) for at in self.places] if self.reads_own else []
+
+    def restore(self) -> None:
+        """Put back what the model had, where the value is made from it."""
+        for (owner, variable), value in zip(self.places, self.own, strict=False):
+            put(owner, variable, value)
+
+    def assign(self, values: Mapping[str, float]) -> None:
+        """Set every place: `values` holds a number for every parameter. Raises GbarError."""
+        known = {**values, "value": values.get(self.name, 1.0)}
+        for (owner, variable), at in zip(self.places, self.distances, strict=True):
+            own = float(take(owner, variable)) if self.reads_own else 0.0
+            new = self.formula({**known, "distance": at, "own": own}) if self.formula else known["value"]
+            put(owner, variable, new * own if self.scaling else new)
 
 
 class Bound:
     """The free parameters of one cell, ready to be set again and again. Several cells may be bound in one process.
 
+    `places` has, for each parameter, the pairs of object and attribute that its `set` names. `process_wide` has, for
+    each parameter that several cells in one process cannot have different values of, the mechanism and the GLOBAL
+    ("" and a name for what belongs to no mechanism).
+
     Raises:
         GbarError: a parameter names something that is not in the cell.
     """
 
-    def __init__(self, cell: Any, parameters: Sequence[Parameter]):
-        self.places = [[at for target in parameter.set for at in places(cell, target)] for parameter in parameters]
+    def __init__(self, cell: Cell, parameters: Sequence[Any]):  # sim.parameter.Parameter, or the like in a script
+        self.cell = cell
+        self.names = [parameter.name for parameter in parameters]
+        plain: list[Setting] = []
+        made: list[Setting] = []
+        tied: list[Setting] = []
+        self.places: list[list[tuple[Any, Any]]] = []
+        self.process_wide: dict[str, list[tuple[str, str]]] = {}
+        for p in parameters:
+            formula = Formula(p.formula) if p.formula else None
+            setting = Setting(cell, p.set, formula, p.name, p.mode == "scale")
+            (made if formula or p.mode == "scale" else plain).append(setting)
+            tied += [Setting(cell, [place], Formula(text), p.name) for place, text in p.tied.items()]
+            self.places.append(setting.places)
+            shared = [mechanism_of(at.partition(".")[2]) for at in (*p.set, *p.tied) if at.startswith("global.")]
+            shared += [("", at) for at in (*p.set, *p.tied) if at.startswith("module.")]
+            shared += [("", statement) for statement in p.apply if not statement.startswith("cell.")]
+            if shared:
+                self.process_wide[p.name] = shared
+        self.settings = [*plain, *made, *tied]
+        self.calls = list(dict.fromkeys(statement for p in parameters for statement in p.apply))
 
     def assign(self, x: Iterable[float]) -> None:
-        """Set every parameter: x [D] in NEURON's units, in the parameters' order."""
-        for found, value in zip(self.places, x, strict=True):
-            assign(found, float(value))
+        """Set every parameter: x [D] in NEURON's units, in the parameters' order.
+
+        In this order: plain values; scaled ones and formulas; what is tied to them; the calls of `apply`.
+
+        Raises:
+            GbarError: a formula has no finite value, or a call failed.
+        """
+        values = dict(zip(self.names, map(float, x), strict=True))
+        for setting in self.settings:
+            setting.restore()
+        for setting in self.settings:
+            setting.assign(values)
+        for statement in self.calls:
+            call(self.cell, statement, values)
+
+    def own(self) -> list[tuple[float, float] | None]:
+        """What the model has for each parameter, the least and the greatest of its places; None: cannot be read.
+
+        Of one that scales it is 1; of a coefficient, or of a value that goes through a formula, nobody can say.
+        """
+        found: list[tuple[float, float] | None] = []
+        for name, at in zip(self.names, self.places, strict=True):
+            setting = next(s for s in self.settings if s.name == name)
+            if setting.formula or not at:
+                found.append(None)
+            elif setting.scaling:
+                found.append((1.0, 1.0))
+            else:
+                listed = [float(take(owner, variable)) for owner, variable in at]
+                found.append((min(listed), max(listed)))
+        return found

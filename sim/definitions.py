@@ -1,7 +1,7 @@
 """Features of our own, only where eFEL has none. Pure NumPy, so that an exported script can carry their source.
 
-Each takes a voltage trace t [T] ms, v [T] mV and the stimulus' start and end in ms; each returns NaN where it is not
-defined. Crossings are interpolated linearly between samples, so no result is quantised by the sampling.
+Each takes a voltage trace, rising times t [T] ms and v [T] mV, and the stimulus' start and end in ms; each returns NaN
+where it is not defined. Crossings are interpolated linearly between samples, so no result is quantised by the sampling.
 """
 
 import numpy as np
@@ -16,16 +16,16 @@ def after_hyperpolarisation(t, v, start, end, threshold):
     spike crosses rest (between the samples fall - 1 and fall) and lasts until the next spike's onset or the end of the
     trace (before the sample last); its trough is the minimum in between.
     """
-    before = (t >= 0.9 * start) & (t < start)
-    above = (v > threshold) & (t >= start)
-    if not before.any() or not above.any():
+    first, on = t.searchsorted([0.9 * start, start])
+    above = v[on:] > threshold
+    if first == on or not above.any():
         return None
-    rest = v[before].mean()
-    rises = np.flatnonzero(above & ~np.append(False, above[:-1]))  # one a spike
-    below = rises[0] + np.flatnonzero(v[rises[0] :] < rest)
+    rest = v[first:on].mean()
+    rises = on + np.flatnonzero(above & ~np.append(False, above[:-1]))  # one a spike
     last = rises[1] if len(rises) > 1 else len(v)
     while 0 < last < len(v) and v[last] - v[last - 1] > ONSET_V_PER_S * (t[last] - t[last - 1]):
         last -= 1
+    below = rises[0] + np.flatnonzero(v[rises[0] : last] < rest)
     if len(below) == 0 or last - below[0] < 3:
         return None
     fall = below[0]
@@ -33,11 +33,8 @@ def after_hyperpolarisation(t, v, start, end, threshold):
     return t_fall, rest, fall, fall + int(np.argmin(v[fall:last])), last
 
 
-def recovery_time(t, v, start, end, threshold, recovered):
-    """When (ms) the first AHP has recovered a share `recovered` of its depth, or NaN if it never does."""
-    ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    if ahp is None:
-        return np.nan
+def recovery_time(t, v, ahp, recovered):
+    """When (ms) an AHP has recovered a share `recovered` of its depth, or NaN if it never does."""
     _, rest, _, trough, last = ahp
     level = v[trough] + recovered * (rest - v[trough])
     reached = np.flatnonzero(v[trough:last] >= level)
@@ -50,13 +47,13 @@ def recovery_time(t, v, start, end, threshold, recovered):
 def AHP_half_decay_time(t, v, start, end, threshold):
     """Time from the trough of the first AHP until half of its depth has recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 1 / 2) - t[ahp[3]]
+    return np.nan if ahp is None else recovery_time(t, v, ahp, 1 / 2) - t[ahp[3]]
 
 
 def AHP_two_thirds_decay_time(t, v, start, end, threshold):
     """Time from the trough of the first AHP until two thirds of its depth have recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 2 / 3) - t[ahp[3]]
+    return np.nan if ahp is None else recovery_time(t, v, ahp, 2 / 3) - t[ahp[3]]
 
 
 def AHP_half_duration(t, v, start, end, threshold):
@@ -68,7 +65,7 @@ def AHP_half_duration(t, v, start, end, threshold):
     level = (rest + v[trough]) / 2
     i = fall + np.flatnonzero(v[fall:] <= level)[0]
     t_level = np.interp(-level, [-v[i - 1], -v[i]], [t[i - 1], t[i]])
-    return recovery_time(t, v, start, end, threshold, 1 / 2) - t_level
+    return recovery_time(t, v, ahp, 1 / 2) - t_level
 
 
 def AHP_duration(t, v, start, end, threshold):
@@ -77,7 +74,7 @@ def AHP_duration(t, v, start, end, threshold):
     Not until rest itself, which a decaying voltage reaches never or, with a sag current, long before it has settled.
     """
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, start, end, threshold, 0.95) - ahp[0]
+    return np.nan if ahp is None else recovery_time(t, v, ahp, 0.95) - ahp[0]
 
 
 def f_I_gain(currents, frequencies):

@@ -8,28 +8,37 @@ from sim.problem import Problem
 
 CONFIRM_ATOL = 1e-7  # what is called a solution holds at this accuracy
 CONFIRM_DT = 0.0025  # ms, the same for models that CVODE cannot run
+BATCHED = ("coreneuron", "neuron")  # engines that advance many copies of a cell together
+LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come in whole vectors
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Which integrator, and how accurate. Written beside every row of the archive, so that engines never mix."""
 
-    engine: str = "cvode"  # cvode | fixed
-    atol: float = 1e-4
-    dt: float = 0.025  # ms
+    engine: str = "cvode"  # cvode | fixed | coreneuron | neuron
+    atol: float = 1e-4  # of cvode
+    dt: float = 0.025  # ms, of the others
+    confirm: str = "cvode"  # what confirms solutions: cvode | fixed
 
     @classmethod
     def of(cls, problem: Problem) -> "Accuracy":
-        """The accuracy a problem asks for while searching."""
+        """The accuracy a problem asks for while searching. What is still to be chosen ("auto") stands for cvode."""
         wanted = problem.simulation
-        return cls(wanted.engine, wanted.atol, wanted.dt)
+        engine = "cvode" if wanted.engine == "auto" else wanted.engine
+        return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
+
+    @property
+    def batched(self) -> bool:
+        """Whether many copies of the cell are simulated together."""
+        return self.engine in BATCHED
 
     def tight(self) -> "Accuracy":
         """The accuracy at which solutions are confirmed."""
-        return Accuracy(self.engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT))
+        return Accuracy(self.confirm, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), self.confirm)
 
     def __str__(self) -> str:
-        return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"fixed dt {self.dt:g}"
+        return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"
 
 
 @dataclass

@@ -5,12 +5,12 @@ A feature that is not defined (a silent cell has no spike height) is NaN here, n
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from sim import definitions
+from sim import definitions, formulas
 
 PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)\.v")}
 
@@ -100,6 +100,9 @@ SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1":
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
 
 
+Settings = Mapping[str, float | int | bool | str]
+
+
 class Trace(NamedTuple):
     """One recorded voltage and the square current that made it."""
 
@@ -165,45 +168,53 @@ def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
     return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
 
 
-def measure(trace: Trace, names: Iterable[str], settings: Mapping[str, float | int | bool | str]) -> dict[str, float]:
-    """Compute features of one trace.
+def measure(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
+    """Compute features of one trace: by our own formulas where there is one, the rest by eFEL, which gives the same.
 
     Args:
-        trace: the recorded voltage.
+        trace: the recorded voltage; its times rise.
         names: eFEL's names and our own, as `known_features` lists them.
         settings: eFEL settings in force; `Threshold` serves our own definitions too.
 
     Returns:
         A value for every name: the mean over an eFEL feature's values (over spikes, say), NaN where it is undefined.
     """
-    import efel
+    return _measured(trace, names, settings, _values)
 
+
+def measure_by_efel(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
+    """`measure` without our formulas: the reference for them, and what an exported script carries."""
+    return _measured(trace, names, settings, _efel_values)
+
+
+def _measured(
+    trace: Trace,
+    names: Iterable[str],
+    settings: Settings,
+    values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
+) -> dict[str, float]:
     names = list(names)
     in_force = {**known_settings(), **settings}
-    for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
-        efel.set_setting(key, value)
-    # rest is measured in the last tenth, or as set; what comes before only costs time
-    recent = trace.t >= (min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start
-    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
-    recent &= np.arange(len(trace.t)) < whole
-    trace = trace._replace(t=trace.t[recent], v=trace.v[recent])
+    trace = _worth_measuring(trace, in_force)
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
     needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
-    theirs = [name for name in {*names, *needed} if name not in ours]
-    data = {
-        "T": trace.t,
-        "V": trace.v,
-        "stim_start": [trace.start],
-        "stim_end": [min(trace.end, trace.t[-1])],  # which a last fixed step may miss by rounding
-        "stimulus_current": [trace.current],
-    }
-    values = {name: _mean(value) for name, value in _efel_values(data, theirs).items()}
-    threshold = float(settings["Threshold"])
+    values = values_of(trace, sorted({*names, *needed} - ours), in_force)
     for name in {*names} & {*OWN}:
-        values[name] = float(getattr(definitions, name)(trace.t, trace.v, trace.start, trace.end, threshold))
+        definition = getattr(definitions, name)
+        values[name] = float(definition(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"])))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
-        values["membrane_capacitance"] = values["time_constant"] / values["ohmic_input_resistance"]
+        values["membrane_capacitance"] = values["time_constant"] / (values["ohmic_input_resistance"] or float("nan"))
     return {name: _rounded(values[name]) for name in names if name in values}
+
+
+def _worth_measuring(trace: Trace, in_force: Settings) -> Trace:
+    """The trace from a little before rest is measured until the last whole spike; its stimulus ends no later."""
+    # rest is measured in the last tenth, or as set; what comes before only costs time
+    first = trace.t.searchsorted((min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start)
+    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
+    t, v = trace.t[first:whole], trace.v[first:whole]
+    end = min(trace.end, t[-1]) if len(t) else trace.start  # which a last fixed step may miss by rounding
+    return trace._replace(t=t, v=v, end=end)
 
 
 def _rounded(value: float) -> float:
@@ -225,16 +236,33 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
     return len(v) if ended.any() else int(rises[-1]) + 1
 
 
-def _efel_values(data: Mapping[str, Any], names: list[str]) -> dict[str, np.ndarray | None]:
+def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
+    known = in_force.keys() <= known_settings().keys()
+    values = formulas.values(names, *trace, in_force) if known and trace.start < trace.end else {}
+    rest = [name for name in names if name not in values]
+    return values | (_efel_values(trace, rest, in_force) if rest else {})
+
+
+def _efel_values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
     """eFEL's values; a feature on which eFEL itself fails (some do where a trace is too short) is not defined."""
     import efel
 
+    for key, value in in_force.items():  # all of them: eFEL's settings are global to the process
+        efel.set_setting(key, value)
+    data = {
+        "T": trace.t,
+        "V": trace.v,
+        "stim_start": [trace.start],
+        "stim_end": [trace.end],
+        "stimulus_current": [trace.current],
+    }
     try:
-        return efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
+        found = efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
     except Exception:
         if len(names) == 1:
-            return {names[0]: None}
-        return {name: value for one in names for name, value in _efel_values(data, [one]).items()}
+            return {names[0]: float("nan")}
+        return {name: value for one in names for name, value in _efel_values(trace, [one], in_force).items()}
+    return {name: _mean(value) for name, value in found.items()}
 
 
 def _mean(value: np.ndarray | None) -> float:

@@ -37,6 +37,11 @@ class Timed(Strict):
             raise ValueError(f"'{place}' is no place on a cell: expected {wanted}, such as {example}")
         return place
 
+    @property
+    def quiet_until(self) -> float:
+        """Until when (ms) nothing is injected: protocols that start alike can share that time."""
+        return self.delay
+
 
 class Step(Timed):
     """A square current. `pulse` is the same, brief: what follows it is measured rather than what happens in it."""
@@ -65,6 +70,12 @@ class FiCurve(Strict):
     kind: Literal["fi"]
     steps: tuple[str, ...] = Field(min_length=2)
 
+    @property
+    def quiet_until(self) -> float:
+        """Nothing is simulated."""
+        return 0.0
+
 
 KINDS: dict[str, type[BaseModel]] = {"step": Step, "pulse": Step, "rheobase": Rheobase, "fi": FiCurve}
+Stimulus = Step | Rheobase  # the kinds that are simulated
 Protocol = Annotated[Step | Rheobase | FiCurve, Field(discriminator="kind")]

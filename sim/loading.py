@@ -1,6 +1,5 @@
 """Reading a problem folder: problem.toml and a table of measurements, checked against one another."""
 
-import csv
 import reprlib
 import tomllib
 from collections.abc import Mapping
@@ -12,11 +11,14 @@ from pydantic import BaseModel, ValidationError
 from sim import features
 from sim.errors import GbarError, nearest
 from sim.explain import explained
+from sim.formats import bluepyopt
 from sim.kinds import KINDS, FiCurve, Step, Timed
-from sim.parameter import Parameter
+from sim.parameter import Parameter, check_parameters
 from sim.problem import OURS, Measurement, Model, Problem, Simulation
+from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
+LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
 
 
 def load_problem(path: str | Path, measurements: str | Path | None = None, *, measured: bool = True) -> Problem:
@@ -30,14 +32,7 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     Raises:
         GbarError: whatever is wrong, in one line that names the nearest valid word.
     """
-    file = Path(path)
-    file = file / "problem.toml" if file.is_dir() else file
-    if not file.is_file():
-        raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise GbarError(f"{file}: not valid TOML: {error}") from None
+    file, content = _content(Path(path))
     default = content.pop("measurements", None)
     if default is not None and not isinstance(default, str):
         raise GbarError(f"{file}: measurements: expected a file name in quotes, got {reprlib.repr(default)}")
@@ -57,49 +52,46 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     return problem.model_copy(update={"measurements": measured_values, "measurements_file": table.resolve()})
 
 
+def _content(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The file that defines a problem, and what it says in problem.toml's words."""
+    file = path / "problem.toml" if path.is_dir() else path
+    folder = path if path.is_dir() else path.parent
+    foreign = not file.is_file() if path.is_dir() else path.name == bluepyopt.MAIN
+    if foreign and bluepyopt.is_folder(folder):
+        return folder / bluepyopt.MAIN, bluepyopt.content(folder)
+    if not file.is_file():
+        raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
+    try:
+        return file, tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise GbarError(f"{file}: not valid TOML: {error}") from None
+
+
 def read_measurements(table: Path, problem: Problem) -> tuple[Measurement, ...]:
-    """Read a CSV of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
+    """Read a table of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
 
     Raises:
         GbarError: with the file and the row.
     """
-    if not table.is_file():
-        raise GbarError(f"no measurements at {table}: expected a CSV with columns protocol,feature,mean,sd,unit")
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader((line for line in stream if not line.startswith("#")), skipinitialspace=True)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GbarError(f"{table}: not a CSV text file: {error}") from None
-    known = list(Measurement.model_fields)
-    for column in columns:
-        if column not in known:
-            raise GbarError(f"{table}: unknown column '{column}'{nearest(column or '', known)}")
-    for column in known:
-        if column not in columns:
-            raise GbarError(f"{table}: no column '{column}': expected {','.join(known)}")
-        if list(columns).count(column) > 1:
-            raise GbarError(f"{table}: two columns are called '{column}': keep one")
-    if not rows:
-        raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
     measurements: list[Measurement] = []
-    for number, row in enumerate(rows, start=1):
-        where = f"{table}, measurement {number}"
-        if None in row or None in row.values():
-            raise GbarError(f"{where}: expected {len(known)} fields ({','.join(known)})")
-        measurement = _validated(Measurement, row, where)
-        _check_measurement(measurement, problem, where)
+    for where, row in rows_of(table):
+        measurement = measurement_of(row, problem, where)
         if any(measurement.key == other.key for other in measurements):
             raise GbarError(f"{where}: {measurement.key} is measured twice: keep one row")
         measurements.append(measurement)
     return tuple(measurements)
 
 
+def measurement_of(row: Mapping[str, Any], problem: Problem, where: str) -> Measurement:
+    """One row of a table, checked against the problem's protocols. Raises GbarError, beginning with `where`."""
+    measurement = _validated(Measurement, row, where)
+    _check_measurement(measurement, problem, where)
+    return measurement
+
+
 def _check_problem(problem: Problem, where: str) -> None:
     """Cross-checks that no single field can make. Raises GbarError."""
-    for name in problem.names:
-        if problem.names.count(name) > 1:
-            raise GbarError(f"{where}: two parameters are called '{name}': names must differ")
+    check_parameters(problem.parameter, where)
     for name, protocol in problem.protocol.items():
         if "." in name:
             raise GbarError(
@@ -110,20 +102,45 @@ def _check_problem(problem: Problem, where: str) -> None:
         else:
             _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
     _check_settings(problem.efel, f"{where}: efel")
-    load = problem.model.load.partition(":")[0]
+    _check_model(problem, where)
+
+
+def _check_model(problem: Problem, where: str) -> None:
+    load, _, function = problem.model.load.partition(":")
     if not (problem.folder / load).is_file():
-        files = [file.name for file in problem.folder.iterdir() if file.suffix in {".hoc", ".py"}]
+        files = [file.name for file in problem.folder.iterdir() if file.suffix.lower() in LOADED]
         raise GbarError(f"{where}: model.load: no file '{load}' in {problem.folder.name}/{nearest(load, files)}")
-    if load.endswith(".py") and ":" not in problem.model.load:
+    if load.endswith(".py") and not function:
         raise GbarError(f"{where}: model.load: '{load}' names no function: expected \"{load}:FUNCTION\"")
-    if not load.endswith((".hoc", ".py")):
-        raise GbarError(f"{where}: model.load: '{load}' is neither .hoc nor .py")
+    if Path(load).suffix.lower() not in LOADED:
+        raise GbarError(f"{where}: model.load: '{load}' is neither .hoc nor .py nor a morphology (.swc, .asc)")
+    if function and not load.endswith(".py"):
+        raise GbarError(f"{where}: model.load: '{problem.model.load}': only a Python file has functions: \"{load}\"")
+    _check_kind(problem.model, f"{where}: model")
     for folder in problem.model.mechanisms:
         if not (problem.folder / folder).is_dir():
             folders = [entry.name for entry in problem.folder.iterdir() if entry.is_dir()]
             raise GbarError(f"{where}: model.mechanisms: no folder '{folder}'{nearest(folder, folders)}")
         if not any((problem.folder / folder).glob("*.mod")):
             raise GbarError(f"{where}: model.mechanisms: no MOD files in '{folder}': name the folder that holds them")
+
+
+def _check_kind(model: Model, where: str) -> None:
+    """Keys that this kind of model has no use for are a misunderstanding. Raises GbarError."""
+    suffix = Path(model.load.partition(":")[0]).suffix.lower()
+    of_morphology = {"axon", "d_lambda", "segment_length"} & model.model_fields_set
+    if model.template and suffix != ".hoc":
+        raise GbarError(f"{where}.template: only a hoc file has templates, '{model.load}' is none: leave template out")
+    if model.setup and (model.template or suffix != ".hoc"):
+        raise GbarError(f"{where}.setup: for a hoc file without a template: a template or function sets itself up")
+    if model.arguments and not (model.template or suffix == ".py"):
+        raise GbarError(f"{where}.arguments: for a hoc template or a Python function: name one")
+    if of_morphology and suffix not in {".swc", ".asc"}:
+        raise GbarError(
+            f"{where}.{min(of_morphology)}: for a morphology (.swc, .asc): '{model.load}' cuts its own sections"
+        )
+    if {"d_lambda", "segment_length"} <= of_morphology:
+        raise GbarError(f"{where}: d_lambda and segment_length are two rules for one thing: keep one")
 
 
 def _check_steps(name: str, protocol: FiCurve, problem: Problem, where: str) -> None:

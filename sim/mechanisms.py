@@ -4,26 +4,46 @@ The user's folders stay as they are: files are copied into a cache folder named 
 """
 
 import fcntl
+import functools
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from sim.errors import GbarError
+from sim.evaluation import Accuracy
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
+VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
 
 
 def cache_folder() -> Path:
     """Where built mechanisms are kept: $GBAR_CACHE, else the user's cache folder."""
     base = os.environ.get("GBAR_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return Path(base) / "gbar" if base else Path.home() / ".cache" / "gbar"
+
+
+class Setup(NamedTuple):
+    """What a worker needs to know to start: plain text, because it may start on another machine."""
+
+    batched: bool  # many copies of the cell, or one
+    library: str | None  # the mechanisms in NEURON's own form; None where the model has none
+    core: str | None  # the same in CoreNEURON's, where that is to be used
+
+
+def prepare(folders: Sequence[Path], accuracy: Accuracy) -> Setup:
+    """Build what an engine needs, or find it built. Raises GbarError as `build` and `build_core` do."""
+    library = build(folders)
+    core = str(build_core(folders)) if accuracy.engine == "coreneuron" else None
+    return Setup(accuracy.batched, str(library) if library else None, core)
 
 
 def build(folders: Iterable[Path]) -> Path | None:
@@ -37,44 +57,87 @@ def build(folders: Iterable[Path]) -> Path | None:
     Raises:
         GbarError: no compiler, two different files of one name, or a MOD that does not compile (file and line).
     """
+    files = _gathered(folders)
+    if not any(name.endswith(".mod") for name in files):
+        return None
+    return _built(files, "mechanisms", "libnrnmech", "")
+
+
+def build_core(folders: Iterable[Path]) -> Path:
+    """Build CoreNEURON's library of the same mechanisms (and NEURON's own), with loops over cells vectorised.
+
+    `-ffast-math` lets the compiler call vector exponentials. It also means that a NaN may go unnoticed inside; what is
+    recorded is checked afterwards.
+
+    Raises:
+        GbarError: as `build`; also a MOD that NEURON takes and CoreNEURON does not.
+    """
+    return _built(_gathered(folders), "coreneuron", "libcorenrnmech", VECTORISED)
+
+
+def _gathered(folders: Iterable[Path]) -> dict[str, Path]:
+    """MOD files and what they include, by name."""
     files: dict[str, Path] = {}
     for folder in folders:
         for file in sorted(file for file in folder.iterdir() if file.suffix in SOURCES):
             if file.name in files and files[file.name].read_bytes() != file.read_bytes():
                 raise GbarError(f"two different files called {file.name}: {files[file.name]} and {file}: rename one")
             files[file.name] = file
-    if not any(name.endswith(".mod") for name in files):
-        return None
-    target = cache_folder() / "mechanisms" / _content_hash(files)
-    library = _library(target)
+    return files
+
+
+def _built(files: dict[str, Path], kind: str, name: str, flags: str) -> Path:
+    """Find a library in the cache or build it there.
+
+    Args:
+        files: by name.
+        kind: the folder of the cache.
+        name: of the library, without suffix.
+        flags: for the compiler; empty for NEURON's own.
+    """
+    target = cache_folder() / kind / _content_hash(files, flags)
+    library = _library(target, name)
     if library:
         return library
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        library = _library(target)
+        library = _library(target, name)
         if library:
             return library
-        _build_into(target, files)
-    library = _library(target)
+        _build_into(target, files, name, flags)
+    library = _library(target, name)
     if not library:
         raise GbarError(f"nrnivmodl made no library from {', '.join(files)}: run it by hand in the folder to see why")
     return library
 
 
-def _content_hash(files: dict[str, Path]) -> str:
+def _content_hash(files: dict[str, Path], flags: str) -> str:
     digest = hashlib.sha256(f"{metadata.version('neuron')} {sys.version_info[:2]}".encode())
+    if flags:
+        digest.update(f"{flags} {processor()}".encode())
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
     return digest.hexdigest()[:20]
 
 
-def _library(folder: Path) -> Path | None:
-    found = sorted(folder.glob("*/libnrnmech.so")) + sorted(folder.glob("*/libnrnmech.dylib"))
+@functools.cache
+def processor() -> str:
+    """What this processor can do: code built for it runs on no lesser one, and a cache folder may be shared."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    can = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {hashlib.sha256(can.encode()).hexdigest()[:12]}"
+
+
+def _library(folder: Path, name: str) -> Path | None:
+    found = sorted(folder.glob(f"*/{name}.so")) + sorted(folder.glob(f"*/{name}.dylib"))
     return found[0] if found else None
 
 
-def _build_into(target: Path, files: dict[str, Path]) -> None:
+def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> None:
     """Build in a temporary folder beside `target` and move it there whole, so that no half-built one is ever found."""
     compiler = os.environ.get("CXX", "").split()[:1] or ["c++"]
     tools = {"C++ compiler": (*compiler, "g++", "clang++"), "make": ("make",), "perl": ("perl",)}
@@ -84,17 +147,20 @@ def _build_into(target: Path, files: dict[str, Path]) -> None:
             f"no {' and no '.join(missing)} found, which MOD files need "
             "(Debian/Ubuntu: apt-get install g++ make perl; macOS: xcode-select --install)"
         )
-    nrnivmodl = Path(sys.executable).parent / "nrnivmodl"
-    command = str(nrnivmodl) if nrnivmodl.exists() else shutil.which("nrnivmodl")
-    if not command:
-        raise GbarError("nrnivmodl not found: it comes with NEURON (pip install neuron)")
+    program = "nrnivmodl-core" if flags else "nrnivmodl"
+    beside = Path(sys.executable).parent / program
+    found = str(beside) if beside.exists() else shutil.which(program)
+    if not found:
+        raise GbarError(f"{program} not found: it comes with NEURON (pip install neuron)")
+    command = [found, "-i", flags, "."] if flags else [found]
     work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
-        for name, file in files.items():
-            shutil.copy(file, work / name)
+        for file_name, file in files.items():
+            shutil.copy(file, work / file_name)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        done = subprocess.run([command], cwd=work, capture_output=True, text=True, env=environment)
-        if done.returncode != 0 or not _library(work):
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, env=environment)
+        # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
+        if (done.returncode != 0 and not flags) or not _library(work, name):
             raise GbarError(_compile_error(done.stderr + done.stdout, files))
         work.rename(target)
     finally:

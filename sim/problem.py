@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sim import features
 from sim.kinds import Protocol
-from sim.parameter import Parameter
+from sim.parameter import Parameter, check_place, parsed
 from sim.strict import Strict
 
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
+TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
@@ -27,19 +28,39 @@ OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobod
 class Model(Strict):
     """Where the user's model is and how it is started. The model itself is never changed."""
 
-    load: str  # a hoc file, or "file.py:function"
+    load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
     template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
+    arguments: tuple[str | float, ...] = ()  # of the template, function or class
+    setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
     v_init: float  # mV
+    init: str | None = None  # a hoc statement that starts a simulation instead of finitialize(v_init)
+    stimuli: Literal["off", "keep"] = "off"  # the clamps that the model brings along
+    insert: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # sections -> mechanisms
+    values: dict[str, float | str] = Field(default_factory=dict)  # place -> number, or formula of distance and own
+    axon: Literal["keep", "stub", "none"] = "keep"  # of a morphology
+    d_lambda: float = Field(default=0.1, gt=0)  # of a morphology: NEURON's rule for the number of segments
+    segment_length: float | None = Field(default=None, gt=0)  # µm, instead of d_lambda: 1 + 2 int(L / segment_length)
+
+    @field_validator("values")
+    @classmethod
+    def _fixed(cls, values: dict[str, float | str]) -> dict[str, float | str]:
+        for place, given in values.items():
+            check_place(place)
+            unknown = parsed(given).names - {"distance", "own"} if isinstance(given, str) else set()
+            if unknown:
+                raise ValueError(f"'{given}': a fixed value knows distance and own, not '{min(unknown)}'")
+        return values
 
 
 class Simulation(Strict):
     """How a model is simulated and what one evaluation may cost."""
 
-    engine: Literal["cvode", "fixed"] = "cvode"
+    engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = "auto"
     atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
-    dt: float = Field(default=0.025, gt=0)  # ms, for engine = "fixed"
+    dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
+    confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
     time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
     memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
 
@@ -52,6 +73,7 @@ class Measurement(Strict):
     mean: float
     sd: float = Field(gt=0)
     unit: str
+    note: str = ""  # where it comes from; of no consequence
 
     @property
     def key(self) -> str:
@@ -107,7 +129,10 @@ class Problem(Strict):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         content = {
             "model": self.model.model_dump(),
-            "parameters": [(parameter.name, parameter.set) for parameter in self.parameter],
+            "parameters": [
+                parameter.model_dump(exclude={"bounds", "scale", "unit"}, exclude_defaults=True)
+                for parameter in self.parameter
+            ],
             "protocols": {name: protocol.model_dump() for name, protocol in sorted(self.protocol.items())},
             "efel": {**features.SETTINGS, **self.efel},
         }
@@ -121,4 +146,4 @@ def model_files(folder: Path) -> Iterator[Path]:
         here = Path(path).resolve()
         ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
         folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS)
+        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS | TABLES)

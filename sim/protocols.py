@@ -7,6 +7,10 @@ import numpy as np
 from neuron import h
 from scipy.interpolate import Akima1DInterpolator
 
+from sim.anatomy import segment
+from sim.errors import GbarError
+from sim.search import RheobaseSearch
+
 
 def integrate(until, accuracy):
     """Advance from the current time to `until` (ms) with CVODE or in fixed steps."""
@@ -17,8 +21,11 @@ def integrate(until, accuracy):
             h.fadvance()
 
 
-def initialise(celsius, v_init, accuracy):
-    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded."""
+def initialise(celsius, v_init, accuracy, own=None):
+    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded.
+
+    `own` is the hoc statement with which the model starts a simulation, instead of finitialize(v_init).
+    """
     cvode = h.CVode()
     cvode.active(accuracy["engine"] == "cvode")
     if accuracy["engine"] == "cvode":
@@ -26,8 +33,13 @@ def initialise(celsius, v_init, accuracy):
         cvode.rtol(0)
     else:
         h.dt, h.secondorder, h.steps_per_ms = accuracy["dt"], 2, 1 / accuracy["dt"]
-    h.celsius = celsius
-    h.finitialize(v_init)
+    h.celsius, h.v_init = celsius, v_init
+    if own is None:
+        h.finitialize(v_init)
+    elif not h(own):
+        raise GbarError(f"init: NEURON cannot run '{own}': its own message is in the log")
+    if h.celsius != celsius:
+        raise GbarError(f"init: '{own}' sets celsius to {h.celsius:g}: give celsius = {h.celsius:g} in [model]")
 
 
 def resampled(t, v, interval):
@@ -41,48 +53,87 @@ def resampled(t, v, interval):
     return even, Akima1DInterpolator(t[once], v[once], method="makima")(even)
 
 
-def square_current(inject, record, amplitude, delay, duration, total, start, accuracy, interval):
-    """Run one square current and return its trace: t [T] ms, v [T] mV.
+class Placed:
+    """One protocol's stimulus and recordings on one cell. They are there as long as this object, or until `close`.
+
+    stimulus: NEURON's objects; t: Vector, ms; recorded: recording -> Vector, where "record" is the main one.
+    """
+
+    def __init__(self, stimulus, t, recorded):
+        self.stimulus, self.t, self.recorded = stimulus, t, recorded
+
+    def close(self):
+        """Take stimulus and recordings off the cell."""
+        self.stimulus, self.t, self.recorded = None, None, {}
+
+    def traces(self, interval):
+        """What was recorded, at even intervals (ms): recording -> t [T] ms, values [T]."""
+        t = np.array(self.t)
+        values = {name: np.array(vector) for name, vector in self.recorded.items()}
+        return {name: resampled(t, v, interval) if np.isfinite(v).all() else (t, v) for name, v in values.items()}
+
+
+def place(cell, protocol, amplitude, interval=0.0):
+    """Put one protocol on one cell; several cells in a process may each have their own.
 
     Args:
-        inject, record: segments.
+        cell: as `sim.cell.build` returns it.
+        protocol: an object with the keys of problem.toml as attributes.
         amplitude: nA.
-        delay, duration, total: ms.
+        interval: ms between recorded samples; 0 records every step that NEURON makes.
+    """
+    where, _, variable = protocol.record.rpartition(".")
+    record = segment(cell, where)
+    stimulus = square(segment(cell, protocol.at), protocol, amplitude)
+    every = [interval] if interval else []
+    t = h.Vector().record(h._ref_t, *every)
+    return Placed(stimulus, t, {"record": h.Vector().record(getattr(record, "_ref_" + variable), *every)})
+
+
+def square(at, protocol, amplitude):
+    """A square current."""
+    clamp = h.IClamp(at)
+    clamp.amp, clamp.delay, clamp.dur = amplitude, protocol.delay, protocol.duration
+    return [clamp]
+
+
+def run(cell, protocol, amplitude, interval, start, accuracy):
+    """Simulate one protocol on a cell and return what was recorded: recording -> t [T] ms, values [T].
+
+    Args:
+        cell, protocol, amplitude: as in `place`.
+        interval: ms between the samples returned.
         start: a function that initialises the simulation.
         accuracy: engine and tolerance, as in `initialise`.
-        interval: ms between the samples returned.
     """
-    clamp = h.IClamp(inject)
-    clamp.amp, clamp.delay, clamp.dur = amplitude, delay, duration
-    t, v = h.Vector().record(h._ref_t), h.Vector().record(record._ref_v)
+    placed = place(cell, protocol, amplitude)
     start()
-    integrate(total, accuracy)
-    t, v = np.array(t), np.array(v)
-    return resampled(t, v, interval) if np.isfinite(v).all() else (t, v)
+    integrate(protocol.total, accuracy)
+    return placed.traces(interval)
 
 
-def spikes(inject, record, amplitude, delay, duration, total, threshold, start, accuracy):
-    """Whether one square current makes the cell cross `threshold` (mV) after its onset. Stops at the first crossing."""
-    clamp = h.IClamp(inject)
-    clamp.amp, clamp.delay, clamp.dur = amplitude, delay, duration
-    counter = h.APCount(record)
-    counter.thresh = threshold
+def fires(cell, protocol, amplitude, threshold, start, accuracy):
+    """Whether a current makes the cell cross `threshold` (mV) after its onset. Stops at the first crossing."""
+    placed = place(cell, protocol, amplitude)
     start()
-    integrate(delay, accuracy)
-    spontaneous = counter.n
-    while h.t < total - 1e-9 and counter.n == spontaneous:
-        integrate(min(h.t + 5.0, total), accuracy)
-    return counter.n > spontaneous
+    integrate(protocol.delay, accuracy)
+    while not crossed(placed.t, placed.recorded["record"], protocol.delay, threshold):
+        if h.t >= protocol.total - 1e-9:
+            return False
+        integrate(min(h.t + 5.0, protocol.total), accuracy)
+    return True
 
 
-def rheobase(fires, low, high, precision):
-    """The smallest current (nA) at which `fires(current)` holds, to `precision`, by bisection; None outside the bounds.
+def crossed(t, v, after, threshold):
+    """Whether a voltage v [T] mV rises through `threshold` after a time (ms)."""
+    t, above = np.array(t), np.array(v) >= threshold
+    return bool((above[1:] & ~above[:-1] & (t[1:] > after + 1e-9)).any())
 
-    None rather than a bound: a cell that never fires, or fires at the lowest current, has no rheobase in the bounds.
-    """
-    if fires(low) or not fires(high):
-        return None
-    while high - low > precision:
-        middle = (low + high) / 2
-        low, high = (low, middle) if fires(middle) else (middle, high)
-    return high
+
+def rheobase(cell, protocol, threshold, start, accuracy):
+    """The smallest current (nA) at which a cell fires; None where there is none in the protocol's bounds."""
+    low, high = protocol.bounds
+    search = RheobaseSearch(low, high, protocol.precision)
+    while search.current is not None:
+        search.fired(fires(cell, protocol, search.current, threshold, start, accuracy))
+    return search.found

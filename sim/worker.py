@@ -10,18 +10,27 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.batch import Batch
+    from sim.engine import Single
+    from sim.mechanisms import Setup
+    from sim.problem import Problem
 
 
 def serve(pipe: Connection) -> None:
-    """Build the model, then answer (index, x, traces, accuracy) by (index, Evaluation) until the pipe closes."""
-    from sim.engine import Engine
+    """Build the model, then answer (task, xs [n, D], traces, accuracy) by (task, n Evaluations) until the pipe closes.
+
+    An evaluation that raises is an outcome of its own where it was alone; where it was simulated together with others,
+    nobody knows whose it is: the answer is then (task, reason), and the caller asks for fewer at once.
+    """
     from sim.errors import GbarError
-    from sim.evaluation import Evaluation
 
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder
-    problem, library = pipe.recv()
+    problem, setup = pipe.recv()
     try:
-        engine = Engine(problem, library)
+        engine = _engine(problem, setup)
         pipe.send(("ready", engine.describe()))
     except GbarError as error:
         pipe.send(("refused", str(error)))
@@ -32,19 +41,32 @@ def serve(pipe: Connection) -> None:
         return
     while True:
         try:
-            index, x, keep_traces, accuracy = pipe.recv()
+            task, xs, keep_traces, accuracy = pipe.recv()
         except (EOFError, OSError):
             return
         start = time.perf_counter()
         try:
-            done = engine.evaluate(x, accuracy)
-        except Exception as error:  # whatever a model raises is an outcome of this evaluation, not the end of a run
+            done = engine.evaluate(xs, accuracy)
+        except Exception as error:  # whatever a model raises is an outcome, not the end of a run
             traceback.print_exc()
-            done = Evaluation(status="failed", reason=_one_line(error))
-        done.seconds = time.perf_counter() - start
-        if not keep_traces:
-            done.traces = {}
-        pipe.send((index, done))
+            pipe.send((task, _one_line(error)))
+            continue
+        seconds = (time.perf_counter() - start) / len(xs)
+        for evaluation in done:
+            evaluation.seconds = seconds
+            evaluation.traces = evaluation.traces if keep_traces else {}
+        pipe.send((task, done))
+
+
+def _engine(problem: "Problem", setup: "Setup") -> "Single | Batch":
+    """The engine that a worker was started for."""
+    if setup.batched:
+        from sim.batch import Batch
+
+        return Batch(problem, setup.library, setup.core)
+    from sim.engine import Single
+
+    return Single(problem, setup.library)
 
 
 def _one_line(error: BaseException) -> str:

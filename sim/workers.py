@@ -1,6 +1,7 @@
 """Engines in isolated processes: a crash, hang or runaway memory in a model never reaches the parent.
 
 What ends a worker costs the one evaluation it was on, which is recorded with its reason; a new worker takes its place.
+Where several were simulated together, halves of them are tried again until it is known which one it was.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -22,13 +24,15 @@ import psutil
 
 from sim import mechanisms
 from sim.errors import GbarError
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import LANES, Accuracy, Evaluation
 from sim.problem import Problem
 
 START_LIMIT_S = 120.0  # for a model to load
+COPIES = 64  # of a cell in one process at most: more are no faster (docs/simulation.md)
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
 TOO_BIG = "grew past the memory limit of {:g} MB"
 CHECK_S = 0.1  # between two looks at time and memory
+SLOWER = 5.0  # how many times slower than all before a batch may be before it counts as hanging
 
 
 @dataclass
@@ -38,14 +42,27 @@ class _Worker:
     life: socket.socket  # open as long as the worker is wanted
     memory: psutil.Process
     ready: bool = False
-    index: int | None = None  # the evaluation it is on
+    task: list[int] | None = None  # the evaluations it is on
     since: float = 0.0
+
+
+Crew = list[_Worker]
+
+
+def tasks(count: int, workers: int, accuracy: Accuracy) -> list[list[int]]:
+    """Share out `count` evaluations: one at a time, or in batches for an engine that simulates many together.
+
+    A batch is a share for each worker, in whole vectors of the processor and no larger than `COPIES`.
+    """
+    size = min(COPIES, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
+    return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
 class Workers:
     """A pool of `count` processes, each with the problem's model loaded.
 
-    Use as a context manager. `found` is what the first worker found in the model.
+    Use as a context manager. `found` is what the first worker found in the model. A second crew of as many processes is
+    started when something is asked for at an accuracy that the first one's engine does not have.
 
     Raises:
         GbarError: from the constructor, when the mechanisms do not build or the model cannot be loaded.
@@ -54,19 +71,16 @@ class Workers:
     def __init__(self, problem: Problem, count: int = 1, accuracy: Accuracy | None = None, log: Path | None = None):
         self.problem, self.count = problem, count
         self.accuracy = accuracy or Accuracy.of(problem)
-        folders = [problem.folder / folder for folder in problem.model.mechanisms]
-        library = mechanisms.build(folders)
-        self._library = str(library) if library else None
         self._scratch = tempfile.TemporaryDirectory(prefix="gbar-")
         self.log = log.resolve() if log else Path(self._scratch.name) / "neuron.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._workers: list[_Worker] = []
+        self._crews: dict[mechanisms.Setup, Crew] = {}
+        self._seconds = 0.0  # the longest that an evaluation of a whole task has taken so far
         self.found: dict[str, Any] = {}
         try:
-            for _ in range(count):
-                self._workers.append(self._start())
-            while not self._ready(0):
-                wait([self._workers[0].pipe], timeout=CHECK_S)
+            setup, crew = self._crew(self.accuracy)
+            while not self._ready(setup, 0):
+                wait([crew[0].pipe], timeout=CHECK_S)
         except BaseException:
             self.close()
             raise
@@ -79,9 +93,9 @@ class Workers:
 
     def close(self) -> None:
         """End every worker, whatever it is doing."""
-        for worker in self._workers:
+        for worker in (worker for crew in self._crews.values() for worker in crew):
             self._end(worker)
-        self._workers = []
+        self._crews = {}
         self._scratch.cleanup()
 
     def run(
@@ -97,38 +111,58 @@ class Workers:
         Yields:
             (index into xs, its evaluation), as they finish; every index once.
         """
-        if not self._workers:
+        if not self._crews:
             raise ValueError("these workers are closed")
-        waiting = list(range(len(xs)))[::-1]
+        accuracy = accuracy or self.accuracy
+        setup, crew = self._crew(accuracy)
+        waiting = deque(tasks(len(xs), self.count, accuracy))
         unfinished = len(xs)
         try:
             while unfinished:
-                for slot, worker in enumerate(self._workers):
-                    if waiting and worker.index is None and self._ready(slot):
-                        worker.index, worker.since = waiting.pop(), time.monotonic()
-                        with contextlib.suppress(OSError):  # a worker that has just died is noticed below
-                            worker.pipe.send(
-                                (worker.index, np.asarray(xs[worker.index], float), traces, accuracy or self.accuracy)
-                            )
-                for slot, worker in enumerate(self._workers):
-                    done = self._collect(worker)
-                    if done is None:
+                for slot, worker in enumerate(crew):
+                    if waiting and worker.task is None and self._ready(setup, slot):
+                        self._give(crew[slot], waiting.popleft(), xs, traces, accuracy)
+                for slot, worker in enumerate(crew):
+                    outcome = self._collect(worker)
+                    if outcome is None:
                         continue
-                    index, worker.index = worker.index, None
-                    if done.status == "failed":  # the state a failure leaves behind must not colour the next evaluation
-                        self._replace(slot)
-                    unfinished -= 1
-                    assert index is not None
-                    yield index, done
-                busy = [w.pipe for w in self._workers if w.index is not None or (waiting and not w.ready)]
+                    task, worker.task = worker.task, None
+                    assert task is not None
+                    if isinstance(outcome, Evaluation) and len(task) > 1:  # whose fault it was, only smaller tasks tell
+                        waiting.extendleft([task[len(task) // 2 :], task[: len(task) // 2]])
+                        self._replace(setup, slot)
+                        continue
+                    done = [outcome] if isinstance(outcome, Evaluation) else outcome
+                    if any(evaluation.status == "failed" for evaluation in done):
+                        self._replace(setup, slot)  # what a failure leaves behind must not colour the next evaluation
+                    unfinished -= len(task)
+                    yield from zip(task, done, strict=True)
+                busy = [w.pipe for w in crew if w.task is not None or (waiting and not w.ready)]
                 if unfinished:
                     wait(busy, timeout=CHECK_S)
         finally:
-            for slot, worker in enumerate(self._workers):  # the caller stopped listening: nothing stale may come later
-                if worker.index is not None:
-                    self._replace(slot)
+            for slot, worker in enumerate(crew):  # the caller stopped listening: nothing stale may come later
+                if worker.task is not None and self._crews:
+                    self._replace(setup, slot)
 
-    def _start(self) -> _Worker:
+    def _crew(self, accuracy: Accuracy) -> tuple[mechanisms.Setup, Crew]:
+        """The workers for an accuracy, started when it is first asked for."""
+        folders = [self.problem.folder / folder for folder in self.problem.model.mechanisms]
+        setup = mechanisms.prepare(folders, accuracy)
+        if setup not in self._crews:
+            crew: Crew = []
+            self._crews[setup] = crew
+            for _ in range(self.count):
+                crew.append(self._start(setup))
+        return setup, self._crews[setup]
+
+    @staticmethod
+    def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], traces: bool, accuracy: Accuracy) -> None:
+        worker.task, worker.since = task, time.monotonic()
+        with contextlib.suppress(OSError):  # a worker that has just died is noticed when its outcome is collected
+            worker.pipe.send((task, np.array([xs[i] for i in task], float), traces, accuracy))
+
+    def _start(self, setup: mechanisms.Setup) -> _Worker:
         ours, theirs = socket.socketpair()
         life, its_life = socket.socketpair()
         environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "OMP_NUM_THREADS": "1"}
@@ -147,22 +181,23 @@ class Workers:
         pipe = Connection(ours.detach())
         worker = _Worker(process, pipe, life, psutil.Process(process.pid), since=time.monotonic())
         with contextlib.suppress(OSError):
-            pipe.send((self.problem, self._library))
+            pipe.send((self.problem, setup))
         return worker
 
-    def _replace(self, slot: int) -> None:
-        self._end(self._workers[slot])
-        self._workers[slot] = self._start()
+    def _replace(self, setup: mechanisms.Setup, slot: int) -> None:
+        crew = self._crews[setup]
+        self._end(crew[slot])
+        crew[slot] = self._start(setup)
 
-    def _ready(self, slot: int) -> bool:
+    def _ready(self, setup: mechanisms.Setup, slot: int) -> bool:
         """Whether the worker in a slot has loaded the model; one that died between two evaluations is replaced.
 
         Raises:
             GbarError: what the worker or NEURON says is wrong with the model.
         """
-        worker = self._workers[slot]
+        worker = self._crews[setup][slot]
         if worker.ready and worker.process.poll() is not None:
-            self._replace(slot)
+            self._replace(setup, slot)
             return False
         if worker.ready or not worker.pipe.poll():
             self._check_loading(worker)
@@ -202,24 +237,33 @@ class Workers:
         said = lines[complaint : complaint + 3] if complaint is not None else [line for line in lines if line][-1:]
         return f": {' '.join(said)}" if said else ""
 
-    def _collect(self, worker: _Worker) -> Evaluation | None:
-        """The outcome of what a worker is on, or None while it has none."""
-        if worker.index is None:
+    def _collect(self, worker: _Worker) -> list[Evaluation] | Evaluation | None:
+        """What came of a worker's task: one evaluation stands for all of it where it failed; None while it runs."""
+        if worker.task is None:
             return None
         seconds = time.monotonic() - worker.since
         try:
             if worker.pipe.poll():
-                index, done = worker.pipe.recv()
-                assert index == worker.index
+                task, done = worker.pipe.recv()
+                assert task == worker.task
+                if isinstance(done, str):
+                    return Evaluation(status="failed", reason=done, seconds=seconds)
+                self._seconds = max(self._seconds, seconds / len(task))
                 return done
         except (EOFError, OSError):
             return Evaluation(status="failed", reason=self._ending(worker), seconds=seconds)
         limits = self.problem.simulation
-        if seconds > limits.time_limit:
+        if seconds > self._time_limit(worker.task):
             return Evaluation(status="failed", reason=f"timed out after {limits.time_limit:g} s", seconds=seconds)
         if self._too_big(worker):
             return Evaluation(status="failed", reason=TOO_BIG.format(limits.memory_limit), seconds=seconds)
         return None
+
+    def _time_limit(self, task: list[int]) -> float:
+        """Seconds for a task: an evaluation's own, and more for many only as far as they have been seen to need it."""
+        limit = self.problem.simulation.time_limit
+        known = SLOWER * self._seconds if self._seconds else limit
+        return max(limit, len(task) * min(limit, known))
 
     @staticmethod
     def _ending(worker: _Worker) -> str:

@@ -1,4 +1,8 @@
-"""How hoc says where a parameter lives: asked of the loaded model, in a process of its own."""
+"""How hoc sets a solution: asked of the loaded model, in a process of its own.
+
+A plain value goes to whole sections and lists. What hoc has no words for (formulas, scaled and tied values, a region by
+path distance) is written out segment by segment, with the numbers that gbar has set.
+"""
 
 import functools
 import json
@@ -11,34 +15,52 @@ from pathlib import Path
 from typing import Any
 
 from sim import GbarError, Problem, mechanisms
+from sim.parameter import Parameter
+from sim.problem import Model
 
 START_LIMIT_S = 120.0
 MARK = "places: "
+ADDED = ""  # no parameter is called so: what the model's own table adds
 
 
 @dataclass(frozen=True)
 class Place:
     """One statement's worth: a variable in some sections."""
 
-    kind: str  # global | section | list | all
-    name: str  # of the section or SectionList; empty for global and all
+    kind: str  # global | section | list | all | object | insert
+    name: str  # of the section, SectionList or object; empty for global and all
     of_cell: bool  # whether the name belongs to the cell object
     variable: str
     guard: str = ""  # only where this mechanism is inserted
+    value: float | None = None  # where it is not the parameter's own
 
 
-def find_places(problem: Problem) -> dict[str, list[Place]]:
-    """Load the model and find every target of every parameter. Raises GbarError."""
+def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]:
+    """Load the model and find every place of every parameter.
+
+    Args:
+        problem: says where they are.
+        x: the solution, for what is set by a formula.
+
+    Raises:
+        GbarError: the model cannot be loaded, or hoc cannot reach a place.
+    """
     library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
-    model = problem.model
+    explicit = any(is_explicit(parameter) for parameter in problem.parameter)
     content = {
         "folder": str(problem.folder),
-        "load": model.load,
-        "template": model.template,
+        "model": problem.model.model_dump(mode="json", exclude_unset=True),
         "library": str(library) if library else None,
-        "targets": [target for parameter in problem.parameter for target in parameter.set],
+        "parameters": [parameter.model_dump(mode="json") for parameter in problem.parameter],
+        "x": [x[name] for name in problem.names] if explicit else None,
     }
     return _asked(json.dumps(content), problem.identity(), max(START_LIMIT_S, problem.simulation.time_limit))
+
+
+def is_explicit(parameter: Parameter) -> bool:
+    """Whether its places are written out one by one."""
+    regions = any("[" in place and ":" in place for place in parameter.set)
+    return bool(parameter.mode == "scale" or parameter.formula or parameter.tied or regions)
 
 
 @functools.cache
@@ -81,11 +103,15 @@ def spoken(cell: Any, target: str) -> list[Place]:
     name, _, variable = target.rpartition(".")
     if name == "global":
         return [Place("global", "", False, variable)]
+    if target.startswith("cell."):
+        return [_attribute(target)]
+    if any(hasattr(owner, "get_segment") for owner, _ in found):
+        return [Place("object", owner.hname(), False, key) for owner, key in found]
     having = list(dict.fromkeys(owner.sec if hasattr(owner, "sec") else owner for owner, _ in found))
     listed = sections(cell, name)
-    kept = getattr(cell, name, None) if name.isidentifier() else None
+    kept = getattr(cell.object, name, None) if name.isidentifier() else None
     is_list = kept is not None and str(getattr(kept, "hname", str)()).startswith("SectionList")
-    everywhere = name == "all" and kept is None
+    everywhere = name == "all" and kept is None and list(h.allsec()) == cell.sections
     if is_list or everywhere:
         guard = "" if len(having) == len(listed) else _guard(listed, having, variable, h.ismembrane)
         if guard is not None:
@@ -93,14 +119,57 @@ def spoken(cell: Any, target: str) -> list[Place]:
     return [_section(cell, section, variable) for section in having]
 
 
+def written_out(cell: Any, target: str) -> list[Place]:
+    """Every place of a target with the value that it holds now."""
+    from sim.cell import places
+    from sim.places import take
+
+    found = []
+    for owner, variable in places(cell, target):
+        value = float(take(owner, variable))
+        if target.startswith(("global.", "cell.")):
+            at = Place("global", "", False, variable) if target.startswith("global.") else _attribute(target)
+        elif hasattr(owner, "get_segment"):
+            at = Place("object", owner.hname(), False, variable)
+        elif hasattr(owner, "sec"):
+            at = _section(cell, owner.sec, f"{variable}({owner.x!r})")
+        else:
+            at = _section(cell, owner, variable)
+        found.append(Place(**{**vars(at), "value": value}))
+    return found
+
+
+def added(cell: Any, model: Model) -> list[Place]:
+    """What problem.toml adds to the model: mechanisms, fixed values, clamps switched off."""
+    from sim.cell import sections
+    from sim.leftovers import switched_off
+
+    found = [
+        Place(**{**vars(_section(cell, section, mechanism)), "kind": "insert"})
+        for name, mechanisms in model.insert.items()
+        for section in sections(cell, name)
+        for mechanism in mechanisms
+    ]
+    found += [place for target in model.values for place in written_out(cell, target)]
+    off = [(process.hname(), key, value) for process in cell.stimuli for key, value in switched_off(process).items()]
+    return found + [Place("object", name, False, key, value=value) for name, key, value in off]
+
+
+def _attribute(target: str) -> Place:
+    name, _, variable = target.removeprefix("cell.").rpartition(".")
+    return Place("object", name, True, variable)
+
+
 def _section(cell: Any, section: Any, variable: str) -> Place:
     """A section by the name that hoc has for it: cell.dend[1], else its full name."""
-    from sim.cell import sections
+    from sim.cell import short_name
 
-    short = section.name().rpartition(".")[2]
-    try:
-        of_cell = sections(cell, short) == [section]
-    except GbarError:
+    short = short_name(section)
+    base, _, index = short.partition("[")
+    try:  # through the cell's object, as hoc will
+        kept = getattr(cell.object, base)
+        of_cell = (kept[int(index.rstrip("]"))] if index else kept) == section
+    except (AttributeError, LookupError, TypeError, ValueError):
         of_cell = False
     return Place("section", short if of_cell else section.name(), of_cell, variable)
 
@@ -114,15 +183,22 @@ def _guard(listed: list[Any], having: list[Any], variable: str, inserted: Callab
 
 
 def answer() -> None:
-    """The other process: read what to load as JSON, write the places of each target."""
+    """The other process: read what to load as JSON, write the places of each parameter."""
     from sim import cell
 
     content = json.load(sys.stdin)
     if content["library"]:
         mechanisms.load(Path(content["library"]))
+    parameters = [Parameter.model_validate(given) for given in content["parameters"]]
     try:
-        built = cell.build(Path(content["folder"]), content["load"], content["template"])
-        found = {target: [vars(place) for place in spoken(built, target)] for target in content["targets"]}
+        built_model = Model.model_validate(content["model"])
+        built = cell.build(Path(content["folder"]), built_model)
+        found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, built_model)]}
+        if content["x"]:
+            cell.Bound(built, parameters).assign(content["x"])
+        for p in parameters:
+            by = written_out if is_explicit(p) else spoken
+            found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
     except GbarError as error:
         sys.exit(str(error))
     print(f"\n{MARK}{json.dumps(found)}", flush=True)

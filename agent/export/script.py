@@ -12,12 +12,14 @@ from agent.result import write_whole
 from sim import Accuracy
 from sim.features import OWN, SETTINGS
 from sim.kinds import FiCurve, Rheobase, Step
+from sim.parameter import Parameter
+from sim.problem import Model
 
 NEEDED = {  # what the script itself calls
     "sim.errors": ("GbarError",),
-    "sim.cell": ("build", "segment", "places", "assign"),
-    "sim.protocols": ("initialise", "square_current"),
-    "sim.features": ("Trace", "measure"),
+    "sim.cell": ("assemble", "Bound"),
+    "sim.protocols": ("initialise", "run"),
+    "sim.features": ("Trace", "measure_by_efel"),
 }
 IMPORTS: set[tuple[str, str | None]] = {
     *((module, None) for module in ("argparse", "json", "math", "os", "sys")),
@@ -28,10 +30,19 @@ IMPORTS: set[tuple[str, str | None]] = {
 TO_BUILD: set[tuple[str, str | None]] = {
     *((module, None) for module in ("platform", "shutil", "subprocess", "tempfile"))
 }
+DECIDES = {"template", "arguments", "setup", "stimuli", "insert", "values", "axon", "d_lambda", "segment_length"}
+DECIDES |= {"mode", "formula", "tied", "apply"}
 TITLES = {
     "sim.errors": "what goes wrong, in one line",
+    "sim.formula": "arithmetic in the model's parameters",
+    "sim.loaders": "loading the model",
+    "sim.morphology": "a cell from a morphology",
+    "sim.leftovers": "stimuli that the model brings along",
+    "sim.anatomy": "the cell's sections",
+    "sim.places": "where parameters live",
     "sim.cell": "the model in NEURON",
     "sim.protocols": "stimuli and recordings",
+    "sim.search": "the search for a rheobase",
     "sim.definitions": "features that eFEL does not have",
     "sim.features": "voltages to features",
 }
@@ -55,12 +66,36 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         settings={**SETTINGS, **chosen.problem.efel},
         protocols=_protocols(chosen),
         definitions=_definitions(chosen),
+        load=_loader(chosen),
+        keys={"load": chosen.problem.model.load, **_said(chosen.problem.model)},
+        keys_left_out=_left_out(chosen.problem.model),
+        places={p.name: {"set": list(p.set), **_said(p)} for p in chosen.problem.parameter},
         has_rheobase=("sim.protocols", "rheobase") in _roots(chosen),
         has_fi=("sim.definitions", "f_I_gain") in _roots(chosen),
     )
     file = folder / "run.py"
     write_whole(file, text)
     return [file, chosen.model]
+
+
+def _loader(chosen: Chosen) -> str:
+    """The name of the function in sim.loaders or sim.morphology that loads this kind of model."""
+    model = chosen.problem.model
+    if Path(model.load).suffix.lower() in {".swc", ".asc"}:
+        return "load_morphology"
+    if ":" in model.load:
+        return "load_python"
+    return "load_template" if model.template else "load_flat"
+
+
+def _said(content: Model | Parameter) -> dict[str, Any]:
+    """What problem.toml says beyond the defaults, of what decides how a model is built or a parameter set."""
+    return {key: value for key, value in content.model_dump(exclude_defaults=True).items() if key in DECIDES}
+
+
+def _left_out(model: Model) -> dict[str, Any]:
+    said = {"load", *_said(model)}
+    return {key: value for key, value in model.model_dump().items() if key in DECIDES - {"set", *said}}
 
 
 def _module(line: str) -> str:
@@ -91,7 +126,9 @@ def _roots(chosen: Chosen) -> list[tuple[str, str]]:
     protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
     if any(isinstance(protocol, Rheobase) for protocol in protocols):
-        roots += [("sim.protocols", "spikes"), ("sim.protocols", "rheobase")]
+        roots += [("sim.protocols", "rheobase")]
+    load = _loader(chosen)
+    roots += [("sim.morphology" if load == "load_morphology" else "sim.loaders", load)]
     roots += [("sim.definitions", name) for name in _definitions(chosen)]
     if any(isinstance(protocol, FiCurve) for protocol in protocols):
         roots += [("sim.definitions", "f_I_gain")]

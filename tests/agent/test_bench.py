@@ -122,7 +122,7 @@ def test_every_arm_changes_the_mind() -> None:
 
 
 class Bowl(Trial):
-    """A response known in closed form instead of a simulator: |z| grows with the distance from 0.7 in every parameter."""
+    """A response known in closed form instead of a simulator: |z| is the distance from 0.7, ten times over."""
 
     def __init__(self, budget: int):
         self.problem = load_problem(HH)

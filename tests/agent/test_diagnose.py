@@ -60,7 +60,7 @@ def test_two_measurements_that_can_only_be_met_one_at_a_time(run: Callable[..., 
 
 
 def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[..., Result]) -> None:
-    """Below threshold a sodium conductance does nothing; an SD of 100 mV takes everything; silence is always the same."""
+    """Below threshold sodium does nothing; an SD of 100 mV takes everything; a silent cell has no spikes."""
     wide, still = ("hyperpolarise.voltage_base", -65.0, 100.0, "mV"), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
     found = run(RIN, wide, still, ("hyperpolarise.minimum_voltage", -67.0, 50.0, "mV")).diagnosis
     reasons = {measurement.feature: measurement.reason for measurement in found.uninformative}

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0  # two busy cores, and a compiler
 NOT_NEEDED = ["sim", "agent", "surrogate", "jax", "jaxlib", "flax", "optax", "pydantic", "sklearn", "jinja2", "psutil"]
 FREE = ["neuron", "efel"]
+KINDS = ["hh", "motoneuron", "tree", "flat", "python", "rules", "swc", "module"]
 
 TREE = """
 begintemplate Tree
@@ -114,6 +115,126 @@ amplitude = 0.3
 delay = 30
 duration = 40
 total = 80
+"""
+RULES = """
+begintemplate Rules
+public soma, dend, syn, gna, set_props
+create soma, dend[2]
+objref syn, stim
+proc init() { local i
+    soma { L = $1  diam = $1  insert hh }
+    for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 4  insert pas  g_pas = 1e-4 }
+    connect dend[0](0), soma(1)
+    connect dend[1](0), dend[0](1)
+    syn = new Exp2Syn()
+    dend[0] syn.loc(0.5)
+    stim = new IClamp()
+    soma stim.loc(0.5)
+    stim.amp = 5
+    stim.del = 10
+    stim.dur = 1e9
+    gna = 0.12
+}
+proc set_props() { soma.gnabar_hh = gna }
+endtemplate Rules
+"""
+RULES_TOML = """
+[model]
+load = "rules.hoc"
+template = "Rules"
+arguments = [20]
+celsius = 6.3
+v_init = -65
+[model.insert]
+"dend[1]" = ["hh"]
+[model.values]
+"dend[1].gnabar_hh" = 0.01
+"dend.cm" = "1 + 0.001 * distance"
+
+[[parameter]]
+name = "gna"
+set = ["cell.gna"]
+apply = "cell.set_props()"
+bounds = [0.06, 0.3]
+[[parameter]]
+name = "leak"
+set = ["dend.g_pas"]
+formula = "leak * exp(distance / reach)"
+bounds = [1e-5, 1e-3]
+scale = "log"
+[[parameter]]
+name = "reach"
+bounds = [50, 200]
+[[parameter]]
+name = "share"
+set = ["dend[1].gnabar_hh"]
+mode = "scale"
+bounds = [0.5, 2]
+tied = { "dend[1].gkbar_hh" = "0.3 * share * gna" }
+[[parameter]]
+name = "far"
+set = ["dend[150:].cm"]
+bounds = [0.5, 2]
+[[parameter]]
+name = "decay"
+set = ["dend.Exp2Syn.tau2"]
+bounds = [1, 20]
+
+[protocol.step]
+kind = "step"
+amplitude = 0.3
+delay = 30
+duration = 40
+total = 80
+"""
+SWC = "1 1 0 0 0 10 -1\n2 1 0 10 0 10 1\n3 1 0 -10 0 10 1\n4 3 0 10 0 1 2\n5 3 0 120 0 0.8 4\n6 2 0 -10 0 0.5 3\n"
+SWC += "7 2 0 -90 0 0.4 6\n8 4 10 0 0 1.5 1\n9 4 150 0 0 1 8\n10 4 200 40 0 0.7 9\n11 4 200 -40 0 0.7 9\n"
+SWC_TOML = """
+[model]
+load = "cell.swc"
+axon = "stub"
+d_lambda = 0.2
+celsius = 6.3
+v_init = -65
+[model.insert]
+all = ["pas"]
+somatic = ["hh"]
+axonal = ["hh"]
+[model.values]
+"all.Ra" = 120
+"apical.cm" = 2
+"apical.g_pas" = "1e-4 * exp(distance / 300)"
+
+[[parameter]]
+name = "gnabar"
+set = ["somatic.gnabar_hh", "axonal.gnabar_hh"]
+bounds = [0.06, 0.3]
+[[parameter]]
+name = "leak"
+set = ["apical.g_pas"]
+mode = "scale"
+bounds = [0.5, 2]
+""" + RULES_TOML[RULES_TOML.index("[protocol") :]
+MODULE_TOML = (
+    SWC_TOML[SWC_TOML.index("[[parameter]]") :].replace("mode", "# mode").replace("apical.g_pas", "module.LEAK.soma")
+)
+MODULE_TOML = MODULE_TOML.replace("bounds = [0.5, 2]", 'bounds = [1e-4, 1e-3]\napply = "module.spread(leak)"').replace(
+    '["somatic.gnabar_hh", "axonal.gnabar_hh"]', '["soma.gnabar_hh"]'
+)
+MODULE_TOML = '[model]\nload = "cell.py:Cell"\narguments = ["b", 20]\ncelsius = 6.3\nv_init = -65\n' + MODULE_TOML
+MODULE = """
+from neuron import h
+LEAK = {"soma": 3e-4}
+
+class Cell:
+    def __init__(self, name, length):
+        self.soma = h.Section(name="soma", cell=self)
+        self.soma.L = self.soma.diam = length
+        self.soma.insert("hh")
+
+def spread(leak):
+    for section in h.allsec():
+        section.gl_hh = (LEAK["soma"] + leak) / 2
 """
 CELL_PY = """
 import json
@@ -239,6 +360,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "python/cell.py": CELL_PY,
         "python/helper.py": HELPER,
         "python/size.json": '{"L": 20, "diam": 20}',
+        "rules/problem.toml": RULES_TOML,
+        "rules/rules.hoc": RULES,
+        "swc/problem.toml": SWC_TOML,
+        "swc/cell.swc": SWC,
+        "module/problem.toml": MODULE_TOML,
+        "module/cell.py": MODULE,
     }
     for name, text in files.items():
         (base / name).parent.mkdir(parents=True, exist_ok=True)
@@ -265,6 +392,9 @@ def runs(models: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "tree": step,
         "flat": step,
         "python": step,
+        "rules": step,
+        "swc": step,
+        "module": step,
     }
     for name, keys in wanted.items():
         problem = load_problem(models / name, measured=False)
@@ -274,11 +404,11 @@ def runs(models: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
         run = simulated(base / name, problem, x, measured(problem, *keys))
         export_solution(run, 1, "python")
         export_solution(run, 1, "json")
-        if name != "python":
+        if name not in {"python", "swc", "module"}:
             export_solution(run, 1, "hoc")
     away = tmp_path_factory.mktemp("sent away") / "to somebody"  # with a space
     shutil.move(base, away)
-    for name in ("hh", "motoneuron", "tree", "flat", "python"):
+    for name in wanted:
         (away / name / "archive.sqlite").unlink()
     return {name: away / name for name in wanted}
 
@@ -330,7 +460,7 @@ def test_the_interpreter_has_neuron_and_efel_alone(interpreter: Path, tmp_path: 
 
 
 @pytest.mark.neuron
-@pytest.mark.parametrize("name", ["hh", "motoneuron", "tree", "flat", "python"])
+@pytest.mark.parametrize("name", KINDS)
 def test_the_script_prints_the_same_numbers(
     runs: dict[str, Path], interpreter: Path, tmp_path: Path, name: str
 ) -> None:
@@ -359,7 +489,7 @@ def test_the_script_prints_the_same_numbers(
 def test_the_runs_hold_defined_and_undefined_features(runs: dict[str, Path]) -> None:
     assert read_result(runs["hh"]).solutions[0].features["hyperpolarise.AP_height"] is None
     assert read_result(runs["tree"]).solutions[0].features["step.Spikecount"] == 4
-    for name in ("motoneuron", "flat", "python"):
+    for name in ("motoneuron", "flat", "python", "rules", "swc", "module"):
         features = read_result(runs[name]).solutions[0]
         assert features.undefined == 0 and all(value != 0 for value in features.z.values())
 
@@ -483,6 +613,7 @@ STIMULI = {  # a protocol, where its current goes in, where -20 mV is a spike
     "hh": ("fire", "cell.axon", "cell.axon"),
     "tree": ("step", "cell.soma", "cell.soma"),
     "flat": ("step", "soma", "soma"),
+    "rules": ("step", "cell.soma", "cell.soma"),
 }
 
 
@@ -515,6 +646,29 @@ printf("out %.12g %.12g\\n", rest, counter.time)
     i = rises[-1]  # counter.time is the last spike's
     assert spike == pytest.approx(np.interp(-20, v[i : i + 2], t[i : i + 2]), abs=0.01)
     assert rest == pytest.approx(np.interp(delay - 0.5, t, v), abs=1e-3)
+
+
+@pytest.mark.neuron
+def test_hoc_writes_out_what_it_has_no_words_for(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Formulas, scales, ties, regions and calls as numbers, segment by segment."""
+    x = read_result(runs["rules"]).solutions[0].parameters
+    reach = [60.0, 160.0]  # µm from the middle of the soma to the middles of dend[0] and dend[1]
+    pairs = {
+        "cell.gna": x["gna"],
+        "cell.soma.gnabar_hh": x["gna"],
+        "cell.dend[0].g_pas(0.375)": x["leak"] * math.exp((reach[0] - 12.5) / x["reach"]),
+        "cell.dend[1].g_pas(0.875)": x["leak"] * math.exp((reach[1] + 37.5) / x["reach"]),
+        "cell.dend[1].gnabar_hh(0.5)": 0.01 * x["share"],
+        "cell.dend[1].gkbar_hh(0.5)": 0.3 * x["share"] * x["gna"],
+        "cell.dend[1].cm(0.875)": x["far"],
+        "cell.dend[1].cm(0.125)": 1 + 0.001 * (reach[1] - 37.5),
+        "Exp2Syn[0].tau2": x["decay"],
+        "IClamp[0].dur": 0.0,
+    }
+    hoc = "\n".join(f'printf("out %.17g\\n", {place})' for place in pairs)
+    found = in_neuron(built(runs, "rules"), hoc, tmp_path)
+    for (place, value), (said,) in zip(pairs.items(), found, strict=True):
+        assert said == pytest.approx(value, rel=1e-12), place
 
 
 def test_hoc_is_refused_for_a_model_in_python(models: Path, tmp_path: Path) -> None:
@@ -616,7 +770,7 @@ def test_no_file_names_this_machine(runs: dict[str, Path], models: Path) -> None
 
 
 @pytest.mark.neuron
-@pytest.mark.parametrize("name", ["hh", "motoneuron", "tree", "flat", "python"])
+@pytest.mark.parametrize("name", KINDS)
 def test_every_name_in_the_script_is_defined_and_used(runs: dict[str, Path], name: str) -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F,E4,E7,E9,I"]
     done = subprocess.run([*command, runs[name] / "solutions/01/run.py"], capture_output=True, text=True)
@@ -625,7 +779,7 @@ def test_every_name_in_the_script_is_defined_and_used(runs: dict[str, Path], nam
 
 def test_only_what_the_problem_needs_is_carried(hh: tuple[Path, Path]) -> None:
     text = export_solution(hh[1], 1, "python")[0].read_text()
-    assert "def square_current" in text
+    assert "def square(" in text
     for name in ("rheobase(", "f_I_gain", "after_hyperpolarisation", "load_mechanisms", "pydantic"):
         assert name not in text
 

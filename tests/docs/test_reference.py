@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from agent import result
-from sim import Archive, Evaluation, features, kinds, load_problem, parameter
+from sim import Archive, Evaluation, features, formula, kinds, load_problem, parameter
 from sim import problem as problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,9 +96,22 @@ def test_every_kind_of_protocol_is_documented() -> None:
     assert set(re.findall(r'`"(\w+)"`', kind[4])) == set(kinds.KINDS)
 
 
+def test_every_form_of_place_and_formula_is_documented() -> None:
+    for row in rows(section("problem.md", "Places")):
+        for place in re.findall(r"`([^`]+)`", row[0]):
+            assert parameter.Parameter(name="p", set=(place,), bounds=(0, 1)).set == (place,)
+    text = section("problem.md", "Formulas")
+    for name in formula.FUNCTIONS:
+        assert re.search(rf"[` ]{name}[` ]", text), name
+    assert {row[0].strip("`") for row in rows(text)} >= parameter.OF_A_PLACE
+    for written in re.findall(r'\| `"([^"`]+)"` \|', text):
+        assert formula.Formula(written).names >= {"value"}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "hh.hoc").write_text((ROOT / "models" / "hh" / "hh.hoc").read_text())
+    (tmp_path / "cell.swc").touch()
     (tmp_path / "measurements").mkdir()
     (tmp_path / "measurements" / "squid.csv").write_text("protocol,feature,mean,sd,unit\nfire,AP_height,30,2,mV\n")
     return tmp_path

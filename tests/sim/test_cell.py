@@ -82,7 +82,8 @@ import json, sys
 from pathlib import Path
 from sim import cell
 from sim.errors import GbarError
-from neuron import h
+from sim.places import put, take
+from sim.problem import Model
 
 load, template, calls = json.loads(sys.argv[2])
 def tried(call):
@@ -99,9 +100,10 @@ def answer(kind, text):
         place = cell.segment(model, text)
         return [short(place.sec), place.x]
     found = cell.places(model, text)
-    cell.assign(found, 0.125)
-    return [len(found), [getattr(*at) for at in found]]
-model = tried(lambda: cell.build(Path(sys.argv[1]), load, template))
+    for at in found:
+        put(*at, 0.125)
+    return [len(found), [take(*at) for at in found]]
+model = tried(lambda: cell.build(Path(sys.argv[1]), Model(load=load, template=template, celsius=6.3, v_init=-65)))
 print(json.dumps(model if isinstance(model, str) else [tried(lambda: answer(*call)) for call in calls]))
 """
 
@@ -226,7 +228,8 @@ import json, os, sys
 from pathlib import Path
 from sim import cell
 before = os.getcwd()
-model = cell.build(Path(sys.argv[1]), "cell.hoc", None)
-print(json.dumps([model.soma.L, os.getcwd() == before]))
+from sim.problem import Model
+model = cell.build(Path(sys.argv[1]), Model(load="cell.hoc", celsius=6.3, v_init=-65))
+print(json.dumps([model.object.soma.L, os.getcwd() == before]))
 """
     assert fresh(script, tmp_path) == [42.0, True]

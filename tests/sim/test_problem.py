@@ -175,7 +175,7 @@ BAD_TOML = {
     "empty name": ([('name = "Ra"', 'name = ""')], ["parameter.number 2.name", "some text", "''"]),
     "duplicate parameter": ([('name = "Ra"', 'name = "gnabar"')], ["two parameters", "'gnabar'"]),
     "set without a dot": ([('"all.Ra"', '"Ra"')], ["parameter.Ra", "'Ra'", "SECTIONS.VARIABLE", "soma.g_pas"]),
-    "set nothing": ([('["all.Ra"]', "[]")], ["parameter.Ra.set", "at least 1", "got []"]),
+    "set nothing": ([('["all.Ra"]', "[]")], ["parameter.Ra", "set nowhere", "a formula"]),
     "unknown kind": (
         [(STEP + 'kind = "step"', STEP + 'kind = "stp"')],
         ["protocol.hyperpolarise.kind", "'stp'", "'step'"],
@@ -219,7 +219,10 @@ BAD_TOML = {
     ),
     "accuracy of zero": ([("atol = 1e-4", "atol = 0")], ["simulation.atol", "more than 0"]),
     "missing load file": ([('"cell.hoc"', '"cel.hoc"')], ["model.load", "'cel.hoc'", "'cell.hoc'"]),
-    "Python without a function": ([('"cell.hoc"', '"cell.py"')], ["model.load", "'cell.py'", "cell.py:FUNCTION"]),
+    "Python without a function": (
+        [('"cell.hoc"', '"cell.py"'), ('template = "Cell"\n', "")],
+        ["model.load", "'cell.py'", "cell.py:FUNCTION"],
+    ),
     "neither hoc nor Python": ([('"cell.hoc"', '"cell.csv"')], ["model.load", "'cell.csv'", ".hoc nor .py"]),
     "missing mechanisms folder": ([('["mod"]', '["mods"]')], ["model.mechanisms", "'mods'", "'mod'"]),
     "mechanisms folder without any": ([('["mod"]', '["."]')], ["model.mechanisms", "no MOD files", "'.'"]),

@@ -1,0 +1,42 @@
+"""gbar measurements: type a table of measurements."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts._shared import ProblemArgument, guarded
+
+
+@guarded
+def measurements(
+    problem: ProblemArgument,
+    out: Annotated[Path, typer.Option(metavar="CSV", help="The table; rows are added to one that exists.")] = Path(
+        "measurements.csv"
+    ),
+) -> None:
+    """Ask for measurements row by row and write them as a CSV: protocol, feature, mean, SD.
+
+    What cannot be a measurement is refused with the reason and asked again.
+    An empty protocol, or the end of the input, ends; nothing is written before.
+
+    Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C and nothing is written.
+    """
+    from sim import load_problem
+    from sim.interview import interview
+    from sim.loading import read_measurements
+    from sim.tables import add_rows
+
+    loaded = load_problem(problem, measured=False)
+    given = read_measurements(out, loaded) if out.exists() else ()
+    rows = interview(loaded, input, typer.echo, given)
+    if rows:
+        add_rows(out, rows)
+    if rows:
+        typer.echo(f"Written: {out}, {len(rows)} rows. Next: gbar tune {problem} --measurements {out}")
+    else:
+        typer.echo("No rows, nothing written.")
+
+
+if __name__ == "__main__":
+    typer.run(measurements)

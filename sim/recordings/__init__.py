@@ -1,0 +1,128 @@
+"""Recordings of real cells to a table of measurements: the same features, computed by the same code as the model's."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.errors import GbarError, nearest
+from sim.features import SETTINGS, known_features
+from sim.kinds import KINDS
+from sim.problem import Problem
+from sim.recordings.averages import Average, averages
+from sim.recordings.intake import Reading, take_in
+from sim.recordings.match import assigned, created
+from sim.recordings.sweep import count
+from sim.recordings.table import extended, write
+
+AS_THEY_ARE = Reading()
+
+__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What recordings say about a problem's protocols."""
+
+    rows: list[Average]  # to be written
+    omitted: list[Average]  # with the reason why they are not
+    refused: list[str]  # sweeps and cells, with the reason
+    said: list[str]  # what was converted or subtracted
+    unmatched: list[str]  # steps that no protocol of the problem has
+    created: dict[str, dict[str, Any]]  # protocols made from them, as problem.toml has them
+    sweeps: int
+    cells: list[str]
+
+    def title(self) -> str:
+        """What was measured, in a line."""
+        return f"{len(self.rows)} measurements from {count(self.sweeps, 'sweep')} of {count(len(self.cells), 'cell')}"
+
+    def notes(self) -> list[str]:
+        """Everything that a reader of the table should know, a line each."""
+        lines = [f"converted: {said}" for said in self.said]
+        lines += [f"made: protocol.{name} in problem.toml: {_step(keys)}" for name, keys in self.created.items()]
+        lines += [f"no protocol has: {step}; --create makes one" for step in self.unmatched]
+        lines += [f"refused: {reason}" for reason in self.refused]
+        return lines + [f"not measured: {line}" for line in self.left_out()]
+
+    def left_out(self) -> list[str]:
+        """The features that are not in the table, each with its reason and protocols."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for row in self.omitted:
+            grouped.setdefault((row.feature, row.omitted), []).append(row.protocol)
+        return [f"{feature}: {reason} ({', '.join(names)})" for (feature, reason), names in grouped.items()]
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON holds it."""
+        rows = [{key: value for key, value in asdict(row).items() if key != "omitted"} for row in self.rows]
+        return {
+            "sweeps": self.sweeps,
+            "cells": self.cells,
+            "rows": rows,
+            "converted": self.said,
+            "created": self.created,
+            "unmatched": self.unmatched,
+            "refused": self.refused,
+            "not_measured": self.left_out(),
+        }
+
+
+def measure_recordings(
+    problem: Problem,
+    paths: Sequence[Path],
+    reading: Reading = AS_THEY_ARE,
+    wanted: Sequence[str] = (),
+    sd_floor: float = 0.02,
+    create: bool = False,
+) -> Findings:
+    """Measure recorded sweeps under a problem's protocols.
+
+    Args:
+        problem: its protocols say what is looked for.
+        paths: files, or folders of them.
+        reading: units, junction potential, and what a cell is.
+        wanted: features; none for the usual ones of each protocol, "all" for all that gbar computes unasked.
+        sd_floor: share of the mean that an SD is at least.
+        create: make protocols from recorded steps that the problem does not have.
+
+    Raises:
+        GbarError: a file cannot be read or believed, no sweep is good, or none has a step of the problem's.
+    """
+    known = {name for kind in KINDS for name in known_features(kind)} | {"all"}
+    for feature in wanted:
+        if feature not in known:
+            raise GbarError(f"--feature {feature}: no such feature{nearest(feature, known)}")
+    if not 0 <= sd_floor < 1:
+        raise GbarError(f"--sd-floor {sd_floor:g}: expected a share of the mean from 0 to 1, such as 0.02")
+    threshold = float({**SETTINGS, **problem.efel}["Threshold"])
+    intake = take_in(paths, reading, threshold)
+    sweeps, left = assigned(problem, intake.good)
+    made, made_sweeps = created(left, list(problem.protocol))
+    unmatched = [f"{_step(keys)}, {count(len(made_sweeps[name]), 'sweep')}" for name, keys in made.items()]
+    if create and made:
+        problem = extended(problem, made)
+        sweeps |= made_sweeps
+    else:
+        made = {}
+    found = averages(problem, sweeps, intake.good, wanted, sd_floor)
+    rows = [row for row in found if not row.omitted]
+    if not rows:
+        why = f": {found[0].protocol}.{found[0].feature}: {found[0].omitted}" if found else ""
+        more = f" and {len(unmatched) - 3} others" if len(unmatched) > 3 else ""
+        hint = f" (recorded: {'; '.join(unmatched[:3])}{more}): --create makes protocols of them" if unmatched else ""
+        raise GbarError(f"nothing to measure under the problem's protocols{why}{hint}")
+    return Findings(
+        rows,
+        [row for row in found if row.omitted],
+        intake.refused,
+        intake.said,
+        [] if create else unmatched,
+        made,
+        len(intake.good),
+        sorted({Path(one.sweep.cell).name for one in intake.good}),
+    )
+
+
+def _step(content: dict[str, Any]) -> str:
+    holding = f" on {content['holding']:g} nA" if "holding" in content else ""
+    return f"{content['amplitude']:g} nA{holding}, {content['duration']:g} ms"

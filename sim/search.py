@@ -1,0 +1,38 @@
+"""The search for a rheobase, a step at a time: one cell or many at once ask for currents and tell what fired.
+
+Plain Python, because an exported script carries its source.
+"""
+
+
+class RheobaseSearch:
+    """The smallest current (nA) that makes a cell fire, to `precision`, by bisection between two bounds.
+
+    `current` is the current to try next and None once the search is over; `fired` takes the answer. `found` is the
+    result: the upper end of the last bracket, or None. None rather than a bound: a cell that never fires, or fires at
+    the lowest current, has no rheobase in the bounds.
+    """
+
+    def __init__(self, low, high, precision):
+        self.low, self.high, self.precision = low, high, precision
+        self.current, self.found = low, None
+        self.tried = 0
+
+    def fired(self, answer):
+        """Take whether the cell fired at `current`, and choose the next."""
+        self.tried += 1
+        if self.tried == 1:
+            self.current = None if answer else self.high
+        elif self.tried == 2:
+            self._narrow() if answer else self._stop(None)
+        else:
+            self.low, self.high = (self.low, self.current) if answer else (self.current, self.high)
+            self._narrow()
+
+    def _narrow(self):
+        if self.high - self.low > self.precision:
+            self.current = (self.low + self.high) / 2
+        else:
+            self._stop(self.high)
+
+    def _stop(self, found):
+        self.current, self.found = None, found
