@@ -343,8 +343,9 @@ class Lab:
         """Simulate what nobody counts; kept under a run of its own."""
         session, x, engine = self.session, self.session.problem.physical(u), Accuracy.of(self.session.problem)
         run, done = f"{run_name(session.problem, session.config)} diagnosis", {}
+        first = self.archive.count(run)
         for i, evaluation in self.pool.run(list(x), accuracy=engine):
-            self.archive.add(run, 0, i, "diagnosis", str(engine), x[i], evaluation)
+            self.archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
             done[i] = evaluation
         return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
