@@ -79,5 +79,10 @@ def _write_cell(file: Path, cell: Evaluation, wanted: Sequence[str], title: str)
             protocol, _, feature = key.partition(".")
             unit = features.unit_of(feature)
             value = cell.features[key]
-            sd = max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))
+            sd = typical_sd(unit, value)
             writer.writerow([protocol, feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
+
+
+def typical_sd(unit: str, value: float) -> float:
+    """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
+    return max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))
