@@ -82,9 +82,14 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
     same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
-    same = same and found.measurements == [Measured(**m.model_dump()) for m in problem.measurements]
+    same = same and found.measurements == _measured(problem)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
+
+
+def _measured(problem: Problem) -> list[Measured]:
+    """The table as the result keeps it: without the notes in its margin."""
+    return [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
 
 
 def _versions() -> dict[str, str]:
@@ -146,7 +151,7 @@ def make_result(session: Session, archive: Path) -> Result:
         failures=dict(session.failures),
         first_solution_at=session.first_solution_at,
         wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
-        measurements=[Measured(**m.model_dump()) for m in problem.measurements],
+        measurements=_measured(problem),
         parameters=ranges,
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
