@@ -41,7 +41,9 @@ def tune(
     from agent.loop import MindConfig, TuneConfig
 
     table = loaded.measurements_file
-    folder = out or Path("runs") / (f"{loaded.name}-{table.stem}" if table else loaded.name)
+    folder = out or Path("runs") / "-".join(
+        filter(None, [loaded.name, getattr(loaded.measurements_file, "stem", None)])
+    )
     mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
     with _shared.progress_bar(budget) as show:
