@@ -8,7 +8,7 @@ import typer
 
 from scripts import _shared
 from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
-from scripts._summary import best_so_far, print_summary
+from scripts._summary import best_so_far, default_folder, print_summary
 
 Planner = StrEnum("Planner", ["policy", "gradient", "both"])
 
@@ -40,10 +40,7 @@ def tune(
     from agent import tune as run  # after the input is known to be good: this loads JAX
     from agent.loop import MindConfig, TuneConfig
 
-    table = loaded.measurements_file
-    folder = out or Path("runs") / "-".join(
-        filter(None, [loaded.name, getattr(loaded.measurements_file, "stem", None)])
-    )
+    folder = out or default_folder(loaded)
     mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
     with _shared.progress_bar(budget) as show:
