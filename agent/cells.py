@@ -2,17 +2,17 @@
 
 import csv
 import json
-from functools import partial
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from agent.loop import Session, TuneConfig
 from agent.result import Result, write_whole
 from agent.run import tune_into
-from sim import GbarError, load_problem
+from agent.session import Session, TuneConfig
+from sim import GbarError, Problem, load_problem
 from sim.errors import nearest
 from sim.features import plain_unit
 
@@ -37,7 +37,7 @@ class CellSummary(NamedTuple):
 
 
 def tune_cells(
-    folder: Path,
+    problem: Problem,
     cells: Path,
     archive: Path,
     out: Path,
@@ -47,15 +47,16 @@ def tune_cells(
     """Tune every cell in turn, in OUT/NAME, and write OUT/cells.csv and OUT/cells.json after each.
 
     Args:
-        folder: the problem.
+        problem: without or with measurements of its own; its engine is every cell's.
         cells: a folder with one CSV a cell, or one CSV with a row a cell (see `split_table`).
         archive: shared by all.
 
     Raises:
         GbarError: bad input, before anything is simulated: every table is read first.
     """
-    tables = _tables(cells) if cells.is_dir() else split_table(folder, cells, out / "tables")
-    problems = {table.stem: load_problem(folder, table) for table in tables}
+    tables = _tables(cells) if cells.is_dir() else split_table(problem.file, cells, out / "tables")
+    loaded = {table.stem: load_problem(problem.file, table) for table in tables}
+    problems = {name: one.model_copy(update={"simulation": problem.simulation}) for name, one in loaded.items()}
     done: list[CellSummary] = []
     for name, problem in problems.items():
         result = tune_into(problem, config, out / name, archive, partial(observe, name))

@@ -8,8 +8,16 @@ import typer
 from scripts._shared import print_table
 
 if TYPE_CHECKING:
-    from agent.loop import Session
+    from agent.cells import CellSummary
     from agent.result import Candidate, Result
+    from agent.session import Session
+    from sim import Problem
+
+
+def default_folder(problem: "Problem") -> Path:
+    """Where a run goes when nobody says where."""
+    table = problem.measurements_file
+    return Path("runs") / (f"{problem.name}-{table.stem}" if table else problem.name)
 
 
 def best_so_far(session: "Session") -> str:
@@ -34,6 +42,7 @@ def print_summary(result: "Result", folder: Path) -> None:
         _print_solutions(result)
     elif result.nearest:
         _print_misses([result.nearest, *result.next_nearest], result)
+        _print_findings(result)
     typer.echo(f"Page:      {folder / 'report.html'}")
     typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
     if found:
@@ -71,5 +80,28 @@ def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
     print_table(title, ["measurement", *numbers], table)
 
 
+def _print_findings(result: "Result") -> None:
+    """Why it cannot be done: a line each, with what to do about it."""
+    from agent.report.limits import findings
+
+    for finding in findings(result):
+        for sentence in finding.sentences:
+            typer.echo(f"{finding.title}: {sentence}")
+        if finding.advice:
+            typer.echo(f"  {finding.advice}")
+    typer.echo()
+
+
 def _missed(value: float | None) -> str:
     return "not defined" if value is None else f"{value:+.2f}"
+
+
+def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None], folder: Path) -> None:
+    """How a whole table of cells went."""
+    columns = ["cell", "status", "solutions", "first at", "evaluations", "best |z|", "first batch", "total s"]
+    keys = ["solutions", "first_solution_at", "evaluations", "best_max_abs_z", "first_batch_best", "total_s"]
+    rows = [(row.cell, row.status, *(_value(getattr(row, key)) for key in keys)) for row in done]
+    print_table("New evaluations to the first solution, and the best |z| of the first batch", columns, rows, left=2)
+    for name, value in overall.items():
+        typer.echo(f"{name.replace('_', ' ')}: {_value(value)}")
+    typer.echo(f"Summary: {folder / 'cells.csv'}")

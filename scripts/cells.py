@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, ProblemArgument, WorkersOption, guarded, print_json, print_table, progress_bar
+from scripts import _shared
+from scripts._shared import EngineOption, JsonFlag, ProblemArgument, WorkersOption
+from scripts._summary import print_cells
 
 
-@guarded
+@_shared.guarded
 def cells(
     problem: ProblemArgument,
     cells: Annotated[Path, typer.Option(metavar="DIR|CSV", help="A table a cell, or one CSV with a row a cell.")],
@@ -19,6 +21,7 @@ def cells(
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution, in SDs.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
     workers: WorkersOption = 2,
+    engine: EngineOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Tune every cell of a table, each from all that was simulated before it.
@@ -31,34 +34,26 @@ def cells(
     """
     from sim import load_problem
 
-    loaded = load_problem(problem, measured=False)
+    loaded = _shared.engaged(load_problem(problem, measured=False), engine)
     from agent.cells import overall, tune_cells
-    from agent.loop import TuneConfig
+    from agent.session import TuneConfig
 
-    folder, archive = out or Path("runs") / f"{loaded.name}-cells", archive.resolve()
+    folder = out or Path("runs") / f"{loaded.name}-cells"
     config = TuneConfig(budget, solutions, tolerance, seed, workers)
-    done = []
-    with progress_bar(0) as show:
-        for row in tune_cells(problem, cells, archive, folder, config, lambda cell, now: show(now.evaluations, cell)):
-            done.append(row)
+    with _shared.progress_bar(budget) as show:
+        tuned = tune_cells(
+            loaded, cells, archive.resolve(), folder, config, lambda cell, now: show(now.evaluations, cell)
+        )
+        done = list(tuned)
     figures = overall(done)
     if as_json:
-        print_json({"overall": figures, "cells": [row._asdict() for row in done]})
+        _shared.print_json({"overall": figures, "cells": [row._asdict() for row in done]})
     else:
-        columns = ["cell", "status", "solutions", "first at", "evaluations", "best |z|", "first batch", "total s"]
-        keys = ["solutions", "first_solution_at", "evaluations", "best_max_abs_z", "first_batch_best", "total_s"]
-        rows = [(row.cell, row.status, *(_text(getattr(row, key)) for key in keys)) for row in done]
-        print_table("New evaluations to the first solution, and the best |z| of the first batch", columns, rows, left=2)
-        typer.echo("; ".join(f"{key.replace('_', ' ')} {_text(value)}" for key, value in figures.items()))
-        typer.echo(f"Summary:   {folder / 'cells.csv'}")
+        print_cells(done, figures, folder)
     if any(row.status == "interrupted" for row in done):
         raise typer.Exit(130)
     if figures["solved"] != figures["cells"]:
         raise typer.Exit(3)
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from scripts.bench import bench
 from scripts.cells import cells
 from scripts.check import check
 from scripts.export import export
+from scripts.init import init
 from scripts.measure import measure
 from scripts.measurements import measurements
 from scripts.recordings import recordings
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
+for command in (init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

@@ -54,6 +54,10 @@ class Batch:
         from neuron import h
 
         self.problem, self._core = problem, core is not None
+        if problem.model.init is not None:
+            raise GbarError(
+                "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
+            )
         if library:
             mechanisms.load(Path(library))
         if core is not None:
@@ -139,7 +143,7 @@ class Batch:
 
     def _start(self, accuracy: Accuracy, step: float) -> None:
         model = self.problem.model
-        protocols.initialise(model.celsius, model.v_init, {**vars(accuracy), "dt": step}, model.init)
+        protocols.initialise(model.celsius, model.v_init, {**vars(accuracy), "dt": step})
 
     def _settle(self, accuracy: Accuracy) -> dict[str, Settled]:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""

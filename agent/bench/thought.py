@@ -2,8 +2,8 @@
 
 Measured in processes of their own, so that compiling can be timed with an empty cache and with a full one.
 
-Everything is 32-bit. A rate is compared with the device's own: the operations of the networks' matrix products, over the
-rate at which the device multiplies two large matrices.
+Everything is 32-bit. A rate is compared with the device's own: the operations of the networks' matrix products, over
+the rate at which the device multiplies two large matrices.
 """
 
 import json
