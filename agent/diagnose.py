@@ -256,6 +256,6 @@ def _passes(session: "Session") -> np.ndarray:  # [F]
     mind = session.mind
     assert mind is not None
     u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
-    r, p = propose.assess(mind.world, u, jnp.asarray(mind.goal.mean, jnp.float32), mind.network)
+    r, p = propose.assess(mind.world, u, mind.aim, mind.network)
     inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
     return np.asarray(jnp.mean(inside, axis=0))

@@ -1,6 +1,5 @@
 """The main job: sample, learn, plan, verify, refit, until enough solutions are confirmed."""
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -90,14 +89,9 @@ def _recall(session: Session, archive: Archive) -> None:
             f"{rows} evaluations of other runs: fewer than the {mind.memory.least} worth learning from"
         )
         return
-    file = memories.file_beside(archive.path)
     stamp = memories.stamp(problem, goal, session.engine, mind.memory, mind.env)
-    session.memory, session.memory_note = memories.load(file, stamp, rows, mind.memory)
-    if session.memory is None:
-        u, features = (part[: len(session.foreign)][session.foreign] for part in (session.u, session.features))
-        session.memory = memories.remember(u, features, goal, mind.memory, mind.env)
-        with contextlib.suppress(OSError):  # an archive may lie where nothing can be written beside it
-            memories.save(file, session.memory, stamp)
+    u, features = (part[: len(session.foreign)][session.foreign] for part in (session.u, session.features))
+    session.memory, session.memory_note = memories.recall(archive.path, stamp, u, features, goal, mind.memory, mind.env)
 
 
 def _resume(session: Session, searched: Rows, confirmed: Rows) -> None:

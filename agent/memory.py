@@ -4,6 +4,7 @@ FILE.mind.npz lies beside the archive FILE and holds plain arrays and one JSON h
 used as it is until the archive has grown by half, and learned anew, saying why, when anything it depends on changed.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -178,6 +179,29 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
         return _restored(header, arrays, len(stamp["parameters"]), len(stamp["features"]), config), ""
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         return None, f"it cannot be read ({error})"
+
+
+def recall(
+    archive: Path,
+    stamp: dict[str, Any],
+    u: np.ndarray,
+    features: np.ndarray,
+    goal: Goal,
+    config: MemoryConfig,
+    rules: EnvConfig,
+) -> tuple[Memory, str]:
+    """The memory kept beside an archive, or one learned now from its rows and then kept.
+
+    Returns:
+        The memory, and why it was learned now; empty where a kept one was used.
+    """
+    file = file_beside(archive)
+    found, reason = load(file, stamp, len(u), config)
+    if found is None:
+        found = remember(u, features, goal, config, rules)
+        with contextlib.suppress(OSError):  # an archive may lie where nothing can be written beside it
+            save(file, found, stamp)
+    return found, reason
 
 
 def _restored(

@@ -2,6 +2,7 @@
 
 import typer
 
+from scripts._bench_agent import agent
 from scripts._bench_surrogate import surrogate
 from scripts._bench_tune import tune
 
@@ -15,6 +16,7 @@ def group() -> None:
 
 bench.command()(tune)
 bench.command()(surrogate)
+bench.command()(agent)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def tune(
     from sim import load_problem
 
     loaded = _shared.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
-    from agent import tune as run  # after the input is known to be good: this loads JAX
+    from agent import tune as run  # this loads JAX, so only after the input is known to be good
     from agent.mind import MindConfig
     from agent.session import TuneConfig
 
@@ -51,10 +51,8 @@ def tune(
         _shared.print_json(result.model_dump())
     else:
         print_summary(result, folder)
-    if result.status == "interrupted":
-        raise typer.Exit(130)
-    if not result.solutions:
-        raise typer.Exit(3)
+    if result.status == "interrupted" or not result.solutions:
+        raise typer.Exit(130 if result.status == "interrupted" else 3)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Sc
     for f, column in enumerate(features.T):
         defined = column[np.isfinite(column)]
         if len(defined) < 4:
-            defined = mean[f] + sd[f] * np.array([-4.0, -1.0, 0.0, 1.0, 4.0])
+            defined = mean[f] + sd[f] * np.array([-4.0, -0.675, 0.0, 0.675, 4.0])
         knee[f] = max(KNEE * np.median(np.abs(defined)), sd[f])
         quarters[:, f] = np.quantile(np.arcsinh(defined / knee[f]), [0.25, 0.5, 0.75])
     one_sd = sd / np.hypot(knee, mean)

@@ -87,7 +87,7 @@ def test_untrained_it_is_gauss_newton(fitted: Fitted) -> None:
     world = linear_world([slopes], [-(2 * hidden - 1) @ slopes])
     learner = init_learner(jax.random.key(0), env.observation_size(2, 3), 2, SMALL)
     starts = jax.random.uniform(jax.random.key(1), (1, 40, 2))
-    goal = jnp.zeros(3)
+    goal = aims(np.zeros(3), np.ones(3))
     plan = PlanConfig(rollout=1)
     places = np.asarray(
         roll_out(jax.random.key(2), learner.policy, world, starts, goal, linear_network(3), config, plan)

@@ -40,7 +40,7 @@ def test_landmarks() -> None:
     scaling = choose_scaling(column[:, None], np.array([10.0]), np.array([0.01]))
     middle, above, below, undefined = squash(scaling, np.array([[10.0], [30.0], [10.0 / 3], [np.nan]]))[:, 0]
     assert middle == pytest.approx(0.0, abs=1e-3)
-    assert above == pytest.approx(-below, rel=0.1)
+    assert above == pytest.approx(-below, rel=0.2)
     assert np.isnan(undefined)
 
 
@@ -74,7 +74,7 @@ def test_hardly_ever_defined(defined: int) -> None:
     column[:defined] = [0.0, 1000.0, 2000.0][:defined]
     scaling = choose_scaling(column[:, None], np.array([30.0]), np.array([2.0]))
     assert squash(scaling, np.array([30.0]))[0] == pytest.approx(0.0, abs=1e-5)
-    assert squash(scaling, np.array([32.0]))[0] == pytest.approx(1.0, abs=0.3)
+    assert squash(scaling, np.array([32.0]))[0] == pytest.approx(np.arcsinh(1.0), abs=0.1)
 
 
 def test_undefined_values_do_not_count() -> None:
