@@ -13,6 +13,8 @@ from agent.result import FirstBatch, Progress
 from agent.session import Confirmed, Observer, Predicted, Session, run_name
 from sim import Accuracy, Archive, Evaluation, Workers
 
+NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
+PROBE_EVERY = 3  # batches
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
 
@@ -24,6 +26,7 @@ class Lab:
     archive: Archive
     pool: Workers
     observe: Observer
+    next_probe: int = 0  # batch before which no near miss is confirmed again
 
     @property
     def tight(self) -> Accuracy:
@@ -31,7 +34,11 @@ class Lab:
         return Accuracy.of(self.session.problem).tight()
 
     def simulate(self, u: np.ndarray, proposers: list[str], forecast: Forecast | None = None) -> np.ndarray:
-        """Evaluate a batch [B, D]; returns its features [B, F], NaN where not defined. Keeps them, in batch order."""
+        """Evaluate a batch [B, D] and keep it, in batch order.
+
+        Returns:
+            Its features [B, F] less the engine's bias as known, NaN where not defined.
+        """
         session = self.session
         if len(u) == 0:
             return np.empty((0, len(session.keys)))
@@ -43,6 +50,7 @@ class Lab:
         session.x, session.u = np.concatenate([session.x, x]), np.concatenate([session.u, u])
         session.features = np.concatenate([session.features, features])
         session.proposers += proposers
+        features = features + session.bias
         if forecast is not None:
             for i in range(len(u)):
                 expected = Forecast(*(part[i] for part in forecast))
@@ -76,12 +84,13 @@ class Lab:
     def confirm(self) -> None:
         """Simulate at the confirming accuracy whatever meets the tolerance; what holds there is a solution."""
         session = self.session
-        while batch := self._worth_confirming():
+        while batch := self._worth_confirming() or self._near_miss():
             before = session.evaluations
             done = self._run(session.x[batch], ["confirm"] * len(batch), self.tight, session.confirmations)
             session.confirmations += len(batch)
             for i, index in enumerate(batch):
                 self._judge(index, done[i], before + i + 1)
+            self._compare(batch, done)
         if session.history:
             session.history[-1].solutions = len(session.solutions)
             session.history[-1].evaluations = session.evaluations
@@ -111,6 +120,29 @@ class Lab:
                 batch.append(int(i))
                 left -= costs
         return batch
+
+    def _near_miss(self) -> list[int]:
+        """The best evaluation where it misses the tolerance by little: the searching engine may be what is wrong."""
+        session = self.session
+        batch = session.batches + len(session.history)
+        if session.solutions or session.left <= 0 or not len(session.u) or batch < self.next_probe:
+            return []
+        found = goals.worst(session.z)
+        best = int(np.argmin(found))
+        near = session.goal.tolerance < found[best] <= NEAR_MISS * session.goal.tolerance
+        if not near or not self._is_new(session.u[best]) or session.x[best].tobytes() in session.confirmed_before:
+            return []
+        self.next_probe = batch + PROBE_EVERY
+        return [best]
+
+    def _compare(self, batch: list[int], done: dict[int, Evaluation]) -> None:
+        """Learn what the searching engine gets wrong from a batch that was confirmed."""
+        session = self.session
+        if str(self.tight) != session.engine:
+            known = [i for i in range(len(batch)) if done[i].status == "ok"]
+            tight = [[done[i].features.get(key, np.nan) for key in session.keys] for i in known]
+            indices = [batch[i] for i in known]
+            session.compare(session.features[indices], np.array(tight).reshape(-1, len(session.keys)))
 
     def confirm_nearest(self, count: int = 3) -> None:
         """With nothing found, simulate the nearest at the confirming accuracy too, outside the budget."""

@@ -76,8 +76,20 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     session = Session(problem, config, keys, goal, engine, rows.x, problem.unit(rows.x), features, list(rows.proposer))
     session.foreign = np.array([run != run_name(problem, config) for run in rows.run], bool)
     session.evaluations = archive.count(run_name(problem, config))
-    _resume(session, rows, archive.rows([], str(Accuracy.of(problem).tight())))
+    tight = str(Accuracy.of(problem).tight())
+    _resume(session, rows, archive.rows([], tight))
+    if tight != engine:
+        _compare(session, archive.rows(keys, tight))
     return session
+
+
+def _compare(session: Session, confirmed: Rows) -> None:
+    """Learn what the searching engine gets wrong from everything that any run has confirmed."""
+    where = {x.tobytes(): index for index, x in enumerate(session.x)}
+    both = [(where[x.tobytes()], i) for i, x in enumerate(confirmed.x) if x.tobytes() in where and confirmed.ok[i]]
+    if both:
+        searched, tight = (list(part) for part in zip(*both, strict=True))
+        session.compare(session.features[searched], confirmed.features[tight])
 
 
 def _recall(session: Session, archive: Archive) -> None:
@@ -128,15 +140,15 @@ def _learned(session: Session) -> Mind:
         rows = memories.padded(len(session.u) + session.left + session.batch)
         key = jax.random.key(config.seed)
         session.mind = Mind(key, session.u.shape[1], session.goal, rows, config.mind, session.memory)
-    session.mind.refit(session.u, session.features)
-    session.mind.practise(session.u, session.features)
+    session.mind.refit(session.u, session.judged)
+    session.mind.practise(session.u, session.judged)
     return session.mind
 
 
 def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forecast]:
     """The next batch [B, D], who proposed each, and what is expected of it."""
     config = session.config
-    pool = mind.plan(session.u, session.features)
+    pool = mind.plan(session.u, session.judged)
     draw = np.random.default_rng([config.seed, len(session.u)])
     taken = np.array([solution.u for solution in session.solutions]).reshape(-1, session.u.shape[1])
     size = min(session.batch, session.left)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from agent import goal as goals
+from agent.bias import engine_bias
 from agent.diagnose import Reach
 from agent.memory import Memory
 from agent.mind import Forecast, Mind, MindConfig
@@ -76,8 +77,11 @@ class Session:
     engine: str
     x: np.ndarray  # [N, D] NEURON's units, as simulated
     u: np.ndarray  # [N, D] unit cube
-    features: np.ndarray  # [N, F] NaN where not defined
+    features: np.ndarray  # [N, F] by the searching engine, NaN where not defined
     proposers: list[str]
+    searched: np.ndarray = field(init=False)  # [n, F] cells that the confirming engine has simulated too
+    confirmed: np.ndarray = field(init=False)  # [n, F] what it said
+    bias: np.ndarray = field(init=False)  # [F]
     foreign: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
     evaluations: int = 0  # made for this run, earlier sessions of it included
     failures: Counter[str] = field(default_factory=Counter)
@@ -99,6 +103,10 @@ class Session:
     first: FirstBatch | None = None  # what the memory alone was worth
     units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
+
+    def __post_init__(self) -> None:
+        self.searched = self.confirmed = np.empty((0, len(self.keys)))
+        self.bias = np.zeros(len(self.keys))
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -125,8 +133,19 @@ class Session:
         return float(goals.worst(self.z).min()) if len(self.features) else float("inf")
 
     @property
+    def judged(self) -> np.ndarray:  # [N, F]
+        """Features as the confirming engine would probably have given them: see agent.bias."""
+        return self.features + self.bias
+
+    @property
     def z(self) -> np.ndarray:  # [N, F]
-        return goals.z_scores(self.features, self.goal)
+        return goals.z_scores(self.judged, self.goal)
+
+    def compare(self, searched: np.ndarray, confirmed: np.ndarray) -> None:
+        """Learn from cells [n, F] that both engines have simulated."""
+        self.searched = np.concatenate([self.searched, searched])
+        self.confirmed = np.concatenate([self.confirmed, confirmed])
+        self.bias = engine_bias(self.searched, self.confirmed, self.goal)
 
 
 Observer = Callable[[Session], None]
