@@ -10,6 +10,7 @@ import numpy as np
 from agent.env import World
 from agent.goal import Aim
 from agent.learn import LearnConfig
+from agent.memory import MemoryConfig
 from agent.mind import MindConfig
 from agent.propose import PlanConfig
 from surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
@@ -18,9 +19,16 @@ from surrogate.network import init
 SMALL = FitConfig(members=4, hidden=32, steps=250, first_passes=2, batch=64)
 # a mind that thinks fast; tests that share it share what is compiled for it
 MIND = MindConfig(
+    planner="both",
     fit=SMALL,
     learn=LearnConfig(environments=48, updates=4, first_rounds=2),
     plan=PlanConfig(starts=12, rollout=4, descent=30),
+    memory=MemoryConfig(
+        least=64,
+        fit=FitConfig(members=4, hidden=32, layers=2, steps=250, first_passes=2, batch=64),
+        learn=LearnConfig(environments=48, updates=4, first_rounds=2),
+        goals=64,
+    ),
     goals=64,
 )
 SILENT = 0.35  # of the first parameter, below which the last feature is not defined

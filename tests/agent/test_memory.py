@@ -11,18 +11,11 @@ from synthetic import MEAN, MIND, SD, response
 
 from agent.env import EnvConfig
 from agent.goal import Goal, worst, z_scores
-from agent.learn import LearnConfig
-from agent.memory import Memory, MemoryConfig, digest, load, remember, save
+from agent.memory import Memory, digest, load, remember, save
 from agent.mind import Mind
 from agent.propose import choose
-from surrogate import FitConfig
 
-CONFIG = MemoryConfig(
-    least=64,
-    fit=FitConfig(members=4, hidden=32, layers=2, steps=250, first_passes=2, batch=64),
-    learn=LearnConfig(environments=48, updates=4, first_rounds=2),
-    goals=64,
-)
+CONFIG = MIND.memory
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
 GOAL = Goal(response(HIDDEN)[0], SD, 1.0)
 STAMP = {"problem": "abc", "parameters": [["a"], ["b"], ["c"]], "features": list("wxyz"), "settings": repr(CONFIG)}
@@ -113,7 +106,7 @@ def test_the_header_is_plain_json(kept: Path) -> None:
 def test_a_first_batch_without_learning_anything_new(u: np.ndarray, memory: Memory) -> None:
     """Far better than the best of what was simulated, and the second is better still."""
     features = response(u)
-    mind = Mind(jax.random.key(0), 3, GOAL, 1024, MIND._replace(memory=CONFIG, planner="both"), memory)
+    mind = Mind(jax.random.key(0), 3, GOAL, 1024, MIND, memory)
     best = [float(worst(z_scores(features, GOAL)).min())]
     for _ in range(2):
         mind.refit(u, features)
