@@ -1,13 +1,16 @@
 """How an evaluation is made and what comes out of it: light enough for the parent, which never loads NEURON."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from sim.errors import GbarError
 from sim.problem import Problem
 
 CONFIRM_ATOL = 1e-7  # what is called a solution holds at this accuracy
 CONFIRM_DT = 0.0025  # ms, the same for models that CVODE cannot run
+ENGINES = ("cvode", "fixed", "coreneuron", "neuron")
 BATCHED = ("coreneuron", "neuron")  # engines that advance many copies of a cell together
 LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come in whole vectors
 
@@ -28,6 +31,22 @@ class Accuracy:
         engine = "cvode" if wanted.engine == "auto" else wanted.engine
         return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
 
+    @classmethod
+    def parse(cls, text: str) -> "Accuracy":
+        """The accuracy that `str` wrote.
+
+        Raises:
+            GbarError: it is none.
+        """
+        engine, *rest = text.split()
+        if len(rest) == 2 and engine in ENGINES and rest[0] == ("atol" if engine == "cvode" else "dt"):
+            with contextlib.suppress(ValueError):
+                value = float(rest[1])
+                if 0 < value < float("inf"):
+                    confirm = "fixed" if engine == "fixed" else "cvode"
+                    return cls(engine, **{rest[0]: value}, confirm=confirm)
+        raise GbarError(f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025' or 'cvode atol 0.0001'")
+
     @property
     def batched(self) -> bool:
         """Whether many copies of the cell are simulated together."""
@@ -35,7 +54,8 @@ class Accuracy:
 
     def tight(self) -> "Accuracy":
         """The accuracy at which solutions are confirmed."""
-        return Accuracy(self.confirm, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), self.confirm)
+        engine = "fixed" if self.engine == "fixed" else self.confirm
+        return Accuracy(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
 
     def __str__(self) -> str:
         return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"
@@ -48,5 +68,7 @@ class Evaluation:
     features: dict[str, float] = field(default_factory=dict)  # "protocol.feature" -> value, NaN = undefined
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
-    seconds: float = 0.0
+    seconds: float = 0.0  # that it took a worker
+    cpu: float = 0.0  # s of the worker's processor time
+    measuring: float = 0.0  # s of that for features
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV
