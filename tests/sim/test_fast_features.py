@@ -59,7 +59,7 @@ def outside_efel(trace: Trace, names: Iterable[str], settings: features.Settings
     found = set()
     with np.errstate(all="ignore"), contextlib.suppress(Unsure):
         try:
-            voltage = Voltage(*features._worth_measuring(trace, in_force), in_force)
+            voltage = Voltage(*features._worth_measuring(trace, in_force)[:5], in_force)
         except Outside:
             return {*names}
         for name in names:
@@ -74,7 +74,7 @@ def outside_efel(trace: Trace, names: Iterable[str], settings: features.Settings
 
 def left_to_efel(trace: Trace, names: Iterable[str] = NAMES) -> set[str]:
     """The features that our formulas are unsure of."""
-    return {*names} - {*formulas.values(names, *trace, {**known_settings(), **SETTINGS})}
+    return {*names} - {*formulas.values(names, *trace[:5], {**known_settings(), **SETTINGS})}
 
 
 def drawn(
