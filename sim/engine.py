@@ -52,7 +52,7 @@ class Single:
 
     def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
         threshold = float(self.problem.efel_settings(name)["Threshold"])
-        return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
+        return protocols.find_rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])

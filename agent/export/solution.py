@@ -134,9 +134,11 @@ def _problem(run: Path, result: Result) -> Problem:
     if str(Accuracy.of(problem).tight()) != result.confirmed_by:
         raise GbarError(f"{folder}: [simulation] has {again} ({result.confirmed_by})")
     for m in result.measurements:
-        if m.protocol not in problem.protocol:
+        name, _, recording = m.protocol.partition(":")
+        protocol = problem.protocol.get(name)
+        if protocol is None or (recording and recording not in getattr(protocol, "recordings", {})):
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is gone")
-        if (m.feature == "f_I_gain") != isinstance(problem.protocol[m.protocol], FiCurve):
+        if (m.feature == "f_I_gain") != isinstance(protocol, FiCurve):
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is of another kind")
     return problem
 

@@ -151,11 +151,11 @@ import json, sys
 from types import SimpleNamespace
 import numpy as np
 from neuron import h
-from sim import stimuli
+from sim import inject
 soma = h.Section(name="soma")
 def made(**changes):
     keys = {"delay": 50.0, "duration": 2000.0, "sd": 0.3, "tau": 5.0, "every": 0.1, "seed": 1}
-    clamp, t, i = stimuli.noise(soma(0.5), SimpleNamespace(**{**keys, **changes}), 0.5)
+    clamp, t, i = inject.noise(soma(0.5), SimpleNamespace(**{**keys, **changes}), 0.5)
     return [list(t), list(i)]
 print(json.dumps([made(), made(), made(seed=2), made(tau=0.0), made(every=0.2)]))
 """
