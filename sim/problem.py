@@ -127,9 +127,13 @@ class Problem(Strict):
     def unit_of(self, key: str) -> str | None:
         """The unit of "protocol.feature" or "protocol:recording.feature"; None where only NEURON knows."""
         response, _, feature = key.partition(".")
+        return features.unit_of(feature, self.variable(response))
+
+    def variable(self, response: str) -> str:
+        """What is recorded as "protocol" or "protocol:recording"."""
         name, _, recording = response.partition(":")
-        variables = getattr(self.protocol[name], "variables", {MAIN: "v"})
-        return features.unit_of(feature, variables[recording or MAIN])
+        variables: dict[str, str] = getattr(self.protocol[name], "variables", {MAIN: "v"})
+        return variables[recording or MAIN]
 
     def identity(self) -> str:
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""
