@@ -104,7 +104,10 @@ def test_hoc_simulates_to_the_same_features(solved: tuple[Problem, Path], fresh:
     done = subprocess.run(command, cwd=run / "solutions/01", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     expected = {key: value for key, value in read_result(run).solutions[0].features.items() if value is not None}
-    assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(expected, rel=1e-6)
+    del expected["file.ohmic_input_resistance"]  # measured, but not computed unasked
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == set(expected)
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_table_holds_every_solution_and_everything_known(solved: tuple[Problem, Path]) -> None:
