@@ -129,6 +129,12 @@ class Problem(Strict):
         response, _, feature = key.partition(".")
         return features.unit_of(feature, self.variable(response))
 
+    @property
+    def responses(self) -> list[str]:
+        """What is recorded: "protocol" for main recordings, "protocol:recording" for others."""
+        found = {name: getattr(protocol, "recordings", {}) for name, protocol in self.protocol.items()}
+        return [response for name, more in found.items() for response in (name, *(f"{name}:{key}" for key in more))]
+
     def variable(self, response: str) -> str:
         """What is recorded as "protocol" or "protocol:recording"."""
         name, _, recording = response.partition(":")
