@@ -68,7 +68,8 @@ def test_two_measurements_that_can_only_be_met_one_at_a_time(run: Callable[..., 
 def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[..., Result]) -> None:
     """Below threshold sodium does little; an SD of 100 mV takes everything; a cell held silent has no spikes."""
     quiet = {"[0.06, 0.24]": "[0.06, 0.10]", "[0.018, 0.072]": "[0.036, 0.072]"}
-    found = run(RIN, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.Spikecount", 0.0, 1.0, ""), bounds=quiet).diagnosis
+    rough, silent = (RIN[0], RIN[1], 0.6, RIN[3]), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
+    found = run(rough, WIDE_BASE, WIDE_TROUGH, silent, bounds=quiet).diagnosis
     assert {measurement.feature: measurement.reason for measurement in found.uninformative} == {
         "hyperpolarise.voltage_base": "always met",
         "hyperpolarise.minimum_voltage": "always met",
