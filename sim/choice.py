@@ -171,7 +171,7 @@ def _agreement(problem: Problem, evaluations: Sequence[Evaluation], reference: S
     for one, other in zip(evaluations, reference, strict=True):
         for key in measured or other.features:
             a, b = one.features.get(key, math.nan), other.features.get(key, math.nan)
-            sd = measured.get(key) or typical_sd(unit_of(key.partition(".")[2].rpartition(".")[2]), b)
+            sd = measured.get(key) or typical_sd(unit_of(key.rpartition(".")[2]) or "", b)
             same.append(
                 abs(a - b) <= NEAR * sd if math.isfinite(a) and math.isfinite(b) else math.isnan(a) == math.isnan(b)
             )

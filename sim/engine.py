@@ -1,14 +1,16 @@
 """One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim import cell, features, leftovers, mechanisms, protocols, response
+from sim import cell, features, mechanisms, protocols, response
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy, Evaluation
 from sim.kinds import Rheobase, Stimulus
+from sim.loaders import working_folder
 from sim.problem import Problem
 
 
@@ -41,20 +43,20 @@ class Single:
         self.accuracy = accuracy
         self.bound.assign(x)
         out, amplitudes = Evaluation(), {}
+        rheobases = {name: self._rheobase(name, protocol) for name, protocol in response.searched(self.problem)}
         for name, protocol in response.stimulated(self.problem):
-            amplitudes[name] = current = self._amplitude(name, protocol)
+            amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
+            simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
+            out.measuring += time.process_time() - simulated
             out.traces |= {response.named(name, recording): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out
 
-    def _amplitude(self, name: str, protocol: Stimulus) -> float | None:
-        """The current (nA) of a protocol for the candidate that is set."""
-        if isinstance(protocol, Rheobase):
-            threshold = self.problem.efel_settings(name)["Threshold"]
-            return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
-        return response.amplitude(protocol)
+    def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
+        threshold = float(self.problem.efel_settings(name)["Threshold"])
+        return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])
@@ -62,7 +64,8 @@ class Single:
 
     def _start(self) -> None:
         model = self.problem.model
-        protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
+        with working_folder(self.problem.folder):
+            protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `describe`."""
@@ -93,7 +96,7 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
     return {
         "sections": {cell.short_name(section): section.nseg for section in made.sections},
         "compartments": sum(section.nseg for section in made.sections),
-        "stimuli": [leftovers.described(process) for process in made.stimuli],
+        "stimuli": list(made.stimuli),
         "parameters": found,
     }
 

@@ -30,6 +30,7 @@ from sim.problem import Problem
 START_LIMIT_S = 120.0  # for a model to load
 COPIES = 64  # of a cell in one process at most: more are no faster (docs/simulation.md)
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
+TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
 TOO_BIG = "grew past the memory limit of {:g} MB"
 CHECK_S = 0.1  # between two looks at time and memory
 SLOWER = 5.0  # how many times slower than all before a batch may be before it counts as hanging
@@ -49,12 +50,12 @@ class _Worker:
 Crew = list[_Worker]
 
 
-def tasks(count: int, workers: int, accuracy: Accuracy) -> list[list[int]]:
+def tasks(count: int, workers: int, accuracy: Accuracy, copies: int = COPIES) -> list[list[int]]:
     """Share out `count` evaluations: one at a time, or in batches for an engine that simulates many together.
 
-    A batch is a share for each worker, in whole vectors of the processor and no larger than `COPIES`.
+    A batch is a share for each worker, in whole vectors of the processor and no larger than `copies`.
     """
-    size = min(COPIES, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
+    size = min(copies, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
@@ -71,6 +72,7 @@ class Workers:
     def __init__(self, problem: Problem, count: int = 1, accuracy: Accuracy | None = None, log: Path | None = None):
         self.problem, self.count = problem, count
         self.accuracy = accuracy or Accuracy.of(problem)
+        self.copies = COPIES  # in one batch at most
         self._scratch = tempfile.TemporaryDirectory(prefix="gbar-")
         self.log = log.resolve() if log else Path(self._scratch.name) / "neuron.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
@@ -115,7 +117,7 @@ class Workers:
             raise ValueError("these workers are closed")
         accuracy = accuracy or self.accuracy
         setup, crew = self._crew(accuracy)
-        waiting = deque(tasks(len(xs), self.count, accuracy))
+        waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
         unfinished = len(xs)
         try:
             while unfinished:
@@ -166,6 +168,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         life, its_life = socket.socketpair()
         environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "OMP_NUM_THREADS": "1"}
+        environment["PWD"] = str(mechanisms.neutral_folder())  # what NEURON believes before it asks the system
         root = str(Path(__file__).resolve().parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         process = subprocess.Popen(
@@ -173,7 +176,7 @@ class Workers:
             pass_fds=[theirs.fileno(), its_life.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the parent's to handle
-            cwd=mechanisms.neutral_folder(),  # NEURON loads whatever x86_64/ it finds where it starts
+            cwd=environment["PWD"],  # NEURON loads whatever x86_64/ it finds where it starts
             env=environment,
         )
         theirs.close()
@@ -208,7 +211,8 @@ class Workers:
             raise GbarError(f"loading the model {self._ending(worker)}{self._last_words()}") from None
         if word == "refused":
             complaint, by_neuron, _ = content.partition(": NEURON: ")
-            raise GbarError(complaint + self._last_words() if by_neuron else content)
+            said = complaint + self._last_words() if by_neuron else content
+            raise GbarError(f"{said}{TWICE if 'name already exists' in said else ''}")
         worker.ready, self.found = True, content
         return True
 

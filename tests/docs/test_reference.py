@@ -13,10 +13,12 @@ from pydantic import BaseModel
 from agent import bench, result
 from sim import Archive, Evaluation, features, formula, kinds, load_problem, parameter
 from sim import problem as problems
+from sim.recordings import files, quality
+from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["problem.md", "features.md", "result.md", "benchmarks.md"]
+PAGES = ["problem.md", "features.md", "measurements.md", "result.md", "benchmarks.md"]
 STIMULUS = "Keys of every stimulus"
 
 
@@ -203,6 +205,38 @@ def test_settings_example_loads(folder: Path) -> None:
     (folder / "problem.toml").write_text(f"{rest}\n{settings}")
     in_force = load_problem(folder, measured=False).efel_settings("fire")
     assert (in_force["Threshold"], in_force["strict_stiminterval"]) == (-30.0, True)
+
+
+# --- measurements.md
+
+
+def test_floors_are_the_floors() -> None:
+    table = [line[2:-2].split(" | ") for line in section("measurements.md", "Means, SDs and floors").splitlines()[1:]]
+    shown = {
+        cells[0]: float(cells[1].partition(",")[0]) for cells in table if len(cells) == 2 and cells[1][0].isdigit()
+    }
+    assert shown == {**FLOORS, "ratios": FLOOR_OF_A_RATIO, "counts": FLOOR_OF_A_COUNT}
+
+
+def test_limits_are_the_limits() -> None:
+    table = [line[2:-2].split(" | ") for line in section("measurements.md", "What is refused, and why").splitlines()]
+    shown = {cells[0]: cells[1] for cells in table if len(cells) == 3}
+    assert shown["baseline"] == "{:g} to {:g} mV".format(*quality.BASELINE_MV)
+    limits = {
+        "drift within a baseline": f"{quality.DRIFT_MV:g} mV",
+        "baseline's SD": f"{quality.WANDER_MV:g} mV",
+        "noise from sample to sample": f"{quality.NOISE_MV:g} mV",
+        "time before the step": f"{quality.LEAST_BASELINE_MS:g} ms",
+        "clipping": f"{quality.FLAT} equal samples",
+        "baseline against the cell's other sweeps": f"{quality.CELL_DRIFT_MV:g} mV",
+        "test pulse against the cell's other sweeps": f"{quality.LEAK_CHANGE:.0%}".replace("%", " %"),
+        "seal, where the file has a seal test": f"{quality.SEAL_GOHM:g} GΩ",
+    }
+    assert {check: shown[check] for check in limits} == limits
+
+
+def test_every_recording_format_is_documented() -> None:
+    assert set(re.findall(r"`(\.\w+)`", section("measurements.md", "Formats"))) == set(files.READERS) | {".npz"}
 
 
 # --- result.md

@@ -28,6 +28,8 @@ CHATTER = ("NEURON", "DISPLAY", "Changed dt", "nrnivmodl", "jax", "XLA", "Warnin
 COMMANDS = {  # what DESIGN lists, and --json wherever something is printed
     "check": ["PROBLEM", "--json"],
     "measure": ["PROBLEM", "--set", "--json"],
+    "measurements": ["PROBLEM", "--out"],
+    "recordings": ["PROBLEM", "--out", "--create", "--junction", "--current-unit", "--json"],
     "sample": ["PROBLEM", "-n", "--json"],
     "tune": [
         *["PROBLEM", "--measurements", "--budget", "--solutions", "--tolerance", "--seed", "--workers", "--out"],
