@@ -113,7 +113,7 @@ def test_every_file_becomes_part_of_the_problem(problem: Problem) -> None:
     assert (pulse.kind, pulse.recordings) == ("pulse", {"dend1": "apical@200.v"})
     assert (step.kind, step.amplitude, step.holding, step.total) == ("step", 0.6, -0.02, 400)
     assert problem.efel_settings("bAP")["Threshold"] == -20
-    assert problem.efel_settings("bAP", "dend1")["Threshold"] == -55
+    assert problem.efel_settings("bAP:dend1")["Threshold"] == -55
     assert {m.key: (m.mean, m.sd) for m in problem.measurements} == {
         "bAP.AP_height": (30, 8),
         "bAP.Spikecount": (1, 0.1),
@@ -207,7 +207,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "a feature of no recording": (
         lambda f: f["features"]["bAP"].update(dend7={"maximum_voltage": [1, 1]}),
-        ["bAP:dend7"],
+        ["no recording 'dend7'", "'dend1'"],
     ),
 }
 
