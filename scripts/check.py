@@ -18,33 +18,32 @@ def check(
 
     Exit codes: 0 nothing wrong found, 2 bad input.
     """
-    from sim import Workers, load_problem
+    from sim import load_problem
+    from sim.effects import tried
+    from sim.notes import notes, outside
 
     loaded = load_problem(problem, measurements, measured=False)
-    found: dict = {}
-    if not quick:
-        with waiting("Building and loading the model"), Workers(loaded, 1) as pool:
-            found = pool.found
-    values = {name: here["value"] for name, here in found.get("parameters", {}).items()}
-    outside = [p.name for p in loaded.parameter if values and not p.bounds[0] <= values[p.name] <= p.bounds[1]]
+    with waiting("Building, loading and trying the model"):
+        found = {} if quick else tried(loaded)
     if as_json:
-        print_json({"problem": loaded.name, "measurements": len(loaded.measurements), "outside": outside, **found})
+        said = {"measurements": len(loaded.measurements), "outside": outside(loaded, found)}
+        print_json({"problem": loaded.name, **said, "notes": list(notes(loaded, found)), **found})
         return
-    if found:
-        names = ", ".join(list(found["sections"])[:8]) + (", …" if len(found["sections"]) > 8 else "")
-        typer.echo(f"{loaded.name}: {found['compartments']} compartments in sections {names}\n")
+    if names := list(found.get("sections", [])):
+        shown = ", ".join(names[:8]) + (", …" if names[8:] else "")
+        typer.echo(f"{loaded.name}: {found['compartments']} compartments in sections {shown}\n")
     rows = []
     for p in loaded.parameter:
-        here = found["parameters"][p.name] if found else {"unit": p.unit or "", "places": ""}
-        value = f"{here['value']:.4g}" if found else "–"
+        here = found["parameters"][p.name] if found else {"unit": p.unit or "", "places": "", "known": False}
+        value = f"{here['value']:.4g}" if here["known"] else "–"
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
         rows.append((p.name, ", ".join(p.set), value, bounds, str(here["unit"]), str(here["places"])))
     print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
-    counts = {name: sum(m.protocol.partition(":")[0] == name for m in loaded.measurements) for name in loaded.protocol}
-    kinds = [(name, p.kind, _stimulus(p), str(counts[name])) for name, p in loaded.protocol.items()]
+    measured = [m.protocol.partition(":")[0] for m in loaded.measurements]
+    kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
     print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
-    for name in outside:
-        typer.echo(f"note: {name} has a value outside its bounds in the model as it is")
+    for note in notes(loaded, found):
+        typer.echo(f"note: {note}")
     typer.echo(f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {problem}")
 
 

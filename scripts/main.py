@@ -5,6 +5,7 @@ import typer
 from scripts.bench import bench
 from scripts.check import check
 from scripts.export import export
+from scripts.init import init
 from scripts.measure import measure
 from scripts.measurements import measurements
 from scripts.recordings import recordings
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (check, measure, measurements, recordings, sample, tune, verify, report, export):
+for command in (init, check, measure, measurements, recordings, sample, tune, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

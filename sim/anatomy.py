@@ -20,7 +20,7 @@ class Cell:
         self.object = thing  # a template's object, what a Python function returned, or h for a flat hoc
         self.module = module  # the Python module, where there is one
         self.sections = own
-        self.stimuli: list[Any] = []  # what the model brought along, switched off
+        self.stimuli: dict[str, Any] = {}  # what the model brought along, in words -> the clamp, switched off
 
 
 def sections(cell: Cell, name: str) -> list[Any]:
@@ -33,7 +33,7 @@ def sections(cell: Cell, name: str) -> list[Any]:
     """
     parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name)
     base, index = parts.groups() if parts else (name, None)
-    listed = _listed(_attribute(cell.object, base))
+    listed = as_list(attribute(cell.object, base))
     if not listed and base == "all":
         listed = cell.sections
     if index is not None:
@@ -47,7 +47,7 @@ def sections(cell: Cell, name: str) -> list[Any]:
     if not listed:
         known = {short_name(section) for section in cell.sections} | {"all"}
         keys = cell.object if isinstance(cell.object, dict) else dir(cell.object)
-        known |= {str(key) for key in keys if _has_sections(cell.object, key)}
+        known |= {str(key) for key in keys if has_sections(cell.object, key)}
         raise GbarError(f"the model has no section or section list '{name}'{nearest(name, known)}")
     return listed
 
@@ -57,11 +57,11 @@ def short_name(section: Any) -> str:
     return str(section.name().rpartition(".")[2])
 
 
-def _attribute(thing: Any, key: str) -> Any:
+def attribute(thing: Any, key: str) -> Any:
     return thing.get(key) if isinstance(thing, dict) else getattr(thing, key, None)
 
 
-def _listed(found: Any) -> list[Any]:
+def as_list(found: Any) -> list[Any]:
     """A section or anything that holds sections, as a list; empty for whatever else a model keeps under a name."""
     try:
         listed = [found] if isinstance(found, nrn.Section) else list(found)
@@ -70,11 +70,11 @@ def _listed(found: Any) -> list[Any]:
     return listed if all(isinstance(section, nrn.Section) for section in listed) else []
 
 
-def _has_sections(thing: Any, key: Any) -> bool:
+def has_sections(thing: Any, key: Any) -> bool:
     if str(key).startswith("_") or key in {"hname", "same"}:
         return False
     try:
-        return bool(_listed(_attribute(thing, key)))
+        return bool(as_list(attribute(thing, key)))
     except Exception:  # whatever a model keeps under a name that is no list of sections
         return False
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from sim import cell, features, leftovers, mechanisms, protocols, response
+from sim import cell, features, mechanisms, protocols, response
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy, Evaluation
 from sim.kinds import Rheobase, Stimulus
+from sim.loaders import working_folder
 from sim.problem import Problem
 
 
@@ -60,7 +61,8 @@ class Single:
 
     def _start(self) -> None:
         model = self.problem.model
-        protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
+        with working_folder(self.problem.folder):
+            protocols.initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `describe`."""
@@ -91,7 +93,7 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
     return {
         "sections": {cell.short_name(section): section.nseg for section in made.sections},
         "compartments": sum(section.nseg for section in made.sections),
-        "stimuli": [leftovers.described(process) for process in made.stimuli],
+        "stimuli": list(made.stimuli),
         "parameters": found,
     }
 

@@ -51,7 +51,7 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
                 f'{file}: no measurements: give --measurements CSV, or write measurements = "FILE.csv" at the top'
             )
         return problem
-    measured_values = read_measurements(table, problem)
+    measured_values = read_measurements(table, problem, may_be_empty=not (measured or measurements))
     return problem.model_copy(update={"measurements": measured_values, "measurements_file": table.resolve()})
 
 
@@ -70,14 +70,14 @@ def _content(path: Path) -> tuple[Path, dict[str, Any]]:
         raise GbarError(f"{file}: not valid TOML: {error}") from None
 
 
-def read_measurements(table: Path, problem: Problem) -> tuple[Measurement, ...]:
+def read_measurements(table: Path, problem: Problem, may_be_empty: bool = False) -> tuple[Measurement, ...]:
     """Read a table of protocol, feature, mean, sd, unit and check every row against the problem's protocols.
 
     Raises:
         GbarError: with the file and the row.
     """
     measurements: list[Measurement] = []
-    for where, row in rows_of(table):
+    for where, row in rows_of(table, may_be_empty):
         measurement = measurement_of(row, problem, where)
         if any(measurement.key == other.key for other in measurements):
             raise GbarError(f"{where}: {measurement.key} is measured twice: keep one row")

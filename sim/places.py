@@ -135,12 +135,12 @@ def mechanism_of(variable: str) -> tuple[str, str]:
         for i in range(int(kinds.count())):
             kinds.select(i)
             kinds.selected(name)
-            if variable.endswith(f"_{name[0]}") and variable in _globals(name[0]):
+            if variable.endswith(f"_{name[0]}") and variable in globals_of(name[0]):
                 return name[0], variable.removesuffix(f"_{name[0]}")
     return "", variable
 
 
-def _globals(mechanism: str) -> list[str]:
+def globals_of(mechanism: str) -> list[str]:
     listed, name = h.MechanismStandard(mechanism, -1), h.ref("")
     found = []
     for i in range(int(listed.count())):

@@ -78,5 +78,10 @@ def _write_cell(problem: Problem, file: Path, cell: Evaluation, wanted: Sequence
             protocol, _, feature = key.partition(".")
             unit = problem.unit_of(key) or ""
             value = cell.features[key]
-            sd = max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))
+            sd = typical_sd(unit, value)
             writer.writerow([protocol, feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
+
+
+def typical_sd(unit: str, value: float) -> float:
+    """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
+    return max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))

@@ -15,7 +15,7 @@ from sim.problem import Measurement
 COLUMNS = [name for name, field in Measurement.model_fields.items() if field.is_required()]
 
 
-def rows_of(table: Path) -> list[tuple[str, dict[str, Any]]]:
+def rows_of(table: Path, may_be_empty: bool = False) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a table, each with where it stands ("FILE, measurement 3").
 
     Raises:
@@ -42,7 +42,7 @@ def rows_of(table: Path) -> list[tuple[str, dict[str, Any]]]:
             raise GbarError(f"{table}: no column '{column}': expected {','.join(COLUMNS)}")
         if columns.count(column) > 1:
             raise GbarError(f"{table}: two columns are called '{column}': keep one")
-    if not rows:
+    if not rows and not may_be_empty:
         raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
     found = []
     for number, row in enumerate(rows, start=1):

@@ -30,6 +30,7 @@ from sim.problem import Problem
 START_LIMIT_S = 120.0  # for a model to load
 COPIES = 64  # of a cell in one process at most: more are no faster (docs/simulation.md)
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
+TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
 TOO_BIG = "grew past the memory limit of {:g} MB"
 CHECK_S = 0.1  # between two looks at time and memory
 SLOWER = 5.0  # how many times slower than all before a batch may be before it counts as hanging
@@ -166,6 +167,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         life, its_life = socket.socketpair()
         environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "OMP_NUM_THREADS": "1"}
+        environment["PWD"] = str(mechanisms.neutral_folder())  # what NEURON believes before it asks the system
         root = str(Path(__file__).resolve().parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         process = subprocess.Popen(
@@ -173,7 +175,7 @@ class Workers:
             pass_fds=[theirs.fileno(), its_life.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the parent's to handle
-            cwd=mechanisms.neutral_folder(),  # NEURON loads whatever x86_64/ it finds where it starts
+            cwd=environment["PWD"],  # NEURON loads whatever x86_64/ it finds where it starts
             env=environment,
         )
         theirs.close()
@@ -208,7 +210,8 @@ class Workers:
             raise GbarError(f"loading the model {self._ending(worker)}{self._last_words()}") from None
         if word == "refused":
             complaint, by_neuron, _ = content.partition(": NEURON: ")
-            raise GbarError(complaint + self._last_words() if by_neuron else content)
+            said = complaint + self._last_words() if by_neuron else content
+            raise GbarError(f"{said}{TWICE if 'name already exists' in said else ''}")
         worker.ready, self.found = True, content
         return True
 

@@ -6,20 +6,17 @@ path distance) is written out segment by segment, with the numbers that gbar has
 
 import functools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim import GbarError, Problem, mechanisms
+from sim.isolated import ask
 from sim.parameter import Parameter
 from sim.problem import Model
 
 START_LIMIT_S = 120.0
-MARK = "places: "
 ADDED = ""  # no parameter is called so: what the model's own table adds
 
 
@@ -68,29 +65,10 @@ def _asked(content: str, identity: str, limit_s: float) -> dict[str, list[Place]
     """The answer of a process of its own, once for a model as it is (its identity) and not for every solution."""
     folder = json.loads(content)["folder"]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", "from agent.export.places import answer; answer()"],
-            input=content,
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            cwd=mechanisms.neutral_folder(),
-            env=_environment(),
-        )
-    except subprocess.TimeoutExpired:
-        raise GbarError(f"{folder}: the model was not loaded within {limit_s:g} s") from None
-    listed = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
-    if listed is None:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise GbarError(f"{folder}: the model cannot be loaded: {said[-1]}")
-    found = json.loads(listed.removeprefix(MARK))
+        found = ask("agent.export.places:answer", json.loads(content), limit_s)
+    except GbarError as error:
+        raise GbarError(f"{folder}: the model cannot be loaded: {error}") from None
     return {target: [Place(**place) for place in places] for target, places in found.items()}
-
-
-def _environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "PYTHONPATH": paths}
 
 
 def spoken(cell: Any, target: str) -> list[Place]:
@@ -151,7 +129,11 @@ def added(cell: Any, model: Model) -> list[Place]:
         for mechanism in mechanisms
     ]
     found += [place for target in model.values for place in written_out(cell, target)]
-    off = [(process.hname(), key, value) for process in cell.stimuli for key, value in switched_off(process).items()]
+    off = [
+        (process.hname(), key, value)
+        for process in cell.stimuli.values()
+        for key, value in switched_off(process).items()
+    ]
     return found + [Place("object", name, False, key, value=value) for name, key, value in off]
 
 
@@ -182,23 +164,19 @@ def _guard(listed: list[Any], having: list[Any], variable: str, inserted: Callab
     return max(fits, key=lambda name: (variable.endswith(f"_{name}"), len(name)), default=None)
 
 
-def answer() -> None:
-    """The other process: read what to load as JSON, write the places of each parameter."""
+def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The other process: the places of each parameter of a model."""
     from sim import cell
 
-    content = json.load(sys.stdin)
     if content["library"]:
         mechanisms.load(Path(content["library"]))
     parameters = [Parameter.model_validate(given) for given in content["parameters"]]
-    try:
-        built_model = Model.model_validate(content["model"])
-        built = cell.build(Path(content["folder"]), built_model)
-        found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, built_model)]}
-        if content["x"]:
-            cell.Bound(built, parameters).assign(content["x"])
-        for p in parameters:
-            by = written_out if is_explicit(p) else spoken
-            found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
-    except GbarError as error:
-        sys.exit(str(error))
-    print(f"\n{MARK}{json.dumps(found)}", flush=True)
+    model = Model.model_validate(content["model"])
+    built = cell.build(Path(content["folder"]), model)
+    found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, model)]}
+    if content["x"]:
+        cell.Bound(built, parameters).assign(content["x"])
+    for p in parameters:
+        by = written_out if is_explicit(p) else spoken
+        found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from agent import result
+from agent import bench, result
 from sim import Archive, Evaluation, features, formula, kinds, load_problem, parameter
 from sim import problem as problems
 from sim.recordings import files, quality
@@ -18,7 +18,7 @@ from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["problem.md", "features.md", "measurements.md", "result.md"]
+PAGES = ["problem.md", "features.md", "measurements.md", "result.md", "benchmarks.md"]
 STIMULUS = "Keys of every stimulus"
 
 
@@ -288,6 +288,20 @@ def test_query_of_the_archive(tmp_path: Path) -> None:
     (query,) = blocks("result.md", "sql")
     with sqlite3.connect(kept(tmp_path)) as db:
         assert db.execute(query).fetchall() == [(2, 1.1, 30.0), (1, 0.1, 20.0)]
+
+
+# --- benchmarks.md
+
+
+def test_every_method_is_documented() -> None:
+    assert documented("benchmarks.md", "Methods") == list(bench.METHODS)
+
+
+def test_columns_of_the_comparison() -> None:
+    named = [
+        name for text in re.findall(r"`([^`]+)`", section("benchmarks.md", "Columns")) for name in text.split(", ")
+    ]
+    assert named == list(bench.Score._fields)
 
 
 # --- all of them

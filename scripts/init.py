@@ -1,0 +1,46 @@
+"""gbar init: look at a model's folder and write a problem to start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts._shared import JsonFlag, guarded, print_json, waiting
+
+
+@guarded
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that holds the model.")],
+    load: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Which file to load, or FILE.py:FUNCTION, where there are several."),
+    ] = None,
+    template: Annotated[str | None, typer.Option(metavar="NAME", help="Which hoc template of that file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at a model's folder and write problem.toml, and a table of measurements where there is none.
+
+    The model's files stay as they are. Parameters, bounds and protocols are proposals, every line yours to change.
+
+    Exit codes: 0 written, 2 bad input: no model that loads, or a problem.toml that is there already.
+    """
+    from sim.initial import begin
+
+    with waiting("Building, loading and trying the model"):
+        begun = begin(folder, load, template)
+    if as_json:
+        print_json({**begun._asdict(), "toml": str(begun.toml), "table": str(begun.table)})
+        return
+    typer.echo(f"Loaded:     {begun.loaded}, {begun.compartments} compartments")
+    for other in begun.others:
+        typer.echo(f"Also there: {other}")
+    for stimulus in begun.stimuli:
+        typer.echo(f"Switched off: {stimulus}")
+    typer.echo(f"Proposed:   {begun.parameters} free parameters, protocols {', '.join(begun.protocols)}")
+    typer.echo(f"Wrote:      {begun.toml}")
+    typer.echo(f"Table:      {begun.table}")
+    typer.echo(f"Next:       gbar check {folder}")
+
+
+if __name__ == "__main__":
+    typer.run(init)

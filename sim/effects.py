@@ -1,0 +1,98 @@
+"""Which parameters act at all: each is changed once, in a short simulation, and every voltage of the cell compared."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim import mechanisms
+from sim.errors import GbarError
+from sim.isolated import ask
+from sim.problem import Problem
+from sim.workers import START_LIMIT_S, Workers
+
+STEP = 0.1  # of a parameter's range
+CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised until every gate has moved, then let go
+DT_MS = 0.025
+SAME_MV = 1e-9
+
+
+def tried(problem: Problem) -> dict[str, Any]:
+    """What a worker finds in the model, and the parameters that are `inert`. Raises GbarError as `Workers` does."""
+    with Workers(problem, 1) as pool:
+        return {**pool.found, "inert": inert(problem, pool)}
+
+
+def inert(problem: Problem, pool: Workers) -> list[str]:
+    """The parameters that change nothing: not a voltage in a short simulation, and then no trace under any protocol.
+
+    Args:
+        problem: whose parameters.
+        pool: workers of that problem, for the protocols; `found` says what the model has.
+    """
+    base, changed = points(problem, pool.found["parameters"])
+    library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
+    content = {
+        "problem": problem.model_dump(mode="json"),
+        "library": str(library) if library else None,
+        "xs": [base.tolist(), base.tolist(), *changed.tolist()],
+    }
+    try:
+        _, again, *moved = ask("sim.effects:spreads", content, START_LIMIT_S + problem.simulation.time_limit)
+        suspects = [i for i, by in enumerate(moved) if by <= max(SAME_MV, 10 * again)]
+    except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
+        suspects = list(range(len(problem.names)))
+    if not suspects:
+        return []
+    done = dict(pool.run([base, *changed[suspects]], traces=True))
+    return [problem.names[i] for k, i in enumerate(suspects, start=1) if _same(done[0], done[k])]
+
+
+def points(problem: Problem, found: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The model's own values inside the bounds [D], and the same with one parameter changed in each row [D, D]."""
+    own = np.array([found[name]["value"] for name in problem.names])
+    low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
+    unit = np.clip(problem.unit(np.clip(own, low, high)), 0, 1)
+    rows = np.tile(unit, (len(unit), 1))
+    np.fill_diagonal(rows, np.where(unit < 0.5, unit + STEP, unit - STEP))
+    return problem.physical(unit), problem.physical(rows)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one.status != "ok" or other.status != "ok":
+        return False  # to fail is to act
+    same = all(np.array_equal(one.traces[name][1], other.traces[name][1]) for name in one.traces.keys() & other.traces)
+    return same and one.traces.keys() == other.traces.keys() and str(one.features) == str(other.features)
+
+
+def spreads(content: dict[str, Any]) -> list[float]:
+    """The other process: how far (mV) every voltage of the cell is from the first vector's, for each vector."""
+    from sim import cell
+
+    problem = Problem.model_validate(content["problem"])
+    if content["library"]:
+        mechanisms.load(Path(content["library"]))
+    built = cell.build(problem.folder, problem.model)
+    bound = cell.Bound(built, problem.parameter)
+    responses = [_response(problem, built, bound, x) for x in content["xs"]]
+    found = [float(np.max(np.abs(response - responses[0]))) for response in responses]
+    return [distance if np.isfinite(distance) else 1e9 for distance in found]
+
+
+def _response(problem: Problem, built: Any, bound: Any, x: list[float]) -> np.ndarray:
+    """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
+    from neuron import h
+
+    from sim import anatomy, loaders, protocols
+
+    bound.assign(x)
+    clamp = h.SEClamp(anatomy.soma(built)(0.5))
+    clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
+    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS}
+    with loaders.working_folder(problem.folder):
+        protocols.initialise(model.celsius, model.v_init, accuracy, model.init)
+    seen = []
+    for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
+        protocols.integrate(until, accuracy)
+        seen += [clamp.i, *(segment.v for section in built.sections for segment in section)]
+    return np.array(seen)
