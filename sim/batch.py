@@ -104,11 +104,11 @@ class Batch:
         for name, protocol in response.stimulated(self.problem):
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
             recorded = self._respond(protocol, currents, settled.get(name), accuracy)
-            simulated = time.perf_counter()
+            simulated = time.process_time()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
                 self._measure(evaluation, name, currents[i], recorded[i], accuracy)
-            measuring += time.perf_counter() - simulated
+            measuring += time.process_time() - simulated
         for evaluation, own in zip(done, amplitudes, strict=True):
             evaluation.measuring = measuring / len(xs)
             if evaluation.status == "ok":

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sim import mechanisms
+from sim.choice import choose_engine
 from sim.errors import GbarError
 from sim.isolated import ask
 from sim.problem import Problem
@@ -18,9 +19,15 @@ SAME_MV = 1e-9
 
 
 def tried(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model, and the parameters that are `inert`. Raises GbarError as `Workers` does."""
+    """What a worker finds in the model, the parameters that are `inert`, and the engine that is to simulate it.
+
+    Raises:
+        GbarError: as `Workers` does.
+    """
     with Workers(problem, 1) as pool:
-        return {**pool.found, "inert": inert(problem, pool)}
+        found = {**pool.found, "inert": inert(problem, pool)}
+    _, choice = choose_engine(problem)
+    return {**found, "engine": choice.engine, "engine_why": choice.why}
 
 
 def inert(problem: Problem, pool: Workers) -> list[str]:

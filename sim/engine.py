@@ -1,5 +1,6 @@
 """One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ class Single:
         for name, protocol in response.stimulated(self.problem):
             amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
+            simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
+            out.measuring += time.process_time() - simulated
             out.traces |= {response.named(name, recording): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out

@@ -54,7 +54,8 @@ class Accuracy:
 
     def tight(self) -> "Accuracy":
         """The accuracy at which solutions are confirmed."""
-        return Accuracy(self.confirm, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), self.confirm)
+        engine = "fixed" if self.engine == "fixed" else self.confirm
+        return Accuracy(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
 
     def __str__(self) -> str:
         return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"
@@ -68,5 +69,6 @@ class Evaluation:
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
     seconds: float = 0.0  # that it took a worker
-    measuring: float = 0.0  # s of these for features; known of batches only
+    cpu: float = 0.0  # s of the worker's processor time
+    measuring: float = 0.0  # s of that for features
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV

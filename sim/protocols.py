@@ -17,6 +17,8 @@ def integrate(until, accuracy):
     """Advance from the current time to `until` (ms) with CVODE or in fixed steps."""
     if accuracy["engine"] == "cvode":
         h.CVode().solve(until)
+    elif accuracy["engine"] == "plain":  # the loop that scripts run, for comparison
+        h.continuerun(until)
     else:
         while h.t < until - accuracy["dt"] / 2:
             h.fadvance()
