@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent import goal as goals
-from agent.diagnose import explore
 from agent.mind import Forecast
 from agent.propose import DISTINCT
 from agent.result import FirstBatch, Progress
@@ -152,22 +151,6 @@ class Lab:
         order = np.lexsort((goals.distance(session.z), goals.worst(session.z)))[:count]
         done = dict(self.pool.run(list(session.x[order]), traces=True, accuracy=self.tight))
         session.nearest = [self._confirmed(int(index), done[i]) for i, index in enumerate(order)]
-
-    def explain(self) -> None:
-        """With nothing found, ask NEURON which measurements can be met at all, outside the budget."""
-        session = self.session
-        if not session.solutions and session.mind is not None:
-            session.reach = explore(session, session.mind, self._probe)
-
-    def _probe(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
-        """Simulate what nobody counts; kept under a run of its own."""
-        session, x, engine = self.session, self.session.problem.physical(u), Accuracy.of(self.session.problem)
-        run, done = f"{run_name(session.problem, session.config)} diagnosis", {}
-        first = self.archive.count(run)
-        for i, evaluation in self.pool.run(list(x), accuracy=engine):
-            self.archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
-            done[i] = evaluation
-        return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
     def _is_new(self, u: np.ndarray) -> bool:
         if u.tobytes() in self.session.rejected:

@@ -8,6 +8,7 @@ import numpy as np
 
 from agent import goal as goals
 from agent import memory as memories
+from agent.diagnose import explore
 from agent.lab import Lab
 from agent.mind import Forecast, Mind
 from agent.propose import PROPOSERS, choose
@@ -59,7 +60,7 @@ def search(
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
-            lab.explain()
+            session.reach = explore(session, archive, pool)
         except KeyboardInterrupt:
             session.status = "interrupted"
     session.seconds["total"] = time.perf_counter() - start

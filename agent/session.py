@@ -118,6 +118,11 @@ class Session:
             self.seconds[what] += time.perf_counter() - start
 
     @property
+    def name(self) -> str:
+        """What the run's rows are called in the archive."""
+        return run_name(self.problem, self.config)
+
+    @property
     def batch(self) -> int:
         """Evaluations between two fits."""
         return self.config.batch_of(guided=self.memory is not None)

@@ -3,6 +3,7 @@
 import typer
 
 from scripts._bench_agent import agent
+from scripts._bench_sim import sim
 from scripts._bench_surrogate import surrogate
 from scripts._bench_tune import tune
 
@@ -17,6 +18,7 @@ def group() -> None:
 bench.command()(tune)
 bench.command()(surrogate)
 bench.command()(agent)
+bench.command()(sim)
 
 
 if __name__ == "__main__":
