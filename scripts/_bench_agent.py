@@ -13,6 +13,7 @@ from scripts._shared import EngineOption, JsonFlag, ProblemArgument
 def agent(
     problem: ProblemArgument,
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A few thousand evaluations: gbar sample.")],
+    measurements: _shared.Measurements = None,
     arms: Annotated[
         str, typer.Option(help="both, policy, gradient, untrained, frozen.")
     ] = "both,policy,gradient,untrained",
@@ -28,7 +29,7 @@ def agent(
     """Zero-shot quality and evaluations to a solution of the policy, of gradients and of both. Simulates nothing."""
     from sim import load_problem
 
-    loaded = _shared.engaged(load_problem(problem), engine)
+    loaded = _shared.engaged(load_problem(problem, measurements), engine)
     from agent.bench.rehearsal import rehearse, summarise
 
     sessions = []

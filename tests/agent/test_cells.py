@@ -10,7 +10,7 @@ from synthetic import MIND
 from agent import read_result
 from agent.cells import CellSummary, overall, split_table, tune_cells
 from agent.session import GUIDED_BATCH, TuneConfig
-from sim import Archive, GbarError, load_problem
+from sim import Archive, GbarError, load_problem, with_engine
 from sim.sampling import sample
 
 HH = Path(__file__).parents[2] / "models" / "hh"
@@ -71,7 +71,7 @@ def test_overall() -> None:
 @pytest.mark.slow
 def test_later_cells_start_from_all_that_is_known(tmp_path: Path) -> None:
     """The archive's samples are learned from once; each cell has a run folder and a row of the summary."""
-    problem, archive = load_problem(HH), tmp_path / "archive.sqlite"
+    problem, archive = with_engine(load_problem(HH), "cvode atol 0.0001"), tmp_path / "archive.sqlite"
     with Archive(archive, problem) as kept:
         sample(problem, kept, SAMPLES, seed=0, workers=2)
     squid = (HH / "measurements" / "squid.csv").read_text()
