@@ -1,7 +1,7 @@
 """What one archive has taught: a surrogate and a policy that serve every later cell of the same model.
 
-FILE.HASH.mind.npz lies beside the archive FILE and holds plain arrays and one JSON header; opening it runs no code. It is
-used as it is until the archive has grown by half, and learned anew, saying why, when anything it depends on changed.
+FILE.HASH.mind.npz lies beside the archive FILE and holds plain arrays and one JSON header; opening it runs no code.
+It is used as it is until the archive has grown by half, and learned anew, saying why, when what it depends on changed.
 """
 
 import contextlib
