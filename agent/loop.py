@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from agent import goal as goals
+from agent.diagnose import Reach, explore
 from agent.mind import Forecast, Mind, MindConfig
 from agent.propose import DISTINCT, PROPOSERS, choose
 from agent.result import Progress
@@ -87,6 +88,7 @@ class Session:
     history: list[Progress] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "fit": 0.0, "plan": 0.0, "total": 0.0})
     nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
+    reach: Reach | None = None  # where nothing was found: what the model can do
     mind: Mind | None = None
     units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
@@ -167,6 +169,7 @@ def search(
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
+            lab.explain()
         except KeyboardInterrupt:
             session.status = "interrupted"
     session.seconds["total"] = time.perf_counter() - start
@@ -329,6 +332,22 @@ class Lab:
         order = np.lexsort((goals.distance(session.z), goals.worst(session.z)))[:count]
         done = dict(self.pool.run(list(session.x[order]), traces=True, accuracy=self.tight))
         session.nearest = [self._confirmed(int(index), done[i]) for i, index in enumerate(order)]
+
+    def explain(self) -> None:
+        """With nothing found, ask NEURON which measurements can be met at all, outside the budget."""
+        session = self.session
+        if not session.solutions and session.mind is not None:
+            session.reach = explore(session, session.mind, self._probe)
+
+    def _probe(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+        """Simulate what nobody counts; kept under a run of its own."""
+        session, x, engine = self.session, self.session.problem.physical(u), Accuracy.of(self.session.problem)
+        run, done = f"{run_name(session.problem, session.config)} diagnosis", {}
+        first = self.archive.count(run)
+        for i, evaluation in self.pool.run(list(x), accuracy=engine):
+            self.archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
+            done[i] = evaluation
+        return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
     def _is_new(self, u: np.ndarray) -> bool:
         if u.tobytes() in self.session.rejected:

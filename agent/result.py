@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sim import GbarError
 
+FREE = 0.8  # uncertainty left from which on the measurements do not constrain a parameter
+
 
 class Plain(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -74,6 +76,56 @@ class Range(Plain):
     uncertainty_left: float | None = None  # 1: the measurements say nothing, 0: they fix it (see docs/result.md)
 
 
+class Pressing(Plain):
+    """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
+
+    parameter: str
+    side: Literal["lower", "upper"]
+    bound: float  # NEURON's units
+    sets: int  # how many lie there
+    of: int
+
+
+class Achieved(Plain):
+    """What NEURON gave for one measurement; null = not defined."""
+
+    feature: str  # "protocol.feature"
+    value: float | None
+    z: float | None
+
+
+class Unreachable(Plain):
+    """A measurement that no parameter set meets, and the nearest to it that NEURON gave."""
+
+    nearest: Achieved
+    parameters: dict[str, float]  # where
+
+
+class Conflict(Plain):
+    """Two measurements that can be met one at a time only."""
+
+    together: list[Achieved]  # the first and the second, where the worse of both is nearest
+    trade_off: list[list[Achieved]]  # from the first at its nearest to the second at its nearest
+
+
+class Uninformative(Plain):
+    """A measurement that tells no parameter set from another."""
+
+    feature: str
+    reason: Literal["constant", "always met"]
+
+
+class Diagnosis(Plain):
+    """What limits the answer, see docs/result.md."""
+
+    pressing: list[Pressing] = Field(default_factory=list)
+    unreachable: list[Unreachable] = Field(default_factory=list)
+    conflicts: list[Conflict] = Field(default_factory=list)
+    uninformative: list[Uninformative] = Field(default_factory=list)
+    unconstrained: list[str] = Field(default_factory=list)  # parameters
+    probed: int | None = None  # evaluations outside the budget that were made to find out; null: nobody looked
+
+
 class Progress(Plain):
     """The state after one batch."""
 
@@ -110,6 +162,7 @@ class Result(Plain):
     solutions: list[Candidate]
     nearest: Candidate | None
     next_nearest: list[Candidate] = Field(default_factory=list)
+    diagnosis: Diagnosis = Field(default_factory=Diagnosis)
     surrogate: dict[str, Accuracy]
     history: list[Progress]
     versions: dict[str, str]

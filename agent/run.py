@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from agent.accelerate import configure
+from agent.diagnose import diagnose
 from agent.loop import Confirmed, Session, TuneConfig, run_name, search
 from agent.report import write_report
 from agent.result import (
@@ -81,9 +82,14 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
     same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
-    same = same and found.measurements == [Measured(**m.model_dump()) for m in problem.measurements]
+    same = same and found.measurements == _measured(problem)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
+
+
+def _measured(problem: Problem) -> list[Measured]:
+    """The table as the result keeps it: without the notes in its margin."""
+    return [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
 
 
 def _versions() -> dict[str, str]:
@@ -123,6 +129,7 @@ def make_result(session: Session, archive: Path) -> Result:
     """What a session found, in the form that is kept."""
     problem, config = session.problem, session.config
     solutions = [candidate(session, found) for found in session.solutions]
+    ranges = _ranges(session)
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
     return Result(
         problem=problem.name,
@@ -144,11 +151,12 @@ def make_result(session: Session, archive: Path) -> Result:
         failures=dict(session.failures),
         first_solution_at=session.first_solution_at,
         wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
-        measurements=[Measured(**m.model_dump()) for m in problem.measurements],
-        parameters=_ranges(session),
+        measurements=_measured(problem),
+        parameters=ranges,
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
+        diagnosis=diagnose(session, ranges, session.reach),
         surrogate=_accuracies(session),
         history=session.history,
         versions=_versions(),

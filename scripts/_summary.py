@@ -34,6 +34,7 @@ def print_summary(result: "Result", folder: Path) -> None:
         _print_solutions(result)
     elif result.nearest:
         _print_misses([result.nearest, *result.next_nearest], result)
+        _print_findings(result)
     typer.echo(f"Page:      {folder / 'report.html'}")
     typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
     if found:
@@ -69,6 +70,18 @@ def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
     numbers = [f"#{i + 1}" for i in range(len(nearest))]
     title = f"What the nearest sets miss, of {len(result.measurements)} measurements (z, or – where one is met)"
     print_table(title, ["measurement", *numbers], table)
+
+
+def _print_findings(result: "Result") -> None:
+    """Why it cannot be done: a line each, with what to do about it."""
+    from agent.report.limits import findings
+
+    for finding in findings(result):
+        for sentence in finding.sentences:
+            typer.echo(f"{finding.title}: {sentence}")
+        if finding.advice:
+            typer.echo(f"  {finding.advice}")
+    typer.echo()
 
 
 def _missed(value: float | None) -> str:

@@ -39,7 +39,7 @@ def check(
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
         rows.append((p.name, ", ".join(p.set), value, bounds, str(here["unit"]), str(here["places"])))
     print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
-    measured = [m.protocol for m in loaded.measurements]
+    measured = [m.protocol.partition(":")[0] for m in loaded.measurements]
     kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
     print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
     for note in notes(loaded, found):
@@ -50,8 +50,8 @@ def check(
 def _stimulus(protocol: Any) -> str:
     if protocol.kind == "fi":
         return ", ".join(protocol.steps)
-    current = "{:g} … {:g}".format(*protocol.bounds) if protocol.kind == "rheobase" else f"{protocol.amplitude:g}"
-    return f"{current} nA, {protocol.duration:g} ms at {protocol.at}"
+    size = "{:g} … {:g} nA".format(*protocol.bounds) if protocol.kind == "rheobase" else protocol.words
+    return f"{size}, {protocol.duration:g} ms at {protocol.at}"
 
 
 if __name__ == "__main__":

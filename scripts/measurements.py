@@ -33,7 +33,9 @@ def measurements(
     if rows:
         add_rows(out, rows)
     if rows:
-        typer.echo(f"Written: {out}, {len(rows)} rows. Next: gbar tune {problem} --measurements {out}")
+        typer.echo(
+            f"Written: {out}: {len(given)} rows kept, {len(rows)} new. Next: gbar tune {problem} --measurements {out}"
+        )
     else:
         typer.echo("No rows, nothing written.")
 

@@ -80,7 +80,10 @@ def has_sections(thing: Any, key: Any) -> bool:
 
 
 def segment(cell: Cell, place: str) -> Any:
-    """The segment at a place such as "soma(0.5)"."""
+    """The segment at a place such as "soma(0.5)", or "apical@300": 300 µm from the soma along one of its sections."""
+    name, along, reach = place.partition("@")
+    if along:
+        return segment_at_distance(cell, name, float(reach))
     name, _, x = place.rstrip(") ").rpartition("(")
     if not 0 <= float(x) <= 1:
         raise GbarError(f"'{place}': a position along a section lies between 0 and 1")
@@ -106,3 +109,21 @@ def distance(cell: Cell, owner: Any) -> float:
     at = owner(0.5) if isinstance(owner, nrn.Section) else owner
     at = at.get_segment() if hasattr(at, "get_segment") else at
     return float(h.distance(soma(cell)(0.5), at)) if isinstance(at, nrn.Segment) else 0.0
+
+
+def segment_at_distance(cell: Cell, name: str, reach: float) -> Any:
+    """The segment at a path distance (µm) from the middle of the soma, on the first of the sections that reaches it.
+
+    Raises:
+        GbarError: none of the sections does.
+    """
+    ends = []
+    for section in sections(cell, name):
+        near, far = distance(cell, section(0)), distance(cell, section(1))
+        ends += [near, far]
+        if near != far and 0 <= (reach - near) / (far - near) <= 1:
+            return section((reach - near) / (far - near))
+    raise GbarError(
+        f"'{name}@{reach:g}': nothing of '{name}' is {reach:g} µm from the soma: expected {min(ends):.4g} to "
+        f"{max(ends):.4g}"
+    )

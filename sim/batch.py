@@ -6,6 +6,7 @@ instance at a time) is shared by all copies, and CoreNEURON does several of them
 
 import itertools
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +17,13 @@ from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
-from sim.kinds import Rheobase, Stimulus
+from sim.kinds import MAIN, Rheobase, Step, Stimulus
 from sim.problem import Problem
 from sim.search import RheobaseSearch
+
+MARGIN = 2  # steps before a stimulus that its run starts, so that no rounding of t can cut into it
+LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
+OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
 Currents = Sequence[float | None]  # nA for each copy; None where it has none
 Recorded = dict[str, np.ndarray]  # recording -> values [T] at every step from t = 0
@@ -27,16 +32,14 @@ Recorded = dict[str, np.ndarray]  # recording -> values [T] at every step from t
 class Copy(NamedTuple):
     """One of the cells."""
 
-    cell: Any
+    cell: cell.Cell
     bound: cell.Bound
 
 
 class Settled(NamedTuple):
     """A state that protocols which inject nothing before it start from."""
 
-    until: float  # ms
     state: Any  # h.SaveState
-    steps: int  # recorded until then, t = 0 included
     recorded: list[Recorded]  # of each copy, until then
 
 
@@ -50,22 +53,25 @@ class Batch:
     def __init__(self, problem: Problem, library: str | None, core: str | None):
         from neuron import h
 
-        self.problem = problem
+        self.problem, self._core = problem, core is not None
         if problem.model.init is not None:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
             )
         if library:
             mechanisms.load(Path(library))
-        self.copies: list[Copy] = []
-        self._grow()
-        self.found = describe(problem, self.copies[0].cell, self.copies[0].bound)
-        for _, protocol in response.stimulated(problem):
-            protocols.place(self.copies[0].cell, protocol, 0.0).close()
-        self._parallel = h.ParallelContext()
-        self._core = core is not None
         if core is not None:
             os.environ["CORENEURONLIB"] = core  # read when CoreNEURON first runs
+        self.copies: list[Copy] = []
+        self._grow()
+        first = self.copies[0]
+        self.found = describe(problem, first.cell, first.bound)
+        for _, protocol in response.stimulated(problem):
+            protocols.place(first.cell, protocol, 0.0).close()
+        if first.bound.process_wide:
+            name = next(iter(first.bound.process_wide))
+            raise GbarError(f"parameter '{name}' has one value for the whole process, so copies cannot differ in it")
+        self._parallel = h.ParallelContext()
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `sim.engine.describe`."""
@@ -80,24 +86,38 @@ class Batch:
         Raises:
             RuntimeError: NEURON gave up. A voltage that is not finite fails its own evaluation only.
         """
-        while len(self.copies) < -(-len(xs) // LANES) * LANES:
+        wanted = -(-len(xs) // LANES) * LANES
+        while len(self.copies) < wanted:
             self._grow()
-        del self.copies[-(-len(xs) // LANES) * LANES :]
+        del self.copies[wanted:]
         for copy, x in zip(self.copies, itertools.cycle(xs), strict=False):
             copy.bound.assign(x)
-        self._prepare(accuracy)
-        settled = self._settle(accuracy)
+        self._engage()
+        settled, measuring = self._settle(accuracy), 0.0
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
+        rheobases: list[dict[str, float | None]] = [{} for _ in xs]
+        for name, searched in response.searched(self.problem):
+            found = self._rheobase(name, searched, settled.get(name), accuracy, len(xs))
+            for own, current in zip(rheobases, found, strict=True):
+                own[name] = current
         for name, protocol in response.stimulated(self.problem):
-            currents, recorded = self._respond(name, protocol, settled, accuracy, len(xs))
+            currents = [response.amplitude(self.problem, name, own) for own in rheobases]
+            recorded = self._respond(protocol, currents, settled.get(name), accuracy)
+            simulated = time.perf_counter()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
                 self._measure(evaluation, name, currents[i], recorded[i], accuracy)
+            measuring += time.perf_counter() - simulated
         for evaluation, own in zip(done, amplitudes, strict=True):
+            evaluation.measuring = measuring / len(xs)
             if evaluation.status == "ok":
                 evaluation.features |= response.finish(self.problem, evaluation.features, own)
         return done
+
+    def _grow(self) -> None:
+        made = cell.build(self.problem.folder, self.problem.model)
+        self.copies.append(Copy(made, cell.Bound(made, self.problem.parameter)))
 
     def _measure(
         self, evaluation: Evaluation, name: str, current: float | None, recorded: Recorded, accuracy: Accuracy
@@ -113,103 +133,146 @@ class Batch:
             evaluation.status, evaluation.reason, evaluation.features = "failed", str(error), {}
         evaluation.traces |= {response.named(name, recording): trace for recording, trace in traces.items()}
 
-    def _grow(self) -> None:
-        made = cell.build(self.problem.folder, self.problem.model)
-        self.copies.append(Copy(made, cell.Bound(made, self.problem.parameter)))
-
-    def _prepare(self, accuracy: Accuracy) -> None:
-        """Set NEURON's globals: a model may have set any of them when it was loaded."""
+    def _engage(self) -> None:
+        """Let NEURON or CoreNEURON take the steps; a model may have changed either setting when it was loaded."""
         from neuron import coreneuron, h
 
-        cvode = h.CVode()
-        cvode.active(0)
-        cvode.cache_efficient(1)
+        h.CVode().cache_efficient(1)
         coreneuron.enable, coreneuron.verbose = self._core, 0
-        h.dt, h.secondorder, h.steps_per_ms = accuracy.dt, 2, 1 / accuracy.dt
-        h.celsius = self.problem.model.celsius
         self._parallel.set_maxstep(10)
 
-    def _start(self) -> None:
-        from neuron import h
-
-        h.finitialize(self.problem.model.v_init)
+    def _start(self, accuracy: Accuracy, step: float) -> None:
+        model = self.problem.model
+        protocols.initialise(model.celsius, model.v_init, {**vars(accuracy), "dt": step})
 
     def _settle(self, accuracy: Accuracy) -> dict[str, Settled]:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
         from neuron import h
 
-        quiet = {name: protocol.quiet_until - accuracy.dt for name, protocol in response.stimulated(self.problem)}
-        times = sorted({until for until in quiet.values() if until > accuracy.dt})
-        if not times:
+        stimulated = list(response.stimulated(self.problem))
+        steps = {name: int(protocol.quiet_until / accuracy.dt + 1e-6) - MARGIN for name, protocol in stimulated}
+        if max(steps.values()) <= 0:
             return {}
-        kinds = {_recorded(protocol): protocol for _, protocol in response.stimulated(self.problem)}
+        kinds = {_recorded(p): p for name, p in stimulated if steps[name] > 0}  # one recording serves several protocols
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
-        states: dict[float, tuple[Any, int]] = {}
-        self._start()
-        for until in times:
-            self._parallel.psolve(until)
-            state = h.SaveState()
-            state.save()
-            states[until] = state, round(h.t / accuracy.dt) + 1
+        states: dict[int, Any] = {}
+        self._start(accuracy, accuracy.dt)
+        for count in sorted(count for count in set(steps.values()) if count > 0):
+            self._parallel.psolve(count * accuracy.dt)
+            states[count] = h.SaveState()
+            states[count].save()
         traces = {key: [_values(p) for p in each] for key, each in placed.items()}
-        settled = {}
-        for name, protocol in response.stimulated(self.problem):
-            if quiet[name] in states:
-                state, steps = states[quiet[name]]
-                recorded = [{key: v[:steps] for key, v in one.items()} for one in traces[_recorded(protocol)]]
-                settled[name] = Settled(quiet[name], state, steps, recorded)
-        return settled
+        return {
+            name: Settled(
+                states[steps[name]],
+                [{key: v[: steps[name] + 1] for key, v in one.items()} for one in traces[_recorded(protocol)]],
+            )
+            for name, protocol in stimulated
+            if steps[name] in states
+        }
 
     def _respond(
-        self, name: str, protocol: Stimulus, settled: dict[str, Settled], accuracy: Accuracy, count: int
-    ) -> tuple[list[float | None], list[Recorded]]:
-        """The currents of the first `count` copies under a protocol, and what was recorded at them."""
-        if isinstance(protocol, Rheobase):
-            return self._rheobase(name, protocol, settled.get(name), count, accuracy.dt)
-        current = response.amplitude(protocol)
-        return [current] * count, self._simulate(protocol, [current] * len(self.copies), settled.get(name), count)
-
-    def _simulate(self, protocol: Stimulus, currents: Currents, settled: Settled | None, count: int) -> list[Recorded]:
-        """One run of a protocol on all copies; what the first `count` recorded, from t = 0."""
-        placed = [
-            protocols.place(copy.cell, protocol, current or 0.0)
-            for copy, current in zip(self.copies, currents, strict=True)
-        ]
-        self._start()
-        if settled is not None:
-            settled.state.restore()
+        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
+    ) -> list[Recorded]:
+        """What the first copies, each at its own current, recorded at every dt from t = 0; the others repeat them."""
+        pace = _pace(protocol) if settled is not None else 1.0
+        placed = self._begin(protocol, currents, settled, accuracy, pace * accuracy.dt)
         self._parallel.psolve(protocol.total)
-        recorded = [_values(p) for p in placed[:count]]
+        recorded = [_values(p) for p in placed[: len(currents)]]
         if settled is None:
             return recorded
         return [  # a recording's first sample was taken before the state was restored
-            {key: np.concatenate([before[key], v[1:]]) for key, v in one.items()}
+            {
+                key: np.concatenate([before[key], _paced(np.append(before[key][-1], v[1:]), pace)[1:]])
+                for key, v in one.items()
+            }
             for before, one in zip(settled.recorded, recorded, strict=False)
         ]
 
+    def _begin(
+        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy, step: float
+    ) -> list[protocols.Placed]:
+        """Put a protocol on all copies, each at its own current, in the state in which the protocol starts."""
+        from neuron import h
+
+        placed = [
+            protocols.place(copy.cell, protocol, current or 0.0)
+            for copy, current in zip(self.copies, itertools.cycle(currents), strict=False)
+        ]
+        self._start(accuracy, step)
+        h.secondorder = protocols.order(protocol)
+        if settled is not None:
+            settled.state.restore()
+        return placed
+
     def _rheobase(
-        self, name: str, protocol: Rheobase, settled: Settled | None, count: int, dt: float
-    ) -> tuple[list[float | None], list[Recorded]]:
-        """Bisect all copies together. The trace at the current found is the last that fired."""
-        threshold = self.problem.efel_settings(name)["Threshold"]
+        self, name: str, protocol: Rheobase, settled: Settled | None, accuracy: Accuracy, count: int
+    ) -> list[float | None]:
+        """Bisect all copies together; a run ends as soon as every copy that is asked has fired or will not any more.
+
+        The first current, at which a cell must be silent, is tried to the end: then no later spike is the cell's own.
+        """
+        threshold = float(self.problem.efel_settings(name)["Threshold"])
         searches = [RheobaseSearch(*protocol.bounds, protocol.precision) for _ in range(count)]
-        fired: list[Recorded] = [{} for _ in range(count)]
+        looks = [protocol.delay + share * protocol.duration for share in LOOKS]
+        looks = [until for until in looks if until < protocol.total] + [protocol.total]
+        placed: list[protocols.Placed] = []
         while any(search.current is not None for search in searches):
             tried = [search.current for search in searches]
-            currents = list(itertools.islice(itertools.cycle(tried), len(self.copies)))
-            for i, recorded in enumerate(self._simulate(protocol, currents, settled, count)):
-                if tried[i] is None:
-                    continue
-                v = recorded[response.RECORD]
-                answer = protocols.crossed(np.arange(len(v)) * dt, v, protocol.delay, threshold)
-                fired[i] = recorded if answer else fired[i]
-                searches[i].fired(answer)
-        return [search.found for search in searches], fired
+            placed.clear()  # before the next start: NEURON would notice the loss of a stimulus after it
+            placed = self._begin(protocol, tried, settled, accuracy, accuracy.dt)
+            asked, fired = {i for i, current in enumerate(tried) if current is not None}, set[int]()
+            for until in looks:
+                self._parallel.psolve(until)
+                fired |= {i for i in asked if _fired(placed[i], protocol, threshold)}
+                over = {i for i in asked if searches[i].tried > 0 and _over(placed[i], protocol)}
+                asked -= fired | over
+                if not asked:
+                    break
+            for i, search in enumerate(searches):
+                if tried[i] is not None:
+                    search.fired(i in fired)
+        return [search.found for search in searches]
+
+
+def _pace(protocol: Stimulus) -> float:
+    """Length of a protocol's steps in dt, found by measurement (docs/simulation.md): a brief strong pulse leaves the
+    time of its spike to fractions of a step, and where a current only hyperpolarises little happens in one."""
+    if isinstance(protocol, Step):
+        return 0.5 if protocol.kind == "pulse" else 2.0 if protocol.sign < 0 else 1.0
+    return 1.0
 
 
 def _recorded(protocol: Stimulus) -> str:
     """What a protocol records: protocols that record the same share the recording of their settling."""
-    return protocol.record
+    return str({MAIN: protocol.record, **protocol.recordings})
+
+
+def _paced(v: np.ndarray, pace: float) -> np.ndarray:
+    """What was recorded at every step, at every dt: every second sample, or what lies half-way too (by a cubic)."""
+    if pace == 0.5:
+        return v[::2]
+    if pace == 1.0:
+        return v
+    padded = np.concatenate([v[:1], v, v[-1:]])
+    even = np.empty(2 * len(v) - 1)
+    even[::2] = v
+    even[1::2] = (9.0 * (padded[1:-2] + padded[2:-1]) - padded[:-3] - padded[3:]) / 16.0
+    return even
+
+
+def _fired(placed: protocols.Placed, protocol: Rheobase, threshold: float) -> bool:
+    return protocols.crossed(placed.t, placed.recorded[MAIN], protocol.delay, threshold)
+
+
+def _over(placed: protocols.Placed, protocol: Rheobase) -> bool:
+    """Whether the stimulus has ended without a spike and most of its depolarisation is gone."""
+    t, v = np.array(placed.t), np.array(placed.recorded[MAIN])
+    end = protocol.delay + protocol.duration
+    if t[-1] <= end:
+        return False
+    rest, last = v[min(1, len(v) - 1)], v[t <= end][-1]
+    return bool(v[-1] < rest + OVER * (last - rest) and v[-1] < v[-2])
 
 
 def _values(placed: protocols.Placed) -> Recorded:
@@ -217,7 +280,7 @@ def _values(placed: protocols.Placed) -> Recorded:
 
 
 def _even(v: np.ndarray, dt: float, interval: float) -> tuple[np.ndarray, np.ndarray]:
-    """A trace recorded at every step from t = 0, at even intervals (ms) as features need it: t [T] ms, values [T]."""
+    """A trace recorded at every dt from t = 0, at even intervals (ms) as features need it: t [T] ms, values [T]."""
     t = np.arange(len(v)) * dt
     if abs(dt - interval) < 1e-12 or not np.isfinite(v).all():
         return t, v

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.voltage import Unsure, Voltage
+from sim.voltage import Outside, Voltage
 
 SLOW = 5e-3  # mV/ms: a fall slower than this is flat
 FLAT_MS = 70.0  # over which it has to be flat
@@ -82,7 +82,7 @@ def _decay(x: Voltage) -> _Decay | None:
     if middle >= len(x.v):
         return None
     if middle - begin < FALLING:
-        raise Unsure
+        raise Outside
     t, v = x.t[begin:middle], x.v[begin:middle]
     slope = stencil(v) / stencil(t)
     slow = slope > -SLOW

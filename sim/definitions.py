@@ -1,7 +1,9 @@
 """Features of our own, only where eFEL has none. Pure NumPy, so that an exported script can carry their source.
 
 Each takes a voltage trace, rising times t [T] ms and v [T] mV, and the stimulus' start and end in ms; each returns NaN
-where it is not defined. Crossings are interpolated linearly between samples, so no result is quantised by the sampling.
+where it is not defined. The `signal_` ones take any recording x [T], `blank` (ms after a change of the stimulus that
+are left out) and `until` (ms, where they stop looking). Crossings are interpolated linearly between samples, so no
+result is quantised by the sampling.
 """
 
 import numpy as np
@@ -75,6 +77,61 @@ def AHP_duration(t, v, start, end, threshold):
     """
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
     return np.nan if ahp is None else recovery_time(t, v, ahp, 0.95) - ahp[0]
+
+
+def signal_base(t, x, start, end, blank, until):
+    """Mean of a recording over the last tenth before the stimulus."""
+    before = (t >= 0.9 * start) & (t < start)
+    return x[before].mean() if before.any() else np.nan
+
+
+def signal_mean(t, x, start, end, blank, until):
+    """Mean during the stimulus."""
+    during = (t >= start + blank) & (t < end)
+    return x[during].mean() if during.any() else np.nan
+
+
+def signal_steady_state(t, x, start, end, blank, until):
+    """Mean over the last tenth of the stimulus."""
+    late = (t >= max(start + blank, end - 0.1 * (end - start))) & (t < end)
+    return x[late].mean() if late.any() else np.nan
+
+
+def signal_minimum(t, x, start, end, blank, until):
+    """The lowest value from the start of the stimulus on."""
+    seen = (t >= start + blank) & (t < until)
+    return x[seen].min() if seen.any() else np.nan
+
+
+def signal_maximum(t, x, start, end, blank, until):
+    """The highest value from the start of the stimulus on."""
+    seen = (t >= start + blank) & (t < until)
+    return x[seen].max() if seen.any() else np.nan
+
+
+def signal_peak(t, x, start, end, blank, until):
+    """The value furthest from the base, from the start of the stimulus on."""
+    return signal_base(t, x, start, end, blank, until) + signal_peak_change(t, x, start, end, blank, until)
+
+
+def signal_peak_change(t, x, start, end, blank, until):
+    """The largest distance from the base, with its sign, from the start of the stimulus on."""
+    seen = (t >= start + blank) & (t < until)
+    change = x[seen] - signal_base(t, x, start, end, blank, until)
+    return change[np.argmax(np.abs(change))] if seen.any() else np.nan
+
+
+def signal_time_to_peak(t, x, start, end, blank, until):
+    """Time from the start of the stimulus until the value furthest from the base, ms."""
+    seen = (t >= start + blank) & (t < until)
+    change = np.abs(x[seen] - signal_base(t, x, start, end, blank, until))
+    return t[seen][np.argmax(change)] - start if np.isfinite(change).any() else np.nan
+
+
+def signal_tail(t, x, start, end, blank, until):
+    """The value when the stimulus is over."""
+    after = t >= end + blank
+    return x[after][0] if after.any() else np.nan
 
 
 def f_I_gain(currents, frequencies):

@@ -42,20 +42,18 @@ class Single:
         self.accuracy = accuracy
         self.bound.assign(x)
         out, amplitudes = Evaluation(), {}
+        rheobases = {name: self._rheobase(name, protocol) for name, protocol in response.searched(self.problem)}
         for name, protocol in response.stimulated(self.problem):
-            amplitudes[name] = current = self._amplitude(name, protocol)
+            amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
             out.traces |= {response.named(name, recording): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out
 
-    def _amplitude(self, name: str, protocol: Stimulus) -> float | None:
-        """The current (nA) of a protocol for the candidate that is set."""
-        if isinstance(protocol, Rheobase):
-            threshold = self.problem.efel_settings(name)["Threshold"]
-            return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
-        return response.amplitude(protocol)
+    def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
+        threshold = float(self.problem.efel_settings(name)["Threshold"])
+        return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])

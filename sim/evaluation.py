@@ -1,13 +1,16 @@
 """How an evaluation is made and what comes out of it: light enough for the parent, which never loads NEURON."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from sim.errors import GbarError
 from sim.problem import Problem
 
 CONFIRM_ATOL = 1e-7  # what is called a solution holds at this accuracy
 CONFIRM_DT = 0.0025  # ms, the same for models that CVODE cannot run
+ENGINES = ("cvode", "fixed", "coreneuron", "neuron")
 BATCHED = ("coreneuron", "neuron")  # engines that advance many copies of a cell together
 LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come in whole vectors
 
@@ -27,6 +30,22 @@ class Accuracy:
         wanted = problem.simulation
         engine = "cvode" if wanted.engine == "auto" else wanted.engine
         return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
+
+    @classmethod
+    def parse(cls, text: str) -> "Accuracy":
+        """The accuracy that `str` wrote.
+
+        Raises:
+            GbarError: it is none.
+        """
+        engine, *rest = text.split()
+        if len(rest) == 2 and engine in ENGINES and rest[0] == ("atol" if engine == "cvode" else "dt"):
+            with contextlib.suppress(ValueError):
+                value = float(rest[1])
+                if 0 < value < float("inf"):
+                    confirm = "fixed" if engine == "fixed" else "cvode"
+                    return cls(engine, **{rest[0]: value}, confirm=confirm)
+        raise GbarError(f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025' or 'cvode atol 0.0001'")
 
     @property
     def batched(self) -> bool:
@@ -48,5 +67,6 @@ class Evaluation:
     features: dict[str, float] = field(default_factory=dict)  # "protocol.feature" -> value, NaN = undefined
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
-    seconds: float = 0.0
+    seconds: float = 0.0  # that it took a worker
+    measuring: float = 0.0  # s of these for features; known of batches only
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV

@@ -12,8 +12,6 @@ import numpy as np
 
 from sim import definitions, formulas
 
-PLACE = {"at": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)"), "record": re.compile(r"[\w\[\]]+\(\s*\d*\.?\d+\s*\)\.v")}
-
 # eFEL interpolates before it measures; its own default of 0.1 ms quantises spike widths by a tenth of themselves.
 SETTINGS: dict[str, float | int | bool | str] = {"interp_step": 0.025, "Threshold": -20.0}
 
@@ -23,6 +21,17 @@ OWN = {  # of one trace
     "AHP_half_duration": "ms",
     "AHP_duration": "ms",
 }
+OWN_OF_SIGNAL = (  # of any recording, in its unit; times in ms
+    "signal_base",
+    "signal_mean",
+    "signal_steady_state",
+    "signal_minimum",
+    "signal_maximum",
+    "signal_peak",
+    "signal_peak_change",
+    "signal_time_to_peak",
+    "signal_tail",
+)
 OWN_OF_STEP = {"membrane_capacitance": "nF"}  # time constant over input resistance
 OWN_OF_RHEOBASE = {"rheobase": "nA"}
 OWN_OF_FI = {"f_I_gain": "Hz/nA"}
@@ -100,17 +109,25 @@ SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1":
 SPELLINGS |= {"dimensionless": "constant", "mv/ms": "V/s", "1/(ms)": "1/ms", "hz/na": "Hz/nA"}
 
 
+UNITS = (  # of recorded variables; NEURON knows those of others, and the engine asks it
+    (re.compile(r"v"), "mV"),
+    (re.compile(r"clamp\.i"), "nA"),
+    (re.compile(r"(ca|na|k|cl|mg)[io]"), "mM"),
+    (re.compile(r"i(ca|na|k|cl|_\w+)"), "mA/cm2"),
+)
 Settings = Mapping[str, float | int | bool | str]
 
 
 class Trace(NamedTuple):
-    """One recorded voltage and the square current that made it."""
+    """One recording and the stimulus that made it."""
 
     t: np.ndarray  # [T] ms, not necessarily evenly spaced
-    v: np.ndarray  # [T] mV
+    v: np.ndarray  # [T] mV, or whatever was recorded
     start: float  # ms
     end: float  # ms
     current: float  # nA
+    blank: float = 0.0  # ms after a change of the stimulus that our definitions for any recording leave out
+    until: float = float("inf")  # ms, where they stop looking
 
 
 @functools.cache
@@ -124,27 +141,31 @@ def known_settings() -> dict[str, float | int | bool | str]:
 
 
 @functools.cache
-def known_features(kind: str) -> tuple[str, ...]:
-    """The features that can be measured under a kind of protocol."""
+def known_features(kind: str, variable: str = "v") -> tuple[str, ...]:
+    """The features that can be measured under a kind of protocol on a recorded variable."""
     if kind == "fi":
         return tuple(OWN_OF_FI)
-    import efel
+    names = {*OWN_OF_SIGNAL} | ({*OWN_OF_RHEOBASE} if kind == "rheobase" else set())
+    if variable == "v":
+        import efel
 
-    names = {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | set(OWN)
-    names |= set(OWN_OF_STEP) if kind == "step" else set(OWN_OF_RHEOBASE) if kind == "rheobase" else set()
+        names |= {name for name in efel.get_feature_names() if not NOT_MEASURED.match(name)} | {*OWN}
+        names |= {*OWN_OF_STEP} if kind == "step" else set()
     return tuple(sorted(names))
 
 
 @functools.cache
-def unit_of(feature: str) -> str:
-    """The unit of a feature, as eFEL writes it ("constant" for pure numbers)."""
-    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI}
+def unit_of(feature: str, variable: str = "v") -> str | None:
+    """The unit of a feature, as eFEL writes it ("constant" for pure numbers); None where only NEURON knows."""
+    if feature in OWN_OF_SIGNAL and not feature.startswith("signal_time"):
+        return next((unit for pattern, unit in UNITS if pattern.fullmatch(variable)), None)
+    own = {**OWN, **OWN_OF_STEP, **OWN_OF_RHEOBASE, **OWN_OF_FI, "signal_time_to_peak": "ms"}
     if feature in own:
         return own[feature]
     from efel.units import get_unit
 
     try:
-        return get_unit(feature)
+        return str(get_unit(feature))
     except KeyError:  # counts, flags and lists of intervals, which eFEL's own table leaves out
         return "ms" if feature in {"ISIs"} else "constant"
 
@@ -156,16 +177,26 @@ def plain_unit(unit: str) -> str:
     return unit if milli else SPELLINGS.get(unit.lower(), unit)
 
 
-def catalogue(kind: str, amplitude: float = 0.0) -> list[str]:
-    """The features computed for every evaluation under a kind of protocol."""
+def catalogue(kind: str, sign: float = 0.0, variable: str = "v") -> list[str]:
+    """The features computed for every evaluation.
+
+    Args:
+        kind: of the protocol.
+        sign: below 0 for a step that hyperpolarises.
+        variable: what was recorded.
+    """
     if kind == "fi":
         return list(OWN_OF_FI)
-    if kind == "step" and amplitude < 0:
+    if variable != "v":
+        return list(OWN_OF_SIGNAL)
+    if kind in {"clamp", "synapse"}:
+        return [*OWN_OF_SIGNAL, "Spikecount"]
+    if kind == "step" and sign < 0:
         return [*PASSIVE, *OWN_OF_STEP]
-    if kind == "step":
-        return list(FIRING)
-    after = [name for name in OWN if name.startswith("AHP")]
-    return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+    if kind in {"pulse", "rheobase"}:
+        after = [name for name in OWN if name.startswith("AHP")]
+        return [*SPIKE, *after] if kind == "pulse" else [*SPIKE, *OWN_OF_RHEOBASE]
+    return list(FIRING)
 
 
 def measure(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str, float]:
@@ -177,7 +208,8 @@ def measure(trace: Trace, names: Iterable[str], settings: Settings) -> dict[str,
         settings: eFEL settings in force; `Threshold` serves our own definitions too.
 
     Returns:
-        A value for every name: the mean over an eFEL feature's values (over spikes, say), NaN where it is undefined.
+        A value for every name that the trace has: the mean over an eFEL feature's values (over spikes, say), NaN where
+        it is undefined.
     """
     return _measured(trace, names, settings, _values)
 
@@ -194,6 +226,19 @@ def _measured(
     values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
 ) -> dict[str, float]:
     names = list(names)
+    signals = [name for name in names if name in OWN_OF_SIGNAL]
+    found = {name: float(getattr(definitions, name)(*trace[:4], trace.blank, trace.until)) for name in signals}
+    if len(signals) < len(names):
+        found |= _voltage_values(trace, [name for name in names if name not in signals], settings, values_of)
+    return {name: _rounded(found[name]) for name in names if name in found}
+
+
+def _voltage_values(
+    trace: Trace,
+    names: list[str],
+    settings: Settings,
+    values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
+) -> dict[str, float]:
     in_force = {**known_settings(), **settings}
     trace = _worth_measuring(trace, in_force)
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
@@ -204,7 +249,7 @@ def _measured(
         values[name] = float(definition(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"])))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
         values["membrane_capacitance"] = values["time_constant"] / (values["ohmic_input_resistance"] or float("nan"))
-    return {name: _rounded(values[name]) for name in names if name in values}
+    return values
 
 
 def _worth_measuring(trace: Trace, in_force: Settings) -> Trace:
@@ -238,7 +283,7 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
 
 def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
     known = in_force.keys() <= known_settings().keys()
-    values = formulas.values(names, *trace, in_force) if known and trace.start < trace.end else {}
+    values = formulas.values(names, *trace[:5], in_force) if known and trace.start < trace.end else {}
     rest = [name for name in names if name not in values]
     return values | (_efel_values(trace, rest, in_force) if rest else {})
 

@@ -4,13 +4,15 @@ eFEL measures every feature on a copy of the whole trace; here all share the pla
 in `FORMULAS`, or a case that `Voltage` is unsure of, is eFEL's.
 """
 
+import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from sim.decay import decay_after_stimulus, time_constant
-from sim.voltage import NONE, Unsure, Voltage, mean
+from sim.voltage import NONE, Outside, Unsure, Voltage, mean
 
 Values = np.ndarray | float  # one a spike, or one a trace; empty or NaN where it is not defined
 LONG_HYPERPOLARISATION_MV = -75.0  # eFEL's own, for a block
@@ -42,13 +44,18 @@ def values(
             return {}
         for name in names:
             if name in FORMULAS:
-                try:
-                    value = FORMULAS[name](voltage)
-                except Unsure:
-                    continue
-                value = mean(value) if isinstance(value, np.ndarray) else float(value)
-                found[name] = value if np.isfinite(value) else np.nan
+                with contextlib.suppress(Unsure):
+                    found[name] = _value(name, voltage)
     return found
+
+
+def _value(name: str, voltage: Voltage) -> float:
+    try:
+        value = FORMULAS[name](voltage)
+    except Outside:
+        return np.nan
+    value = mean(value) if isinstance(value, np.ndarray) else float(value)
+    return value if math.isfinite(value) else np.nan
 
 
 # ------------------------------------------------------------------------------------------------ one value a trace
@@ -174,7 +181,7 @@ def rise(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.onsets), len(x.peaks))
     peaks = x.peaks[x.peaks > x.onsets[0]] if number else NONE
     if len(peaks) < number:
-        raise Unsure
+        raise Outside
     return x.onsets[:number], peaks[:number]
 
 
@@ -183,7 +190,7 @@ def fall(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.ends), len(x.peaks))
     peaks = x.peaks[x.times > x.start]
     if len(peaks) < number:
-        raise Unsure
+        raise Outside
     return peaks[:number], x.ends[:number]
 
 
@@ -239,7 +246,7 @@ def spike_half_width(x: Voltage) -> np.ndarray:
     ranges = zip(*(at.tolist() for at in (begins, peaks, troughs, halves)), strict=True)
     found = np.array([(b + first(x.v[b:p] >= half), p + first(x.v[p:e] <= half)) for b, p, e, half in ranges])
     if not found.all():
-        raise Unsure
+        raise Outside
     rising, falling = found.T
     late, soon = ((x.t[i] - x.t[i - 1]) * (halves - x.v[i]) / (x.v[i] - x.v[i - 1]) for i in (rising, falling))
     return x.t[falling] - late - x.t[rising] + soon

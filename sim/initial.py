@@ -241,7 +241,7 @@ def _template(problem: Any, measured: dict[str, list[str]]) -> str:
     ]
     for protocol, names in measured.items():
         for name in (name for name in names if f"{protocol}.{name}" in own):
-            unit = features.unit_of(name).replace("MΩ", "MOhm")
+            unit = (features.unit_of(name) or "").replace("MΩ", "MOhm")
             value = own[f"{protocol}.{name}"]
             lines.append(f"#{protocol},{name},{value:.4g},{_rounded_sd(value):g},{unit}")
     return "\n".join(lines) + "\n"

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sim import features
+from sim.crosscheck import check_protocols, with_waveforms
 from sim.errors import GbarError, nearest
 from sim.explain import explained
 from sim.formats import bluepyopt
-from sim.kinds import KINDS, FiCurve, Step, Timed
+from sim.kinds import KINDS, MAIN, Timed
 from sim.parameter import Parameter, check_parameters
 from sim.problem import OURS, Measurement, Model, Problem, Simulation
+from sim.response import stimulated
 from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -41,6 +43,7 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
     content.setdefault("name", file.resolve().parent.name)
     problem = _validated(Problem, {**content, "folder": file.resolve().parent, "file": file.resolve()}, str(file))
     _check_problem(problem, str(file))
+    problem = with_waveforms(problem, str(file))
     table = Path(measurements) if measurements else (problem.folder / default if default else None)
     if table is None or not (measured or measurements or table.is_file()):
         if measured:
@@ -92,15 +95,11 @@ def measurement_of(row: Mapping[str, Any], problem: Problem, where: str) -> Meas
 def _check_problem(problem: Problem, where: str) -> None:
     """Cross-checks that no single field can make. Raises GbarError."""
     check_parameters(problem.parameter, where)
-    for name, protocol in problem.protocol.items():
-        if "." in name:
-            raise GbarError(
-                f"{where}: protocol '{name}': a name without a dot is expected, such as '{name.replace('.', '_')}'"
-            )
-        if isinstance(protocol, FiCurve):
-            _check_steps(name, protocol, problem, where)
-        else:
-            _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
+    check_protocols(problem, where)
+    for name, protocol in stimulated(problem):
+        _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
+        for recording, settings in protocol.recordings_efel.items():
+            _check_settings(settings, f"{where}: protocol.{name}.recordings_efel.{recording}")
     _check_settings(problem.efel, f"{where}: efel")
     _check_model(problem, where)
 
@@ -143,20 +142,6 @@ def _check_kind(model: Model, where: str) -> None:
         raise GbarError(f"{where}: d_lambda and segment_length are two rules for one thing: keep one")
 
 
-def _check_steps(name: str, protocol: FiCurve, problem: Problem, where: str) -> None:
-    others = problem.protocol.items()
-    steps = {key: other.amplitude for key, other in others if isinstance(other, Step) and other.kind == "step"}
-    for step in protocol.steps:
-        if step not in steps:
-            raise GbarError(f"{where}: protocol.{name}.steps: '{step}' is no step protocol{nearest(step, steps)}")
-        if steps[step] < 0:
-            raise GbarError(
-                f"{where}: protocol.{name}.steps: '{step}' is a step of {steps[step]:g} nA: expected 0 or more"
-            )
-    if len({steps[step] for step in protocol.steps}) < 2:
-        raise GbarError(f"{where}: protocol.{name}.steps: expected steps of at least two different amplitudes")
-
-
 def _check_settings(settings: Mapping[str, Any], where: str) -> None:
     known = features.known_settings()
     for key, value in settings.items():
@@ -171,15 +156,25 @@ def _check_settings(settings: Mapping[str, Any], where: str) -> None:
 
 
 def _check_measurement(measurement: Measurement, problem: Problem, where: str) -> None:
-    protocol = problem.protocol.get(measurement.protocol)
+    name, _, recording = measurement.protocol.partition(":")
+    protocol = problem.protocol.get(name)
     if protocol is None:
+        raise GbarError(f"{where}: no protocol '{name}'{nearest(name, problem.protocol)}")
+    variables = protocol.variables if isinstance(protocol, Timed) else {MAIN: "v"}
+    if recording == MAIN or (":" in measurement.protocol and recording not in variables):
+        others = [key for key in variables if key != MAIN]
         raise GbarError(
-            f"{where}: no protocol '{measurement.protocol}'{nearest(measurement.protocol, problem.protocol)}"
+            f"{where}: protocol '{name}' has no recording '{recording}'"
+            f"{nearest(recording, others) if others else f': expected {name} alone, or recordings in the protocol'}"
         )
-    known = features.known_features(protocol.kind)
+    variable = variables[recording or MAIN]
+    known = features.known_features(protocol.kind, variable)
     if measurement.feature not in known:
         homes = [kind for kind in KINDS if measurement.feature in features.known_features(kind)]
-        hint = f" (it belongs under: {', '.join(homes)})" if homes else nearest(measurement.feature, known)
+        if variable != "v":
+            hint = f" of {variable}{nearest(measurement.feature, known)}"
+        else:
+            hint = f" (it belongs under: {', '.join(homes)})" if homes else nearest(measurement.feature, known)
         raise GbarError(f"{where}: no feature '{measurement.feature}' under a {protocol.kind} protocol{hint}")
     by_tau = measurement.feature in {"time_constant", "membrane_capacitance"}
     if by_tau and isinstance(protocol, Timed) and protocol.duration < features.TAU_STEP_MS:
@@ -187,8 +182,8 @@ def _check_measurement(measurement: Measurement, problem: Problem, where: str) -
             f"{where}: {measurement.key} is not defined for a step of {protocol.duration:g} ms: "
             f"eFEL asks for {features.TAU_STEP_MS:g} ms or more"
         )
-    expected = features.unit_of(measurement.feature)
-    if features.plain_unit(measurement.unit) != features.plain_unit(expected):
+    expected = features.unit_of(measurement.feature, variable)
+    if expected is not None and features.plain_unit(measurement.unit) != features.plain_unit(expected):
         raise GbarError(
             f"{where}: {measurement.key} is in '{measurement.unit}': expected '{expected}', convert mean and sd"
         )

@@ -8,8 +8,7 @@ import numpy as np
 
 from sim.errors import GbarError, nearest
 from sim.evaluation import Accuracy
-from sim.features import unit_of
-from sim.problem import Problem
+from sim.problem import Measurement, Problem
 from sim.workers import Workers
 
 
@@ -46,15 +45,17 @@ def measure_once(problem: Problem, assignments: Sequence[str]) -> list[Row]:
     if done.status != "ok":
         raise GbarError(f"the simulation failed: {done.reason}")
     measured = {m.key: m for m in problem.measurements}
-    return [_row(key, done.features[key], measured.get(key)) for key in (measured or done.features)]
+    units = {key: problem.unit_of(key) or "" for key in (measured or done.features)}
+    return [_row(key, done.features[key], measured.get(key), unit) for key, unit in units.items()]
 
 
-def _row(key: str, value: float, measurement: "object | None") -> Row:
+def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> Row:
     protocol, _, feature = key.partition(".")
-    mean, sd = (getattr(measurement, name, None) for name in ("mean", "sd"))
+    mean, sd = (measurement.mean, measurement.sd) if measurement else (None, None)
+    unit = measurement.unit if measurement and not unit else unit
     defined = math.isfinite(value)
     z = (value - mean) / sd if defined and mean is not None and sd is not None else None
-    return Row(protocol, feature, value if defined else None, mean, sd, z, unit_of(feature))
+    return Row(protocol, feature, value if defined else None, mean, sd, z, unit)
 
 
 def _assignment(problem: Problem, text: str) -> tuple[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from sim import features
-from sim.kinds import Protocol
+from sim.kinds import MAIN, Protocol
 from sim.parameter import Parameter, check_place, parsed
 from sim.strict import Strict
 
@@ -22,7 +22,7 @@ MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", "
 TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
-OURS = {"folder", "file", "measurements_file"}  # fields of a Problem that nobody writes in problem.toml
+OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields that nobody writes in problem.toml
 
 
 class Model(Strict):
@@ -117,9 +117,19 @@ class Problem(Strict):
         bounds[log] = np.log(bounds[log])
         return bounds[:, 0], bounds[:, 1], log
 
-    def efel_settings(self, protocol: str) -> dict[str, float | int | bool | str]:
-        """The eFEL settings in force under one protocol."""
-        return {**features.SETTINGS, **self.efel, **getattr(self.protocol[protocol], "efel", {})}
+    def efel_settings(self, response: str) -> dict[str, float | int | bool | str]:
+        """The eFEL settings in force for "protocol" or "protocol:recording"."""
+        name, _, recording = response.partition(":")
+        protocol = self.protocol[name]
+        of_recording = getattr(protocol, "recordings_efel", {}).get(recording, {})
+        return {**features.SETTINGS, **self.efel, **getattr(protocol, "efel", {}), **of_recording}
+
+    def unit_of(self, key: str) -> str | None:
+        """The unit of "protocol.feature" or "protocol:recording.feature"; None where only NEURON knows."""
+        response, _, feature = key.partition(".")
+        name, _, recording = response.partition(":")
+        variables = getattr(self.protocol[name], "variables", {MAIN: "v"})
+        return features.unit_of(feature, variables[recording or MAIN])
 
     def identity(self) -> str:
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""

@@ -7,6 +7,7 @@ import numpy as np
 from neuron import h
 from scipy.interpolate import Akima1DInterpolator
 
+from sim import stimuli
 from sim.anatomy import segment
 from sim.errors import GbarError
 from sim.search import RheobaseSearch
@@ -46,11 +47,19 @@ def resampled(t, v, interval):
     """A trace at even intervals (ms) between CVODE's own uneven steps.
 
     Where the voltage is slow those steps are milliseconds apart, and straight lines between them would put the trough
-    of an AHP on one of them: features would jump by several per cent between neighbouring parameters.
+    of an AHP on one of them: features would jump by several per cent between neighbouring parameters. CVODE records a
+    stimulus' edge twice, and each side is interpolated by itself: a corner stays a corner, a clamp's current may jump.
     """
-    once = np.append(np.diff(t) > 1e-9, True)  # a stimulus' edge is recorded twice
     even = np.minimum(np.arange(np.ceil(t[-1] / interval - 1e-6) + 1) * interval, t[-1])
-    return even, Akima1DInterpolator(t[once], v[once], method="makima")(even)
+    edges, out = np.flatnonzero(np.diff(t) <= 1e-9) + 1, np.empty(len(even))
+    part = np.searchsorted(t[edges], even, side="right")
+    for number, (first, last) in enumerate(zip([0, *edges], [*edges, len(t)], strict=True)):
+        inside = np.clip(even[part == number], t[first], t[last - 1])
+        if last - first > 2:
+            out[part == number] = Akima1DInterpolator(t[first:last], v[first:last], method="makima")(inside)
+        else:
+            out[part == number] = np.interp(inside, t[first:last], v[first:last])
+    return even, out
 
 
 class Placed:
@@ -79,22 +88,32 @@ def place(cell, protocol, amplitude, interval=0.0):
     Args:
         cell: as `sim.cell.build` returns it.
         protocol: an object with the keys of problem.toml as attributes.
-        amplitude: nA.
+        amplitude: nA, where the kind has one.
         interval: ms between recorded samples; 0 records every step that NEURON makes.
     """
-    where, _, variable = protocol.record.rpartition(".")
-    record = segment(cell, where)
-    stimulus = square(segment(cell, protocol.at), protocol, amplitude)
+    at = segment(cell, protocol.at)
+    stimulus = getattr(stimuli, protocol.kind)(at, protocol, amplitude)
+    wanted = {"record": protocol.record, **protocol.recordings}
+    recorded = {name: recorder(cell, stimulus, what, interval) for name, what in wanted.items()}
+    if protocol.kind != "clamp" and getattr(protocol, "holding", 0):
+        stimulus += stimuli.holding(at, protocol)
     every = [interval] if interval else []
-    t = h.Vector().record(h._ref_t, *every)
-    return Placed(stimulus, t, {"record": h.Vector().record(getattr(record, "_ref_" + variable), *every)})
+    return Placed(stimulus, h.Vector().record(h._ref_t, *every), recorded)
 
 
-def square(at, protocol, amplitude):
-    """A square current."""
-    clamp = h.IClamp(at)
-    clamp.amp, clamp.delay, clamp.dur = amplitude, protocol.delay, protocol.duration
-    return [clamp]
+def recorder(cell, stimulus, what, interval):
+    """A Vector that records "PLACE.VARIABLE" of a cell, or "clamp.i", the current of the stimulus' electrode.
+
+    Raises:
+        GbarError: there is no such place, or nothing of that name in it.
+    """
+    place, _, variable = what.rpartition(".")
+    owner = stimulus[0] if what == "clamp.i" else segment(cell, place)
+    try:
+        reference = getattr(owner, "_ref_" + variable)
+    except (AttributeError, NameError, LookupError):
+        raise GbarError(f"'{what}': there is no '{variable}' at {place}: expected v, cai, ina or the like") from None
+    return h.Vector().record(reference, *([interval] if interval else []))
 
 
 def run(cell, protocol, amplitude, interval, start, accuracy):
@@ -108,8 +127,14 @@ def run(cell, protocol, amplitude, interval, start, accuracy):
     """
     placed = place(cell, protocol, amplitude)
     start()
+    h.secondorder = order(protocol)
     integrate(protocol.total, accuracy)
     return placed.traces(interval)
+
+
+def order(protocol):
+    """NEURON's secondorder in fixed steps: 2, but with a clamp the voltage would ring around the commanded one."""
+    return 0 if protocol.kind == "clamp" else 2
 
 
 def fires(cell, protocol, amplitude, threshold, start, accuracy):

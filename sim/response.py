@@ -7,16 +7,15 @@ import numpy as np
 
 from sim import definitions, features
 from sim.errors import GbarError
-from sim.kinds import FiCurve, Rheobase, Stimulus
+from sim.kinds import MAIN, Clamp, FiCurve, Rheobase, Stimulus
 from sim.problem import Problem
 
 Traces = Mapping[str, tuple[np.ndarray, np.ndarray]]  # recording -> t [T] ms, values [T]
-RECORD = "record"  # the protocol's main recording, as in problem.toml
 
 
 def named(protocol: str, recording: str) -> str:
     """What a recording is called outside its protocol."""
-    return protocol if recording == RECORD else f"{protocol}:{recording}"
+    return protocol if recording == MAIN else f"{protocol}:{recording}"
 
 
 def stimulated(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
@@ -26,16 +25,40 @@ def stimulated(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
             yield name, protocol
 
 
-def amplitude(protocol: Stimulus) -> float | None:
-    """The current (nA) of a protocol that has one of its own; None where it is searched for each candidate."""
-    return None if isinstance(protocol, Rheobase) else protocol.amplitude
+def searched(problem: Problem) -> Iterator[tuple[str, Rheobase]]:
+    """The protocols whose current is searched for each candidate, before all others, as these may depend on it."""
+    for name, protocol in problem.protocol.items():
+        if isinstance(protocol, Rheobase):
+            yield name, protocol
 
 
-def wanted(problem: Problem, name: str) -> list[str]:
-    """The features to compute under a protocol: the catalogue's and the measured ones."""
-    protocol = problem.protocol[name]
-    catalogue = features.catalogue(protocol.kind, getattr(protocol, "amplitude", 0.0))
-    return sorted({*catalogue} | {m.feature for m in problem.measurements if m.protocol == name})
+def amplitude(problem: Problem, name: str, rheobases: Mapping[str, float | None]) -> float | None:
+    """The current (nA) of a protocol for one candidate.
+
+    Args:
+        problem: the problem.
+        name: of a protocol with a stimulus.
+        rheobases: of the candidate, for every rheobase protocol; None where it has none.
+
+    Returns:
+        None where the candidate lacks the rheobase that the protocol needs: nothing to simulate, nothing defined.
+    """
+    protocol: Any = problem.protocol[name]
+    if isinstance(protocol, Rheobase):
+        return rheobases[name]
+    if protocol.current is not None:
+        return float(protocol.current)
+    found = rheobases[protocol.relative_to]
+    return None if found is None else protocol.percent / 100 * found
+
+
+def wanted(problem: Problem, name: str, recording: str = MAIN) -> list[str]:
+    """The features to compute on a recording: the catalogue's and the measured ones."""
+    protocol: Any = problem.protocol[name]
+    variable = protocol.variables[recording]
+    response = named(name, recording)
+    measured = {m.feature for m in problem.measurements if m.protocol == response}
+    return sorted({*features.catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable)} | measured)
 
 
 def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: float | None) -> dict[str, float]:
@@ -48,23 +71,38 @@ def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: flo
         amplitude: the current (nA) it was recorded at; None for a candidate without a rheobase.
 
     Returns:
-        "protocol.feature" -> value, NaN where it is not defined.
+        "protocol.feature" -> value, and "protocol:recording.feature" for others than the main recording; NaN where it
+        is not defined.
 
     Raises:
         GbarError: a recording is not finite.
     """
     protocol: Any = problem.protocol[name]
-    values: dict[str, float] = {}
-    names = wanted(problem, name)
-    if amplitude is not None:
-        t, v = traces[RECORD]
-        if not np.isfinite(v).all():
-            raise GbarError(f"protocol {name}: the voltage is not finite from {t[~np.isfinite(v)][0]:.3f} ms on")
-        trace = features.Trace(t, v, protocol.delay, protocol.delay + protocol.duration, amplitude)
-        values = features.measure(trace, names, problem.efel_settings(name))
-        if isinstance(protocol, Rheobase):
-            values["rheobase"] = amplitude
-    return {f"{name}.{feature}": values.get(feature, float("nan")) for feature in names}
+    found: dict[str, float] = {}
+    for recording in protocol.variables:
+        names, values = wanted(problem, name, recording), dict[str, float]()
+        if amplitude is not None:
+            trace = _trace(name, protocol, recording, traces[recording], amplitude)
+            values = features.measure(trace, names, problem.efel_settings(named(name, recording)))
+            if isinstance(protocol, Rheobase) and recording == MAIN:
+                values["rheobase"] = amplitude
+        response = named(name, recording)
+        found |= {f"{response}.{feature}": values.get(feature, float("nan")) for feature in names}
+    return found
+
+
+def _trace(
+    name: str, protocol: Stimulus, recording: str, recorded: tuple[np.ndarray, np.ndarray], amplitude: float
+) -> features.Trace:
+    """A recording with its stimulus. Raises GbarError where it is not finite."""
+    t, v = recorded
+    if not np.isfinite(v).all():
+        what = "the voltage" if protocol.variables[recording] == "v" else named(name, recording)
+        raise GbarError(f"protocol {name}: {what} is not finite from {t[~np.isfinite(v)][0]:.3f} ms on")
+    end = protocol.delay + protocol.duration
+    if isinstance(protocol, Clamp):
+        return features.Trace(t, v, protocol.delay, end, amplitude, protocol.blank, end)
+    return features.Trace(t, v, protocol.delay, end, amplitude)
 
 
 def finish(problem: Problem, found: Mapping[str, float], amplitudes: Mapping[str, float | None]) -> dict[str, float]:

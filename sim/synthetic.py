@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sim import features
 from sim.evaluation import Accuracy, Evaluation
 from sim.problem import Problem
 from sim.workers import Workers
@@ -42,7 +41,7 @@ def make_cells(problem: Problem, wanted: Sequence[str], count: int, seed: int, w
             cells += [(xs[i], done[i]) for i in range(len(xs)) if _usable(problem, done[i], wanted)]
     folder.mkdir(parents=True, exist_ok=True)
     for number, (_, cell) in enumerate(cells[:count]):
-        _write_cell(folder / f"{number:02d}.csv", cell, wanted, f"Hidden vector {number} of seed {seed}")
+        _write_cell(problem, folder / f"{number:02d}.csv", cell, wanted, f"Hidden vector {number} of seed {seed}")
     with (folder / "hidden.csv").open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["cell", *problem.names])
@@ -57,7 +56,7 @@ def _usable(problem: Problem, cell: Evaluation, wanted: Sequence[str]) -> bool:
         spikes = cell.features.get(f"{name}.Spikecount", math.nan)
         if protocol.kind == "pulse" and spikes != 1:
             return False
-        if protocol.kind == "step" and protocol.amplitude > 0:
+        if protocol.kind == "step" and protocol.sign > 0:
             blocked = cell.features[f"{name}.depol_block_bool"] != 0
             if spikes < MIN_SPIKES or blocked or _stops_early(protocol.duration, cell, name):
                 return False
@@ -70,14 +69,19 @@ def _stops_early(duration: float, cell: Evaluation, name: str) -> bool:
     return silent > 2 * 1000.0 / cell.features[f"{name}.inv_last_ISI"]
 
 
-def _write_cell(file: Path, cell: Evaluation, wanted: Sequence[str], title: str) -> None:
+def _write_cell(problem: Problem, file: Path, cell: Evaluation, wanted: Sequence[str], title: str) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
         stream.write(f"# {title}; SD = {SD_SHARE:.0%} of the value, with a floor. Made by scripts/make_cells.py.\n")
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["protocol", "feature", "mean", "sd", "unit"])
         for key in wanted:
             protocol, _, feature = key.partition(".")
-            unit = features.unit_of(feature)
+            unit = problem.unit_of(key) or ""
             value = cell.features[key]
-            sd = max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))
+            sd = typical_sd(unit, value)
             writer.writerow([protocol, feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
+
+
+def typical_sd(unit: str, value: float) -> float:
+    """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
+    return max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))

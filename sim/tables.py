@@ -63,7 +63,9 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
     if not lines:
         writer.writeheader()
     # MOhm: what a keyboard has, and every spreadsheet reads
-    writer.writerows({**row.model_dump(), "unit": row.unit.replace("MΩ", "MOhm")} for row in rows)
+    for row in rows:
+        numbers = {"mean": f"{row.mean:.12g}", "sd": f"{row.sd:.12g}"}
+        writer.writerow({**row.model_dump(), **numbers, "unit": row.unit.replace("MΩ", "MOhm")})
     table.parent.mkdir(parents=True, exist_ok=True)
     with beside(table, (before.rstrip("\n") + "\n" if before else "") + stream.getvalue()) as new:
         os.replace(new, table)

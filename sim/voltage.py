@@ -1,7 +1,7 @@
 """A voltage on eFEL's grid and the places on it that features are made of: peaks, troughs, onsets, ends.
 
 The definitions are eFEL's (5.7), its corner cases included, so that the numbers are the same; only each place is looked
-for once a trace, in compiled loops. Where eFEL would read outside its own arrays, `Unsure` leaves the feature to it.
+for once a trace, in compiled loops.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,10 @@ MIN_SAMPLES = 20
 
 class Unsure(Exception):
     """A case that is left to eFEL."""
+
+
+class Outside(Exception):
+    """A case in which eFEL reads outside its arrays: another number every time, or a crash. It is not defined here."""
 
 
 class Voltage:
@@ -39,6 +43,7 @@ class Voltage:
     def __init__(
         self, t: np.ndarray, v: np.ndarray, start: float, end: float, current: float, settings: Mapping[str, Any]
     ):
+        t, v = np.asarray(t, float), np.asarray(v, float)
         even = grid(t, float(settings["interp_step"]))
         if even is None or len(even.t) < MIN_SAMPLES or not np.isfinite(v.sum()):
             raise Unsure
@@ -156,7 +161,7 @@ class Voltage:
         if number == 0 or len(ends) == 0 or (peaks[:number] < onsets[:number]).any():
             return NONE, NONE
         if len(ends) < number:
-            raise Unsure
+            raise Outside
         peaks, onsets, ends = peaks[:number], onsets[:number], ends[:number]
         level = (self.v[peaks] + self.v[onsets]) / 2
         falling = nearest(self.v, peaks, ends, level)

@@ -63,32 +63,46 @@ def write_npy(file: Path, sweeps: Sweeps, interval: float) -> None:
     np.save(file, table)
 
 
-def write_nwb(file: Path, sweeps: Sweeps, interval: float, seal_mohm: float | None = None) -> None:
-    """Volts and amperes, as NWB has them; with a seal test in voltage clamp before the sweeps where asked for."""
+def write_nwb(
+    file: Path,
+    sweeps: Sweeps,
+    interval: float,
+    seal_mohm: float | None = None,
+    tabled: bool = True,
+    electrodes: int = 1,
+) -> None:
+    """Volts and amperes, as NWB has them.
+
+    Args:
+        seal_mohm: what a seal test in voltage clamp before the sweeps sees; None for no test.
+        tabled: whether the file's table says which stimulus belongs to which response.
+        electrodes: which take turns.
+    """
     import datetime
 
     import pynwb
 
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     content = pynwb.NWBFile("a session", file.stem, start)
-    electrode = content.create_icephys_electrode(
-        name="e0", description="glass", device=content.create_device(name="rig")
-    )
+    rig = content.create_device(name="rig")
+    made = [content.create_icephys_electrode(name=f"e{k}", description="glass", device=rig) for k in range(electrodes)]
     if seal_mohm is not None:
         command = np.where(np.arange(2000) // 500 == 1, 5e-3, 0.0)  # V
         response = command / (1e6 * seal_mohm)  # A
-        common = {"electrode": electrode, "gain": 1.0, "rate": 2e4, "starting_time": 5.0}
+        common = {"electrode": made[0], "gain": 1.0, "rate": 2e4, "starting_time": 5.0}
         there = pynwb.icephys.VoltageClampSeries(name="seal", data=response, stimulus_description="seal test", **common)
         content.add_acquisition(there)
         content.add_stimulus(pynwb.icephys.VoltageClampStimulusSeries(name="seal_command", data=command, **common))
     for number, (v, i) in enumerate(sweeps):
         # the factor takes what is kept (mV, nA) to volts and amperes
+        electrode = made[number % electrodes]
         common = {"electrode": electrode, "gain": 1.0, "rate": 1e3 / interval, "starting_time": 10.0 * number}
         there = pynwb.icephys.CurrentClampSeries(name=f"response_{number}", data=v, conversion=1e-3, **common)
         given = pynwb.icephys.CurrentClampStimulusSeries(name=f"stimulus_{number}", data=i, conversion=1e-9, **common)
         content.add_acquisition(there)
         content.add_stimulus(given)
-        content.add_intracellular_recording(electrode=electrode, stimulus=given, response=there)
+        if tabled:
+            content.add_intracellular_recording(electrode=electrode, stimulus=given, response=there)
     with pynwb.NWBHDF5IO(str(file), "w") as stream:
         stream.write(content)
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from agent.result import Candidate, Result, read_result
 from sim import GbarError, load_problem
+from sim.features import unit_of
+from sim.response import named, stimulated
 
 Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
 
@@ -25,12 +27,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A square current: when (ms from the start of the simulation), and in words."""
+    """A stimulus: when (ms from the start of the simulation), in words, and what was recorded."""
 
     kind: str
     delay: float  # ms
     duration: float  # ms
     words: str
+    recorded: str = "mV"  # what is on the plot's upright axis
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,20 @@ def _read_traces(run: Path) -> Traces:
 def _read_stimuli(folder: str) -> dict[str, Stimulus]:
     """The protocols' timing from the model folder, or nothing where that is gone: a run is readable alone."""
     try:
-        protocols = load_problem(folder, measured=False).protocol
+        problem = load_problem(folder, measured=False)
     except (GbarError, OSError):
         return {}
     stimuli = {}
-    for name, protocol in protocols.items():
-        if protocol.kind != "fi":
-            size = "smallest current that fires" if protocol.kind == "rheobase" else f"{protocol.amplitude:g} nA"
-            described = f"{size} for {protocol.duration:g} ms".replace("-", "−")
-            stimuli[name] = Stimulus(protocol.kind, protocol.delay, protocol.duration, described)
+    for name, protocol in stimulated(problem):
+        described = f"{protocol.words} for {protocol.duration:g} ms".replace("-", "−")
+        for recording, variable in protocol.variables.items():
+            stimuli[named(name, recording)] = Stimulus(
+                protocol.kind, protocol.delay, protocol.duration, described, _axis(variable)
+            )
     return stimuli
+
+
+def _axis(variable: str) -> str:
+    """What stands beside a plot: the unit of a voltage, name and unit of anything else."""
+    unit = unit_of("signal_mean", variable)
+    return "mV" if variable == "v" else f"{variable}, {unit}" if unit else variable

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agent.report import lead, search, space, trust, voltages, words, zbars
+from agent.report import lead, limits, search, space, trust, voltages, words, zbars
 from agent.report.contents import Contents, read_contents
 from agent.result import write_whole
 
@@ -46,6 +46,7 @@ def render(contents: Contents) -> str:
         plots=voltages.plots(contents),
         drawn=len(voltages.drawn(contents)),
         frame=(voltages.WIDTH, voltages.HEIGHT),
+        findings=limits.findings(contents.result),
         strips=space.strips(contents),
         unconstrained=space.unconstrained(contents),
         best_curve=search.best(contents),

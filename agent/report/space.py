@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from agent.report import words
 from agent.report.axis import Axis, Tick
 from agent.report.contents import Contents
-from agent.result import Range
+from agent.result import FREE, Range
 
-FREE = 0.8  # uncertainty left above which the measurements do not constrain a parameter
 LOOSE = 0.4
 EDGE = 2.0  # % of a range: a solution this near to a bound is at it
 

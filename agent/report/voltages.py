@@ -32,6 +32,7 @@ class Plot:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     x_label: str
+    y_label: str
     shade: tuple[float, float] | None  # left and width in %
 
 
@@ -72,6 +73,7 @@ def _plot(contents: Contents, protocol: str, measured: bool, points: int) -> Plo
         x_ticks=x.ticks(5),
         y_ticks=y.ticks(5),
         x_label="time from stimulus onset, ms" if stimulus else "time, ms",
+        y_label=stimulus.recorded if stimulus else "mV",
         shade=shade,
     )
 

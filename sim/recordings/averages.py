@@ -161,7 +161,7 @@ def _average(
     coarse: str,
 ) -> Average:
     """Mean and SD: over the cells' means where there are several cells, else over the sweeps of the one."""
-    unit = features.unit_of(feature)
+    unit = features.unit_of(feature) or ""
     total = sum(map(len, values.values()))
     defined = {cell: np.array([v for v in of_cell if np.isfinite(v)]) for cell, of_cell in values.items()}
     defined = {cell: of_cell for cell, of_cell in defined.items() if len(of_cell)}

@@ -191,7 +191,8 @@ def _read_numpy(file: Path, cell: str) -> list[Raw]:
                 "np.savez(FILE, time_ms=t, voltage_mV=v, current_nA=i) makes such a file"
             )
         return _columns(file, cell, {name: held[name] for name in held.dtype.names})
-    return _columns(file, cell, {name: held[name] for name in held.files})
+    with held:
+        return _columns(file, cell, {name: held[name] for name in held.files})
 
 
 def _columns(file: Path, cell: str, columns: dict[str, np.ndarray]) -> list[Raw]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.errors import GbarError
+from sim.errors import GbarError, nearest
 from sim.recordings.files import read_files
 from sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
 from sim.recordings.stimulus import Square, squares
@@ -57,6 +57,8 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
         raise GbarError(
             f"a junction potential of {reading.junction_mv:g} mV: expected at most {LARGEST_JUNCTION_MV:g} mV, in mV"
         )
+    if reading.cells not in {"folder", "file"}:
+        raise GbarError(f"--cells {reading.cells}: expected folder or file{nearest(reading.cells, ['folder', 'file'])}")
     intake = Intake()
     bad_seal: dict[str, str] = {}
     taken: dict[str, list[Good]] = {}

@@ -31,22 +31,26 @@ def holding_of(protocol: Any) -> float:
 
 def assigned(problem: Problem, good: Sequence[Good]) -> tuple[dict[str, list[Good]], list[Good]]:
     """Sweeps by the protocol that has their step, and those that no protocol has."""
-    steps = {name: protocol for name, protocol in problem.protocol.items() if isinstance(protocol, Step)}
+    steps = {  # a percentage of a rheobase is no current that a recorded one could be
+        name: (protocol, protocol.amplitude)
+        for name, protocol in problem.protocol.items()
+        if isinstance(protocol, Step) and protocol.amplitude is not None
+    }
     found: dict[str, list[Good]] = {}
     left = []
     for one in good:
-        fitting = [name for name, protocol in steps.items() if _is(one, protocol)]
+        fitting = [name for name, (protocol, amplitude) in steps.items() if _is(one, protocol, amplitude)]
         if fitting:
-            nearest = min(fitting, key=lambda name: abs(steps[name].amplitude - one.step.amplitude))
+            nearest = min(fitting, key=lambda name: abs(steps[name][1] - one.step.amplitude))
             found.setdefault(nearest, []).append(one)
         else:
             left.append(one)
     return found, left
 
 
-def _is(one: Good, protocol: Step) -> bool:
+def _is(one: Good, protocol: Step, amplitude: float) -> bool:
     return (
-        close(one.step.amplitude, protocol.amplitude, AMPLITUDE)
+        close(one.step.amplitude, amplitude, AMPLITUDE)
         and lasts(one.step.duration, protocol.duration)
         and close(one.step.holding, holding_of(protocol), HOLDING, one.step.amplitude)
     )

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from agent import result
+from agent import bench, result
 from sim import Archive, Evaluation, features, formula, kinds, load_problem, parameter
 from sim import problem as problems
+from sim.recordings import files, quality
+from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["problem.md", "features.md", "result.md"]
+PAGES = ["problem.md", "features.md", "measurements.md", "result.md", "benchmarks.md"]
 STIMULUS = "Keys of every stimulus"
 
 
@@ -205,6 +207,38 @@ def test_settings_example_loads(folder: Path) -> None:
     assert (in_force["Threshold"], in_force["strict_stiminterval"]) == (-30.0, True)
 
 
+# --- measurements.md
+
+
+def test_floors_are_the_floors() -> None:
+    table = [line[2:-2].split(" | ") for line in section("measurements.md", "Means, SDs and floors").splitlines()[1:]]
+    shown = {
+        cells[0]: float(cells[1].partition(",")[0]) for cells in table if len(cells) == 2 and cells[1][0].isdigit()
+    }
+    assert shown == {**FLOORS, "ratios": FLOOR_OF_A_RATIO, "counts": FLOOR_OF_A_COUNT}
+
+
+def test_limits_are_the_limits() -> None:
+    table = [line[2:-2].split(" | ") for line in section("measurements.md", "What is refused, and why").splitlines()]
+    shown = {cells[0]: cells[1] for cells in table if len(cells) == 3}
+    assert shown["baseline"] == "{:g} to {:g} mV".format(*quality.BASELINE_MV)
+    limits = {
+        "drift within a baseline": f"{quality.DRIFT_MV:g} mV",
+        "baseline's SD": f"{quality.WANDER_MV:g} mV",
+        "noise from sample to sample": f"{quality.NOISE_MV:g} mV",
+        "time before the step": f"{quality.LEAST_BASELINE_MS:g} ms",
+        "clipping": f"{quality.FLAT} equal samples",
+        "baseline against the cell's other sweeps": f"{quality.CELL_DRIFT_MV:g} mV",
+        "test pulse against the cell's other sweeps": f"{quality.LEAK_CHANGE:.0%}".replace("%", " %"),
+        "seal, where the file has a seal test": f"{quality.SEAL_GOHM:g} GΩ",
+    }
+    assert {check: shown[check] for check in limits} == limits
+
+
+def test_every_recording_format_is_documented() -> None:
+    assert set(re.findall(r"`(\.\w+)`", section("measurements.md", "Formats"))) == set(files.READERS) | {".npz"}
+
+
 # --- result.md
 
 
@@ -254,6 +288,20 @@ def test_query_of_the_archive(tmp_path: Path) -> None:
     (query,) = blocks("result.md", "sql")
     with sqlite3.connect(kept(tmp_path)) as db:
         assert db.execute(query).fetchall() == [(2, 1.1, 30.0), (1, 0.1, 20.0)]
+
+
+# --- benchmarks.md
+
+
+def test_every_method_is_documented() -> None:
+    assert documented("benchmarks.md", "Methods") == list(bench.METHODS)
+
+
+def test_columns_of_the_comparison() -> None:
+    named = [
+        name for text in re.findall(r"`([^`]+)`", section("benchmarks.md", "Columns")) for name in text.split(", ")
+    ]
+    assert named == list(bench.Score._fields)
 
 
 # --- all of them

@@ -6,43 +6,68 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import Accuracy, load_problem, simulate
+from sim import Accuracy, Workers, load_problem, simulate
 from sim.synthetic import SD_SHARE, _usable
 
 MODEL = Path(__file__).parents[2] / "models" / "motoneuron"
-CELLS = MODEL / "measurements" / "cells"
+TABLES = {"problem.toml": "cells", "kinetics.toml": "kinetics"}
+PROBLEMS = list(TABLES)
+PARAMETERS = {"problem.toml": 12, "kinetics.toml": 25}
 
 
-def hidden() -> dict[str, list[float]]:
-    with (CELLS / "hidden.csv").open() as stream:
+def folder_of(name: str) -> Path:
+    return MODEL / "measurements" / TABLES[name]
+
+
+def hidden(name: str) -> dict[str, list[float]]:
+    with (folder_of(name) / "hidden.csv").open() as stream:
         return {row.pop("cell"): [float(value) for value in row.values()] for row in csv.DictReader(stream)}
 
 
 @pytest.mark.neuron
-def test_hidden_vectors_reproduce_their_tables() -> None:
-    vectors = hidden()
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_hidden_vectors_reproduce_their_tables(name: str) -> None:
+    vectors, cells = hidden(name), folder_of(name)
     assert sorted(vectors) == [f"{number:02d}" for number in range(10)]
-    problem = load_problem(MODEL, CELLS / "00.csv")
+    problem = load_problem(MODEL / name, cells / "00.csv")
     accuracy = Accuracy.of(problem).tight()
     names = ["00", "04", "09"]
-    for name, cell in zip(names, simulate(problem, [vectors[n] for n in names], accuracy=accuracy), strict=True):
-        measured = load_problem(MODEL, CELLS / f"{name}.csv").measurements
+    for cell_name, cell in zip(names, simulate(problem, [vectors[n] for n in names], accuracy=accuracy), strict=True):
+        measured = load_problem(MODEL / name, cells / f"{cell_name}.csv").measurements
         assert _usable(problem, cell, [m.key for m in measured])
         z = np.array([(cell.features[m.key] - m.mean) / m.sd for m in measured])
         assert np.abs(z).max() < 0.02, dict(zip([m.key for m in measured], z, strict=True))
 
 
-@pytest.mark.parametrize("file", sorted(CELLS.glob("[0-9]*.csv")), ids=lambda file: file.stem)
-def test_tables_are_alike(file: Path) -> None:
-    measured = load_problem(MODEL, file).measurements
-    assert [m.key for m in measured] == [m.key for m in load_problem(MODEL, CELLS / "00.csv").measurements]
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_tables_are_alike(name: str, number: int) -> None:
+    measured = load_problem(MODEL / name, folder_of(name) / f"{number:02d}.csv").measurements
+    assert [m.key for m in measured] == [m.key for m in load_problem(MODEL, folder_of(name) / "00.csv").measurements]
     for m in measured:
         assert m.sd >= SD_SHARE * abs(m.mean) * 0.999, m.key
     assert all(m.mean > 0 for m in measured if m.feature == "mean_frequency")
 
 
-def test_hidden_vectors_keep_off_the_bounds() -> None:
-    problem = load_problem(MODEL, measured=False)
-    u = problem.unit(np.array(list(hidden().values())))
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_hidden_vectors_keep_off_the_bounds(name: str) -> None:
+    problem = load_problem(MODEL / name, measured=False)
+    u = problem.unit(np.array(list(hidden(name).values())))
+    assert u.shape == (10, PARAMETERS[name])
     assert u.min() >= 0.1 - 1e-6
     assert u.max() <= 0.9 + 1e-6
+
+
+def test_the_harder_problem_is_the_same_cell() -> None:
+    """Same model, protocols and twelve parameters; the other thirteen surround the values the template has."""
+    easy, hard = (load_problem(MODEL / name, measured=False) for name in PROBLEMS)
+    assert (hard.model, hard.protocol, hard.parameter[:12]) == (easy.model, easy.protocol, easy.parameter)
+
+
+@pytest.mark.neuron
+def test_kinetics_surround_the_published_cell() -> None:
+    problem = load_problem(MODEL / "kinetics.toml", measured=False)
+    with Workers(problem, 1) as pool:
+        own = [pool.found["parameters"][name]["value"] for name in problem.names]
+    u = problem.unit(np.array(own))[12:]
+    assert ((u > 0.3) & (u < 0.7)).all(), dict(zip(problem.names[12:], u, strict=True))

@@ -29,6 +29,8 @@ COMMANDS = {  # what DESIGN lists, and --json wherever something is printed
     "init": ["FOLDER", "--load", "--template", "--json"],
     "check": ["PROBLEM", "--json"],
     "measure": ["PROBLEM", "--set", "--json"],
+    "measurements": ["PROBLEM", "--out"],
+    "recordings": ["PROBLEM", "--out", "--create", "--junction", "--current-unit", "--json"],
     "sample": ["PROBLEM", "-n", "--json"],
     "tune": [
         *["PROBLEM", "--measurements", "--budget", "--solutions", "--tolerance", "--seed", "--workers", "--out"],

@@ -146,7 +146,10 @@ BAD_TOML = {
     "misspelt table": ([("[model]", "[modl]")], ["unknown key 'modl'", "nearest: 'model'"]),
     "misspelt required key": ([("celsius =", "celcius =")], ["unknown key 'model.celcius'", "nearest: 'celsius'"]),
     "missing celsius": ([("celsius = 36.0\n", "")], ["'model.celsius' is missing"]),
-    "missing amplitude": ([("amplitude = -1.0\n", "")], ["'protocol.hyperpolarise.amplitude' is missing"]),
+    "missing amplitude": (
+        [("amplitude = -1.0\n", "")],
+        ["protocol.hyperpolarise: no amplitude", "amplitude = NA", "relative_to"],
+    ),
     "missing kind": (
         [(STEP + 'kind = "step"\n', STEP)],
         ["'protocol.hyperpolarise.kind' is missing", "pulse", "rheobase", "step"],
@@ -331,7 +334,7 @@ BAD_CSV = {
     ),
     "spikes under fi": (
         "gain,Spikecount,3,1,",
-        ["'Spikecount'", "under a fi protocol", "under: step, pulse, rheobase"],
+        ["'Spikecount'", "under a fi protocol", "under: step, pulse, train"],
     ),
     "capacitance under rheobase": ("recruit,membrane_capacitance,3,1,nF", ["membrane_capacitance", "under a rheobase"]),
     "raw trace": ("hyperpolarise,voltage,3,1,mV", ["'voltage'", "under a step protocol"]),

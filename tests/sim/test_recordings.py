@@ -153,6 +153,18 @@ def test_a_command_kept_in_the_protocol_is_the_stimulus(problem: Problem, tmp_pa
     assert means(found)["weak.Spikecount"] == 4
 
 
+@pytest.mark.parametrize("tabled", [True, False])
+def test_nwb_stimuli_find_their_responses(tabled: bool, problem: Problem, tmp_path: Path) -> None:
+    """By the file's table, else by the time they began; each electrode is a cell of its own."""
+    sweeps = [passive(-0.1), passive(-0.1, resistance=60), passive(0.2, spikes=3), passive(0.2, spikes=5)]
+    write_nwb(tmp_path / "a.nwb", sweeps, 0.1, tabled=tabled, electrodes=2)
+    found = measure_recordings(problem, [tmp_path], wanted=["ohmic_input_resistance", "Spikecount"])
+    assert found.cells == ["a.nwb, e0", "a.nwb, e1"]
+    values = means(found)
+    assert values["down.ohmic_input_resistance"] == pytest.approx(80, rel=0.01)
+    assert values["weak.Spikecount"] == 4
+
+
 # --- units
 
 

@@ -56,6 +56,9 @@ def search_composite(trial: Trial, seed: int) -> None:
 
 
 def _search(trial: Trial, seed: int, propose: Propose) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # at these sizes threads cost more than they give, ten times more on a busy machine
     restart = 0
     while True:
         u = design(trial.dimension, 2 * trial.dimension, 1000 * restart + seed)

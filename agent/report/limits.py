@@ -1,0 +1,119 @@
+"""What limits the answer, in sentences: for the page and for the terminal."""
+
+from dataclasses import dataclass, field
+
+from agent.report import words
+from agent.result import Achieved, Conflict, Measured, Pressing, Range, Result
+
+MORE = (
+    "No single measurement and no pair was found to be out of reach. A larger --budget may do; "
+    "or three or more measurements stand in each other's way."
+)
+REASONS = {
+    "constant": "the same value whatever the parameters",
+    "always met": "met almost anywhere within the bounds: its SD is wide",
+}
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """Two measurements against each other; a row is one evaluation in NEURON."""
+
+    first: str
+    second: str
+    rows: list[tuple[str, str, str, str]]  # value and z of the first, of the second
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of reason."""
+
+    title: str
+    advice: str
+    sentences: list[str]
+    trade_offs: list[TradeOff] = field(default_factory=list)
+
+
+def findings(result: Result) -> list[Finding]:
+    """Every reason that was found, those that stand in the way of a solution first."""
+    diagnosis = result.diagnosis
+    measured = {f"{m.protocol}.{m.feature}": m for m in result.measurements}
+    ranges = {r.name: r for r in result.parameters}
+    found = [
+        Finding(
+            "Out of reach",
+            "Widen the bounds, free another parameter, or ask whether the measurement belongs to this model.",
+            [_out_of_reach(found.nearest, measured) for found in diagnosis.unreachable],
+        ),
+        Finding(
+            "One at a time",
+            "Each of the two can be met, both together cannot: trust one less (a larger SD), or free what sets both.",
+            [_one_at_a_time(conflict, measured) for conflict in diagnosis.conflicts],
+            [_trade_off(conflict, measured) for conflict in diagnosis.conflicts],
+        ),
+        Finding(
+            "At a bound",
+            "The best values may lie beyond: widen the bound where physiology allows.",
+            [_at_bound(pressing, ranges, result) for pressing in diagnosis.pressing],
+        ),
+        Finding(
+            "No information",
+            "These measurements tell no parameter set from another; they neither help nor harm.",
+            [f"{u.feature}: {REASONS[u.reason]}" for u in diagnosis.uninformative],
+        ),
+        Finding(
+            "Not constrained",
+            "No measurement says much about these parameters: do not read anything into their values.",
+            [words.listed(diagnosis.unconstrained)] if diagnosis.unconstrained else [],
+        ),
+    ]
+    if diagnosis.probed is not None and not found[0].sentences and not found[1].sentences:
+        found.insert(0, Finding("Nothing in the way", "", [MORE]))
+    return [finding for finding in found if finding.sentences]
+
+
+def _value(achieved: Achieved, measured: dict[str, Measured]) -> str:
+    if achieved.value is None:
+        return words.UNDEFINED
+    return f"{words.with_unit(achieved.value, measured[achieved.feature].unit)} (z {words.z_score(achieved.z)})"
+
+
+def _wanted(key: str, measured: dict[str, Measured]) -> str:
+    m = measured[key]
+    return f"{words.mean_sd(m.mean, m.sd)} {words.unit_of(m.unit)}".strip()
+
+
+def _out_of_reach(nearest: Achieved, measured: dict[str, Measured]) -> str:
+    key = nearest.feature
+    if nearest.value is None:
+        return f"{key}: measured {_wanted(key, measured)}; not defined in any simulation"
+    return f"{key}: measured {_wanted(key, measured)}; the nearest in NEURON is {_value(nearest, measured)}"
+
+
+def _one_at_a_time(conflict: Conflict, measured: dict[str, Measured]) -> str:
+    first, second = conflict.together
+    wanted = (
+        f"{first.feature} {_wanted(first.feature, measured)} and {second.feature} {_wanted(second.feature, measured)}"
+    )
+    return f"{wanted}: the nearest together is {_value(first, measured)} and {_value(second, measured)}"
+
+
+def _trade_off(conflict: Conflict, measured: dict[str, Measured]) -> TradeOff:
+    first, second = (found.feature for found in conflict.together)
+    rows = [
+        (
+            words.with_unit(a.value, measured[first].unit),
+            words.z_score(a.z),
+            words.with_unit(b.value, measured[second].unit),
+            words.z_score(b.z),
+        )
+        for a, b in conflict.trade_off
+    ]
+    return TradeOff(first, second, rows)
+
+
+def _at_bound(pressing: Pressing, ranges: dict[str, Range], result: Result) -> str:
+    noun = "solution" if result.solutions else "nearest set"
+    bound = words.with_unit(pressing.bound, ranges[pressing.parameter].unit)
+    who = f"the {noun}" if pressing.of == 1 else f"{pressing.sets} of {words.count(pressing.of, noun)}"
+    return f"{pressing.parameter}: {who} at the {pressing.side} bound, {bound}"
