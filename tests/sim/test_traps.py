@@ -223,6 +223,18 @@ def test_equal_names_and_addresses_in_names(write: Write) -> None:
     assert "0x" not in str(caught.value)
 
 
+def test_a_file_called_like_a_module_of_ours(write: Write) -> None:
+    """`sim.py` is a name that a modeller may well choose; and a whole number stays one."""
+    text = MODULE.replace("(self):\n        self.soma =", "(self, count):\n        self.soma =").replace(
+        "range(4)", "range(count)"
+    )
+    toml = MODULE_TOML.replace('cell.py:Cell"', 'sim.py:Cell"\narguments = [6]').replace("module.GNA", "soma.gnabar_hh")
+    with Workers(problem(write, "", toml=toml, **{"sim.py": text}), 1) as pool:
+        assert pool.found["compartments"] == 7
+        ((_, done),) = pool.run([np.array([0.2])])
+    assert done.status == "ok", done.reason
+
+
 def test_a_simulation_run_at_load(write: Write, plain: dict[str, float]) -> None:
     """Three seconds of a figure, with its own steps, clamp and end: nothing of it is left when gbar measures."""
     figure = CELL + CLAMP + "tstop = 3000\ndt = 0.1\nsteps_per_ms = 10\nsecondorder = 2\nrun()\n"
