@@ -150,7 +150,8 @@ class Result(Plain):
     batch: int
     planner: Literal["policy", "gradient", "both"]
     workers: int
-    engine: str  # while searching
+    engine: str  # while searching; --engine takes it back
+    engine_why: str = ""  # what was tried, and what each engine did
     confirmed_by: str  # what every solution holds at
     evaluations: int
     failed_evaluations: int

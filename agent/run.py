@@ -31,7 +31,7 @@ from agent.result import (
     write_whole,
 )
 from sim import Accuracy as Integrator
-from sim import Archive, GbarError, Problem
+from sim import Archive, GbarError, Problem, choose_engine
 from surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
@@ -42,6 +42,7 @@ def tune_into(
 ) -> Result:
     """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
     configure()
+    problem, choice = choose_engine(problem)
     with _run_folder(out):
         with Archive(archive or out / "archive.sqlite", problem) as kept:
             finished = _finished(problem, config, out, kept)
@@ -49,6 +50,7 @@ def tune_into(
                 return finished
             session = search(problem, config, kept, out / "neuron.log", observe)
         result = make_result(session, archive.resolve() if archive else Path("archive.sqlite"))
+        result.engine_why = choice.why
         shown = session.solutions or session.nearest
         write_traces(out, [candidate.done.traces for candidate in shown])
         write_whole(out / "predictions.csv", _predictions(session))

@@ -78,7 +78,7 @@ def verify_run(run: Path, workers: int = 2) -> Verification:
             n=known.n if known else 0,
             verdict=verdict(recent, known.coverage_90 if known else None),
         )
-    accuracy = Accuracy.of(problem).tight()
+    accuracy = Accuracy.parse(result.confirmed_by)
     again = _again(problem, result, workers, accuracy)
     return Verification(confirmed_by=str(accuracy), evaluations=len(rows), solutions=again, surrogate=trust)
 

@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from sim import Problem
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +28,9 @@ Measurements = Annotated[
 ]
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
+]
+EngineOption = Annotated[
+    str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 
@@ -138,3 +144,13 @@ def new_archive(file: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.rmdir() if path.is_dir() else path.unlink()
         raise
+
+
+def engaged(problem: "Problem", engine: str | None) -> "Problem":
+    """The problem with the engine that was asked for, or with the one found by trying."""
+    from sim import choose_engine, with_engine
+
+    if engine is not None:
+        return with_engine(problem, engine)
+    with waiting("Trying engines, once for this model"):
+        return choose_engine(problem)[0]

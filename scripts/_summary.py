@@ -10,6 +10,13 @@ from scripts._shared import print_table
 if TYPE_CHECKING:
     from agent.loop import Session
     from agent.result import Candidate, Result
+    from sim import Problem
+
+
+def default_folder(problem: "Problem") -> Path:
+    """Where a run goes when nobody says where."""
+    table = problem.measurements_file
+    return Path("runs") / (f"{problem.name}-{table.stem}" if table else problem.name)
 
 
 def best_so_far(session: "Session") -> str:

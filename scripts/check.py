@@ -42,6 +42,8 @@ def check(
     measured = [m.protocol.partition(":")[0] for m in loaded.measurements]
     kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
     print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
+    if found:
+        typer.echo(f"Engine: {found['engine']}: {found['engine_why']}\n")
     for note in notes(loaded, found):
         typer.echo(f"note: {note}")
     typer.echo(f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {problem}")

@@ -5,19 +5,11 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import (
-    JsonFlag,
-    Measurements,
-    ProblemArgument,
-    WorkersOption,
-    guarded,
-    new_archive,
-    print_json,
-    progress_bar,
-)
+from scripts import _shared
+from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
 
 
-@guarded
+@_shared.guarded
 def sample(
     problem: ProblemArgument,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Parameter vectors in the design.")] = 1024,
@@ -25,6 +17,7 @@ def sample(
     workers: WorkersOption = 2,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: runs/NAME/archive.sqlite.")] = None,
     measurements: Measurements = None,
+    engine: EngineOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a space-filling design into an archive, which serves any later tune of the same model.
@@ -36,10 +29,10 @@ def sample(
     from sim import Archive, load_problem
     from sim import sample as fill
 
-    loaded = load_problem(problem, measurements, measured=False)
+    loaded = _shared.engaged(load_problem(problem, measurements, measured=False), engine)
     file = archive or Path("runs") / loaded.name / "archive.sqlite"
     failed = 0
-    with new_archive(file), Archive(file, loaded) as kept, progress_bar(count) as show:
+    with _shared.new_archive(file), Archive(file, loaded) as kept, _shared.progress_bar(count) as show:
 
         def observe(done: int, evaluation: object) -> None:
             nonlocal failed
@@ -49,7 +42,7 @@ def sample(
         made = fill(loaded, kept, count, seed, workers, file.parent / "neuron.log", observe)
         total = kept.count()
     if as_json:
-        print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})
+        _shared.print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})
     else:
         typer.echo(f"{made} evaluations made, {failed} failed; {file} holds {total}")
 

@@ -6,13 +6,14 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from scripts._shared import JsonFlag, Measurements, ProblemArgument, WorkersOption, guarded, print_json, progress_bar
-from scripts._summary import best_so_far, print_summary
+from scripts import _shared
+from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
+from scripts._summary import best_so_far, default_folder, print_summary
 
 Planner = StrEnum("Planner", ["policy", "gradient", "both"])
 
 
-@guarded
+@_shared.guarded
 def tune(
     problem: ProblemArgument,
     measurements: Measurements = None,
@@ -25,6 +26,7 @@ def tune(
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.both,
     batch: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits.")] = 16,
+    engine: EngineOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
@@ -34,19 +36,19 @@ def tune(
     """
     from sim import load_problem
 
-    loaded = load_problem(problem, measurements and measurements.resolve())
+    loaded = _shared.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
     from agent import tune as run  # after the input is known to be good: this loads JAX
     from agent.loop import MindConfig, TuneConfig
 
-    table = loaded.measurements_file
-    folder = out or Path("runs") / (f"{loaded.name}-{table.stem}" if table else loaded.name)
+    folder = out or default_folder(loaded)
     mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
-    archive = archive and archive.resolve()  # kept in the result: verify may be called from another folder
-    with progress_bar(budget) as show:
-        result = run(loaded, config, folder, archive, lambda now: show(now.evaluations, best_so_far(now)))
+    with _shared.progress_bar(budget) as show:
+        result = run(
+            loaded, config, folder, archive and archive.resolve(), lambda now: show(now.evaluations, best_so_far(now))
+        )
     if as_json:
-        print_json(result.model_dump())
+        _shared.print_json(result.model_dump())
     else:
         print_summary(result, folder)
     if result.status == "interrupted":

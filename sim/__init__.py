@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.archive import Archive, Rows
+from sim.choice import Choice, choose_engine, with_engine
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
 from sim.loading import load_problem
@@ -17,6 +18,7 @@ from sim.workers import Workers
 __all__ = [
     "Accuracy",
     "Archive",
+    "Choice",
     "Evaluation",
     "GbarError",
     "Measurement",
@@ -24,10 +26,12 @@ __all__ = [
     "Problem",
     "Rows",
     "Workers",
+    "choose_engine",
     "design",
     "load_problem",
     "sample",
     "simulate",
+    "with_engine",
 ]
 
 

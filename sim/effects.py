@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sim import mechanisms
+from sim.choice import choose_engine
 from sim.errors import GbarError
 from sim.isolated import ask
 from sim.problem import Problem
@@ -19,7 +20,7 @@ SAME_MV = 1e-9
 
 
 def tried(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model, and as `inert` the parameters that change nothing.
+    """What a worker finds in the model, as `inert` the parameters that change nothing, and the engine to simulate it.
 
     A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols.
 
@@ -30,7 +31,9 @@ def tried(problem: Problem) -> dict[str, Any]:
         short = beside.submit(_moved, problem)
         with Workers(problem, 1) as pool:
             suspects = short.result()
-            return {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
+            found = {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
+    _, choice = choose_engine(problem)
+    return {**found, "engine": choice.engine, "engine_why": choice.why}
 
 
 def _moved(problem: Problem) -> list[int]:

@@ -54,7 +54,8 @@ class Accuracy:
 
     def tight(self) -> "Accuracy":
         """The accuracy at which solutions are confirmed."""
-        return Accuracy(self.confirm, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), self.confirm)
+        engine = "fixed" if self.engine == "fixed" else self.confirm
+        return Accuracy(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
 
     def __str__(self) -> str:
         return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"

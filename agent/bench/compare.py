@@ -11,7 +11,7 @@ from typing import NamedTuple
 from agent.bench.methods import choose_methods
 from agent.bench.once import Outcome, Run, score_of
 from agent.bench.score import Score, append, read_scores
-from sim import GbarError, Problem, load_problem
+from sim import GbarError, Problem, choose_engine, load_problem
 from sim.errors import nearest
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -72,7 +72,7 @@ def compare(
         GbarError: a name, package, model or table that cannot be used; nothing has run then.
     """
     methods = choose_methods(methods)
-    problems = [load_problem(path, table) for path, table in cells]
+    problems = [choose_engine(load_problem(path, table))[0] for path, table in cells]
     done = {score.key: score for score in read_scores(out)}
     for (path, table), problem in zip(cells, problems, strict=True):
         for seed in seeds:

@@ -16,7 +16,7 @@ import psutil
 
 from agent.bench.methods import ARMS, peer
 from agent.bench.score import Score
-from sim import Accuracy, Archive, GbarError, Problem, Workers, load_problem
+from sim import Accuracy, Archive, GbarError, Problem, Workers, choose_engine, load_problem
 
 
 class Run(NamedTuple):
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 def execute(run: Run) -> Outcome:
     """Search until a first confirmed solution or the end of the budget. Raises GbarError: the model cannot be run."""
-    problem = load_problem(run.problem, run.table)
+    problem, _ = choose_engine(load_problem(run.problem, run.table))
     return _search_arm(problem, run) if run.method in ARMS else _search_peer(problem, run)
 
 
