@@ -20,7 +20,14 @@ SAME_MV = 1e-9
 
 
 def tried(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model, as `inert` the parameters that change nothing, and the engine to simulate it.
+    """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
+    found = looked_at(problem)
+    _, choice = choose_engine(problem)
+    return {**found, "engine": choice.engine, "engine_why": choice.why}
+
+
+def looked_at(problem: Problem) -> dict[str, Any]:
+    """What a worker finds in the model, and as `inert` the parameters that change nothing.
 
     A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols.
 
@@ -31,9 +38,7 @@ def tried(problem: Problem) -> dict[str, Any]:
         short = beside.submit(_moved, problem)
         with Workers(problem, 1) as pool:
             suspects = short.result()
-            found = {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
-    _, choice = choose_engine(problem)
-    return {**found, "engine": choice.engine, "engine_why": choice.why}
+            return {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
 
 
 def _moved(problem: Problem) -> list[int]:

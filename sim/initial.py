@@ -10,6 +10,7 @@ import numpy as np
 from sim import features, mechanisms
 from sim.candidates import Candidate, find_candidates, find_mechanisms
 from sim.errors import GbarError
+from sim.formats import bluepyopt
 from sim.isolated import ask
 from sim.loading import load_problem
 from sim.problem import Measurement
@@ -46,6 +47,8 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     toml = folder / "problem.toml"
     if toml.exists():
         raise GbarError(f"{toml} is there already: gbar init never overwrites one; move it away to begin again")
+    if bluepyopt.is_folder(folder):
+        raise GbarError(f"{folder} is a BluePyOpt folder, which is a problem as it is: gbar check {folder}")
     sources = find_mechanisms(folder)
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sim import GbarError, Problem, Workers, load_problem, simulate
-from sim.effects import tried
+from sim.effects import looked_at
 from sim.notes import notes
 
 pytestmark = pytest.mark.neuron
@@ -68,7 +68,7 @@ def response(made: Problem, x: float = 0.12) -> dict[str, float]:
 
 def remarks(made: Problem) -> tuple[str, list[str]]:
     """What `gbar check` would say, and the parameters that change nothing."""
-    found = tried(made)
+    found = looked_at(made)
     return "\n".join(notes(made, found)), found["inert"]
 
 
