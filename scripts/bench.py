@@ -2,6 +2,7 @@
 
 import typer
 
+from scripts._bench_sim import sim
 from scripts._bench_tune import tune
 
 bench = typer.Typer(help="The published comparisons.", no_args_is_help=True)
@@ -13,6 +14,7 @@ def group() -> None:
 
 
 bench.command()(tune)
+bench.command()(sim)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,7 @@ def tune(
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
 
-    Exit codes: 0 solutions found; 3 none within the budget (the nearest sets
-    and what they miss are printed); 2 bad input; 130 stopped by Ctrl-C.
+    Exit codes: 0 solutions found; 3 none within the budget (the nearest and what they miss is printed); 2 bad input.
     """
     from sim import load_problem
 

@@ -23,6 +23,7 @@ from sim.search import RheobaseSearch
 
 MARGIN = 2  # steps before a stimulus that its run starts, so that no rounding of t can cut into it
 LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
+SPIKE_MS = 10.0  # after a pulse, in which its spike is over
 OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
 Currents = Sequence[float | None]  # nA for each copy; None where it has none
@@ -104,11 +105,11 @@ class Batch:
         for name, protocol in response.stimulated(self.problem):
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
             recorded = self._respond(protocol, currents, settled.get(name), accuracy)
-            simulated = time.perf_counter()
+            simulated = time.process_time()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
                 self._measure(evaluation, name, currents[i], recorded[i], accuracy)
-            measuring += time.perf_counter() - simulated
+            measuring += time.process_time() - simulated
         for evaluation, own in zip(done, amplitudes, strict=True):
             evaluation.measuring = measuring / len(xs)
             if evaluation.status == "ok":
@@ -141,9 +142,9 @@ class Batch:
         coreneuron.enable, coreneuron.verbose = self._core, 0
         self._parallel.set_maxstep(10)
 
-    def _start(self, accuracy: Accuracy, step: float) -> None:
+    def _start(self, accuracy: Accuracy) -> None:
         model = self.problem.model
-        protocols.initialise(model.celsius, model.v_init, {**vars(accuracy), "dt": step})
+        protocols.initialise(model.celsius, model.v_init, vars(accuracy))
 
     def _settle(self, accuracy: Accuracy) -> dict[str, Settled]:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
@@ -156,7 +157,7 @@ class Batch:
         kinds = {_recorded(p): p for name, p in stimulated if steps[name] > 0}  # one recording serves several protocols
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
         states: dict[int, Any] = {}
-        self._start(accuracy, accuracy.dt)
+        self._start(accuracy)
         for count in sorted(count for count in set(steps.values()) if count > 0):
             self._parallel.psolve(count * accuracy.dt)
             states[count] = h.SaveState()
@@ -175,22 +176,26 @@ class Batch:
         self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
     ) -> list[Recorded]:
         """What the first copies, each at its own current, recorded at every dt from t = 0; the others repeat them."""
-        pace = _pace(protocol) if settled is not None else 1.0
-        placed = self._begin(protocol, currents, settled, accuracy, pace * accuracy.dt)
-        self._parallel.psolve(protocol.total)
+        from neuron import h
+
+        phases = _phases(protocol) if settled is not None else [(protocol.total, 1)]
+        placed = self._begin(protocol, currents, settled, accuracy)
+        taken = [1]  # samples recorded at the end of each phase; the first is of the start
+        for until, steps in phases:
+            h.dt = accuracy.dt / steps
+            self._parallel.psolve(until)
+            taken.append(int(placed[0].t.size()))
         recorded = [_values(p) for p in placed[: len(currents)]]
         if settled is None:
             return recorded
-        return [  # a recording's first sample was taken before the state was restored
-            {
-                key: np.concatenate([before[key], _paced(np.append(before[key][-1], v[1:]), pace)[1:]])
-                for key, v in one.items()
-            }
+        parts = [(first - 1, last, steps) for first, last, (_, steps) in zip(taken, taken[1:], phases, strict=True)]
+        return [
+            {key: _joined(before[key], v, parts) for key, v in one.items()}
             for before, one in zip(settled.recorded, recorded, strict=False)
         ]
 
     def _begin(
-        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy, step: float
+        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
     ) -> list[protocols.Placed]:
         """Put a protocol on all copies, each at its own current, in the state in which the protocol starts."""
         from neuron import h
@@ -199,7 +204,7 @@ class Batch:
             protocols.place(copy.cell, protocol, current or 0.0)
             for copy, current in zip(self.copies, itertools.cycle(currents), strict=False)
         ]
-        self._start(accuracy, step)
+        self._start(accuracy)
         h.secondorder = protocols.order(protocol)
         if settled is not None:
             settled.state.restore()
@@ -220,7 +225,7 @@ class Batch:
         while any(search.current is not None for search in searches):
             tried = [search.current for search in searches]
             placed.clear()  # before the next start: NEURON would notice the loss of a stimulus after it
-            placed = self._begin(protocol, tried, settled, accuracy, accuracy.dt)
+            placed = self._begin(protocol, tried, settled, accuracy)
             asked, fired = {i for i, current in enumerate(tried) if current is not None}, set[int]()
             for until in looks:
                 self._parallel.psolve(until)
@@ -235,30 +240,26 @@ class Batch:
         return [search.found for search in searches]
 
 
-def _pace(protocol: Stimulus) -> float:
-    """Length of a protocol's steps in dt, found by measurement (docs/simulation.md): a brief strong pulse leaves the
-    time of its spike to fractions of a step, and where a current only hyperpolarises little happens in one."""
-    if isinstance(protocol, Step):
-        return 0.5 if protocol.kind == "pulse" else 2.0 if protocol.sign < 0 else 1.0
-    return 1.0
+def _phases(protocol: Stimulus) -> list[tuple[float, int]]:
+    """Until when (ms), and into how many steps, a dt is cut: a brief strong pulse leaves the time of its spike, and so
+    its slope on eFEL's grid, to fractions of one (docs/simulation.md)."""
+    spike = protocol.delay + protocol.duration + SPIKE_MS
+    if isinstance(protocol, Step) and protocol.kind == "pulse" and spike < protocol.total:
+        return [(spike, 4), (protocol.total, 1)]
+    return [(protocol.total, 1)]
+
+
+def _joined(before: np.ndarray, v: np.ndarray, parts: list[tuple[int, int, int]]) -> np.ndarray:
+    """A recording from t = 0 at every dt: what was settled, then the parts (first, last, steps in a dt) of a run.
+
+    A run's first sample was taken before the state was restored; what was settled ends with the right one.
+    """
+    return np.concatenate([before, *(v[first + steps : last : steps] for first, last, steps in parts)])
 
 
 def _recorded(protocol: Stimulus) -> str:
     """What a protocol records: protocols that record the same share the recording of their settling."""
     return str({MAIN: protocol.record, **protocol.recordings})
-
-
-def _paced(v: np.ndarray, pace: float) -> np.ndarray:
-    """What was recorded at every step, at every dt: every second sample, or what lies half-way too (by a cubic)."""
-    if pace == 0.5:
-        return v[::2]
-    if pace == 1.0:
-        return v
-    padded = np.concatenate([v[:1], v, v[-1:]])
-    even = np.empty(2 * len(v) - 1)
-    even[::2] = v
-    even[1::2] = (9.0 * (padded[1:-2] + padded[2:-1]) - padded[:-3] - padded[3:]) / 16.0
-    return even
 
 
 def _fired(placed: protocols.Placed, protocol: Rheobase, threshold: float) -> bool:

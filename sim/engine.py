@@ -1,5 +1,6 @@
 """One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,16 @@ class Single:
         for name, protocol in response.stimulated(self.problem):
             amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
+            simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
+            out.measuring += time.process_time() - simulated
             out.traces |= {response.named(name, recording): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out
 
     def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
         threshold = float(self.problem.efel_settings(name)["Threshold"])
-        return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
+        return protocols.find_rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])
@@ -69,12 +72,25 @@ class Single:
         return describe(self.problem, self.cell, self.bound)
 
 
+def check_units(problem: Problem) -> None:
+    """Hold the units of measurements to NEURON's, where it alone knows what was recorded. Raises GbarError."""
+    from neuron import h
+
+    for m in problem.measurements:
+        if problem.unit_of(m.key) is not None:
+            continue
+        unit = h.units(problem.variable(m.protocol)) or "constant"
+        if features.plain_unit(m.unit) != features.plain_unit(unit):
+            raise GbarError(f"{m.key} is in '{m.unit}': NEURON has it in '{unit}', convert mean and sd")
+
+
 def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, Any]:
     """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
 
     Raises:
-        GbarError: a parameter is given in another unit than NEURON's.
+        GbarError: a parameter or a measurement is given in another unit than NEURON's.
     """
+    check_units(problem)
     found = {}
     for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
         unit = _unit(places)

@@ -69,5 +69,6 @@ class Evaluation:
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
     seconds: float = 0.0  # that it took a worker
-    measuring: float = 0.0  # s of these for features; known of batches only
+    cpu: float = 0.0  # s of the worker's processor time
+    measuring: float = 0.0  # s of that for features
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV

@@ -44,16 +44,16 @@ def serve(pipe: Connection) -> None:
             task, xs, keep_traces, accuracy = pipe.recv()
         except (EOFError, OSError):
             return
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         try:
             done = engine.evaluate(xs, accuracy)
         except Exception as error:  # whatever a model raises is an outcome, not the end of a run
             traceback.print_exc()
             pipe.send((task, _one_line(error)))
             continue
-        seconds = (time.perf_counter() - start) / len(xs)
+        seconds, cpu = (time.perf_counter() - start) / len(xs), (time.process_time() - cpu) / len(xs)
         for evaluation in done:
-            evaluation.seconds = seconds
+            evaluation.seconds, evaluation.cpu = seconds, cpu
             evaluation.traces = evaluation.traces if keep_traces else {}
         pipe.send((task, done))
 

@@ -50,12 +50,12 @@ class _Worker:
 Crew = list[_Worker]
 
 
-def tasks(count: int, workers: int, accuracy: Accuracy) -> list[list[int]]:
+def tasks(count: int, workers: int, accuracy: Accuracy, copies: int = COPIES) -> list[list[int]]:
     """Share out `count` evaluations: one at a time, or in batches for an engine that simulates many together.
 
-    A batch is a share for each worker, in whole vectors of the processor and no larger than `COPIES`.
+    A batch is a share for each worker, in whole vectors of the processor and no larger than `copies`.
     """
-    size = min(COPIES, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
+    size = min(copies, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
@@ -72,6 +72,7 @@ class Workers:
     def __init__(self, problem: Problem, count: int = 1, accuracy: Accuracy | None = None, log: Path | None = None):
         self.problem, self.count = problem, count
         self.accuracy = accuracy or Accuracy.of(problem)
+        self.copies = COPIES  # in one batch at most
         self._scratch = tempfile.TemporaryDirectory(prefix="gbar-")
         self.log = log.resolve() if log else Path(self._scratch.name) / "neuron.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
@@ -116,7 +117,7 @@ class Workers:
             raise ValueError("these workers are closed")
         accuracy = accuracy or self.accuracy
         setup, crew = self._crew(accuracy)
-        waiting = deque(tasks(len(xs), self.count, accuracy))
+        waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
         unfinished = len(xs)
         try:
             while unfinished:

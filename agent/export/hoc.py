@@ -11,7 +11,7 @@ from agent.export.sections import write_out
 from agent.result import write_whole
 from sim import Accuracy
 from sim.formula import Formula
-from sim.kinds import Rheobase, Step
+from sim.response import stimulated
 
 
 def check(chosen: Chosen) -> None:
@@ -39,7 +39,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         mechanisms=[f"{model}/{name}" for name in mechanisms],
         known=mechanism_name(problem),
         accuracy=Accuracy.of(problem).tight(),
-        stimuli=[(name, p) for name, p in problem.protocol.items() if isinstance(p, Step | Rheobase)],
+        stimuli=list(stimulated(problem)),
         **(loading if written else loading | _spoken(chosen)),
     )
     file = folder / "solution.hoc"
