@@ -26,9 +26,7 @@ def check(
     with waiting("Building, loading and trying the model"):
         found = {} if quick else tried(loaded)
     if as_json:
-        print_json(
-            {"problem": loaded.name, "measurements": len(loaded.measurements), **remarks(loaded, found), **found}
-        )
+        print_json({"problem": loaded.name, **remarks(loaded, found), **found})
         return
     if names := list(found.get("sections", [])):
         shown = ", ".join(names[:8]) + (", …" if names[8:] else "")

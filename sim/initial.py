@@ -11,11 +11,11 @@ from sim import features, mechanisms
 from sim.candidates import Candidate, find_candidates, find_mechanisms
 from sim.errors import GbarError
 from sim.formats import bluepyopt
+from sim.formats.toml import written
 from sim.isolated import ask
 from sim.loading import load_problem
 from sim.problem import Measurement
 from sim.proposal import MOST, propose_parameters, propose_protocols, quoted
-from sim.tables import COLUMNS
 from sim.workers import START_LIMIT_S, Workers
 
 
@@ -47,8 +47,8 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     toml = folder / "problem.toml"
     if toml.exists():
         raise GbarError(f"{toml} is there already: gbar init never overwrites one; move it away to begin again")
-    if bluepyopt.is_folder(folder):
-        raise GbarError(f"{folder} is a BluePyOpt folder, which is a problem as it is: gbar check {folder}")
+    if load is None and bluepyopt.is_folder(folder):
+        return _converted(folder, toml)
     sources = find_mechanisms(folder)
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)
@@ -76,6 +76,24 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
         sum(section["nseg"] for section in found["sections"]),
         [*found["stimuli"]],
     )
+
+
+def _converted(folder: Path, toml: Path) -> Begun:
+    """Write what a BluePyOpt folder says in problem.toml's words, for the user to change."""
+    content = bluepyopt.content(folder)
+    if "measurements" not in content:
+        raise GbarError(f"no features.json in {folder}: a BluePyOpt folder has one beside its parameters.json")
+    problem = load_problem(folder)
+    with Workers(problem, 1) as pool:
+        compartments = pool.found["compartments"]
+    toml.write_text(f"# From the BluePyOpt files of this folder.\n{written(content)}", encoding="utf-8")
+    try:
+        load_problem(toml)
+    except BaseException:
+        toml.unlink()
+        raise
+    table = folder / str(content["measurements"])
+    return Begun(toml, table, problem.model.load, [], len(problem.parameter), list(problem.protocol), compartments, [])
 
 
 def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candidate]:
@@ -124,10 +142,10 @@ def _first_that_loads(
 
 def _table_in(folder: Path) -> Path | None:
     """A CSV that has the columns of a table of measurements."""
+    columns = {*Measurement.model_fields}
     for file in sorted([*folder.glob("*.csv"), *folder.glob("measurements/*.csv")]):
         lines = [line for line in file.read_text(errors="replace").splitlines() if line and not line.startswith("#")]
-        header = {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} if lines else set()
-        if set(COLUMNS) <= header <= set(Measurement.model_fields) and len(lines) > 1:
+        if lines and {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} == columns and len(lines) > 1:
             return file
     return None
 
@@ -240,7 +258,7 @@ def _template(problem: Any, measured: dict[str, list[str]]) -> str:
     lines = [
         "# One row a measurement: take the # away and put in what you measured. SD, not SEM.",
         "# The means below are the model's own as it is now, for orientation.",
-        ",".join(COLUMNS),
+        ",".join(Measurement.model_fields),
     ]
     for protocol, names in measured.items():
         for name in (name for name in names if f"{protocol}.{name}" in own):

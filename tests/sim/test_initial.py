@@ -205,7 +205,6 @@ NOTHING: dict[str, tuple[dict[str, str], str]] = {
         {"mod/x.mod": "NEURON { SUFFIX x }\nPARAMETER { g = }\n", "cell.hoc": "create soma\n"},
         "x.mod, line 2: does not compile",
     ),
-    "a BluePyOpt folder": ({"parameters.json": "[]", "protocols.json": "{}"}, "is a problem as it is: gbar check"),
     "a loader that stops": (
         {"cell.hoc": 'create soma\nexecerror("on purpose", "")\n'},
         "no model in it loads: cell.hoc",
