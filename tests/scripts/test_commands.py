@@ -35,6 +35,10 @@ COMMANDS = {  # what DESIGN lists, and --json wherever something is printed
         *["PROBLEM", "--measurements", "--budget", "--solutions", "--tolerance", "--seed", "--workers", "--out"],
         *["--archive", "--json"],
     ],
+    "cells": [
+        *["PROBLEM", "--cells", "--archive", "--out", "--budget", "--solutions", "--tolerance", "--seed", "--workers"],
+        *["--json"],
+    ],
     "verify": ["RUN", "--json"],
     "report": ["RUN", "--json"],
     "export": ["RUN", "--solution", "--to", "--json"],
