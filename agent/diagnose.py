@@ -4,7 +4,6 @@ The surrogate knows the whole space; where it thinks a measurement, or a pair of
 What is reported as the nearest achievable value is a value that NEURON gave.
 """
 
-from collections.abc import Callable
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +18,7 @@ from agent.env import World
 from agent.goal import UNDEFINED, residual, z_scores
 from agent.mind import Mind
 from agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
-from sim import design
+from sim import Accuracy, Archive, Workers, design
 from surrogate import Params, Response, respond
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ COVER = 1024  # points that stand for the whole space
 PASSES = 0.98  # share of the space in which a measurement that says nothing is met
 STILL = 0.02  # SDs within which a value counts as constant
 FRONT = 5  # points shown of a trade-off
-
-Simulate = Callable[[np.ndarray], np.ndarray]  # u [B, D] -> features [B, F]
 
 
 class Evidence(NamedTuple):
@@ -54,16 +51,19 @@ class Reach(NamedTuple):
     probed: int  # evaluations made to find out
 
 
-def explore(session: "Session", mind: Mind, simulate: Simulate) -> Reach:
+def explore(session: "Session", archive: Archive, pool: Workers) -> Reach | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
 
     Args:
-        session: a run that found no solution.
-        mind: refitted as answers come.
-        simulate: one batch.
+        session: a finished run; nothing is asked where it found a solution, or never had a surrogate.
+        archive: where the answers are kept, under a run of their own, outside the budget.
+        pool: simulates them.
     """
+    mind = session.mind
+    if session.solutions or mind is None:
+        return None
     u, features, tolerance = session.u, session.features, session.config.tolerance
     room = min(MOST, max(FEWEST, len(u) // SHARE), mind.rows - len(u))
     for turn in range(ROUNDS + 1):
@@ -77,9 +77,19 @@ def explore(session: "Session", mind: Mind, simulate: Simulate) -> Reach:
             break
         new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(session.u)]
         if len(new):
-            u, features = np.concatenate([u, new]), np.concatenate([features, simulate(new)])
+            u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
     return Reach(evidence, hopeless, len(u) - len(session.u))
+
+
+def _simulate(session: "Session", archive: Archive, pool: Workers, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+    x, engine = session.problem.physical(u), Accuracy.of(session.problem)
+    run = f"{session.name} diagnosis"
+    first, done = archive.count(run), {}
+    for i, evaluation in pool.run(list(x), accuracy=engine):
+        archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
+        done[i] = evaluation
+    return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
 
 def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Diagnosis:

@@ -103,6 +103,11 @@ class Session:
             self.seconds[what] += time.perf_counter() - start
 
     @property
+    def name(self) -> str:
+        """What the run's rows are called in the archive."""
+        return run_name(self.problem, self.config)
+
+    @property
     def left(self) -> int:
         """Evaluations still in the budget."""
         return self.config.budget - self.evaluations
@@ -169,7 +174,7 @@ def search(
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
-            lab.explain()
+            session.reach = explore(session, archive, pool)
         except KeyboardInterrupt:
             session.status = "interrupted"
     session.seconds["total"] = time.perf_counter() - start
@@ -332,22 +337,6 @@ class Lab:
         order = np.lexsort((goals.distance(session.z), goals.worst(session.z)))[:count]
         done = dict(self.pool.run(list(session.x[order]), traces=True, accuracy=self.tight))
         session.nearest = [self._confirmed(int(index), done[i]) for i, index in enumerate(order)]
-
-    def explain(self) -> None:
-        """With nothing found, ask NEURON which measurements can be met at all, outside the budget."""
-        session = self.session
-        if not session.solutions and session.mind is not None:
-            session.reach = explore(session, session.mind, self._probe)
-
-    def _probe(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
-        """Simulate what nobody counts; kept under a run of its own."""
-        session, x, engine = self.session, self.session.problem.physical(u), Accuracy.of(self.session.problem)
-        run, done = f"{run_name(session.problem, session.config)} diagnosis", {}
-        first = self.archive.count(run)
-        for i, evaluation in self.pool.run(list(x), accuracy=engine):
-            self.archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
-            done[i] = evaluation
-        return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
     def _is_new(self, u: np.ndarray) -> bool:
         if u.tobytes() in self.session.rejected:
