@@ -32,6 +32,10 @@ WorkersOption = Annotated[
 EngineOption = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
 ]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits. Default: 16; 8 with a kept memory."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 
 

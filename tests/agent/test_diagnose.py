@@ -8,7 +8,7 @@ import pytest
 from synthetic import MIND
 
 from agent import Result, tune
-from agent.loop import TuneConfig
+from agent.session import TuneConfig
 from sim import load_problem
 
 HH = Path(__file__).resolve().parents[2] / "models" / "hh"
