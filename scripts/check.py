@@ -51,8 +51,7 @@ def check(
 def _stimulus(protocol: Any) -> str:
     if protocol.kind == "fi":
         return ", ".join(protocol.steps)
-    size = "{:g} … {:g} nA".format(*protocol.bounds) if protocol.kind == "rheobase" else protocol.words
-    return f"{size}, {protocol.duration:g} ms at {protocol.at}"
+    return f"{protocol.words}, {protocol.duration:g} ms at {protocol.at}"
 
 
 if __name__ == "__main__":

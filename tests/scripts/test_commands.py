@@ -36,6 +36,10 @@ COMMANDS = {  # what DESIGN lists, and --json wherever something is printed
         *["PROBLEM", "--measurements", "--budget", "--solutions", "--tolerance", "--seed", "--workers", "--out"],
         *["--archive", "--json"],
     ],
+    "cells": [
+        *["PROBLEM", "--cells", "--archive", "--out", "--budget", "--solutions", "--tolerance", "--seed", "--workers"],
+        *["--json"],
+    ],
     "verify": ["RUN", "--json"],
     "report": ["RUN", "--json"],
     "export": ["RUN", "--solution", "--to", "--json"],
@@ -309,6 +313,8 @@ BAD: dict[str, Case] = {  # what is typed; what is replaced in the problem's fil
     "verify no run": (["verify", "p"], {}, "no result.json in p"),
     "report no run": (["report", "nowhere"], {}, "no result.json in nowhere"),
     "export no run": (["export", "p"], {}, "no result.json in p"),
+    "table of no run": (["export", "p", "--to", "csv"], {}, "no result.json in p"),
+    "table of one solution": (["export", "p", "--to", "csv", "--solution", "1"], {}, "leave --solution out"),
     "broken result": (["verify", "broken"], {}, "not a result of this version"),
     "result that is no text": (["report", "binary"], {}, "not a result of this version"),
 }
