@@ -166,7 +166,7 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
     if not file.is_file():
         return None, "none was kept"
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
             header = json.loads(kept["header"].tobytes())
             arrays = {name: kept[name] for name in kept.files if name != "header"}
         for name, value in stamp.items():
@@ -177,7 +177,7 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
         if rows < header["rows"]:
             return None, f"it was learned from {header['rows']} evaluations, more than the archive has"
         return _restored(header, arrays, len(stamp["parameters"]), len(stamp["features"]), config), ""
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         return None, f"it cannot be read ({error})"
 
 

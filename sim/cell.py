@@ -14,7 +14,7 @@ from neuron import h
 from sim.anatomy import Cell, distance, sections, segment, short_name
 from sim.errors import GbarError, nearest
 from sim.formula import Formula
-from sim.leftovers import described, stimuli, switched_off
+from sim.leftovers import clamps, described, switched_off
 from sim.loaders import load_flat, load_python, load_template, run_hoc, working_folder
 from sim.morphology import cut, load_morphology
 from sim.places import attribute_of, mechanism_of, places, put, take
@@ -68,7 +68,7 @@ def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, An
         cut(cell.sections, model.d_lambda, model.segment_length)  # by the Ra and cm just given
         fix(cell, model.values)  # once more, for the segments that this made
     if model.stimuli == "off":
-        cell.stimuli = {described(process): process for process in stimuli(cell.sections)}
+        cell.stimuli = {described(process): process for process in clamps(cell.sections)}
         for process in cell.stimuli.values():
             for name, value in switched_off(process).items():
                 put(process, name, value)

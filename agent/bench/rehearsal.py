@@ -20,7 +20,7 @@ from agent import memory as memories
 from agent.accelerate import configure
 from agent.goal import Goal, goal_of, sd_elsewhere, worst, z_scores
 from agent.memory import Memory, padded
-from agent.mind import Mind, MindConfig
+from agent.mind import Mind, MindConfig, Planner
 from agent.policy import init_policy
 from agent.propose import PROPOSERS, choose
 from sim import Accuracy, Archive, GbarError, Problem
@@ -36,6 +36,13 @@ ARMS: dict[str, str] = {  # as docs/agent.md explains them
     "gradient": "gradient descents alone",
     "untrained": "rollouts of a policy that was never trained: Gauss-Newton steps with noise",
     "frozen": "as both, with a surrogate that learns nothing from the session",
+}
+PLANNERS: dict[str, Planner] = {
+    "both": "both",
+    "policy": "policy",
+    "gradient": "gradient",
+    "untrained": "policy",
+    "frozen": "both",
 }
 
 
@@ -136,8 +143,7 @@ def _session(
     if arm == "untrained":
         blank = init_policy(jax.random.key(7), env.observation_size(u.shape[1], len(goal.mean)), u.shape[1])
         memory = memory._replace(policy=blank)
-    planner = {"untrained": "policy", "frozen": "both"}.get(arm, arm)
-    config = config._replace(planner=planner)
+    config = config._replace(planner=PLANNERS[arm])
     mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, memory)
     start_u, start_features, before = u, features, len(u)
     first, solved, proposer = np.inf, None, ""
@@ -198,7 +204,7 @@ def summarise(sessions: Sequence[Rehearsed]) -> list[Summary]:
                 float(np.median(first)),
                 float(np.mean([session.evaluations is not None for session in own])),
                 float(np.mean(counted)),
-                *(float(np.median([getattr(session, name) for session in own])) for name in ("batch_s",)),
+                float(np.median([session.batch_s for session in own])),
                 float(np.mean([session.coverage for session in own])),
                 float(np.median([session.rmse for session in own])),
             )
