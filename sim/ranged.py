@@ -226,7 +226,7 @@ def _rewritten(tokens: list[Token], name: str, new: str, where: str) -> str:
     for i, token in enumerate(tokens):
         if i in uses:
             after = "".join(t.text for t in _words(tokens[i + 1 :])[:2])
-            if after[0] == "=" and after != "==":
+            if after.startswith("=") and after != "==":
                 raise GbarError(f"{where}{token.head} sets it")
         out.append(new if i in uses else token.text)
         if token.text == "{":
