@@ -168,7 +168,8 @@ class Bound:
             (made if formula or p.mode == "scale" else plain).append(setting)
             tied += [Setting(cell, [place], Formula(text), p.name) for place, text in p.tied.items()]
             self.places.append(setting.places)
-            shared = [mechanism_of(at.partition(".")[2]) for at in (*p.set, *p.tied) if at.startswith("global.")]
+            wide = [at.removeprefix("global.") for at in (*p.set, *p.tied) if at.startswith("global.")]
+            shared = [mechanism_of(name) for name in wide if name not in cell.ranged]
             shared += [("", at) for at in (*p.set, *p.tied) if at.startswith("module.")]
             shared += [("", statement) for statement in p.apply if not statement.startswith("cell.")]
             if shared:

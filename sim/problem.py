@@ -99,6 +99,12 @@ class Problem(Strict):
         """Parameter names, in the order of every parameter vector."""
         return tuple(parameter.name for parameter in self.parameter)
 
+    @property
+    def globals(self) -> tuple[str, ...]:
+        """The global variables that parameters set, as hoc calls them."""
+        targets = [target for parameter in self.parameter for target in (*parameter.set, *parameter.tied)]
+        return tuple(dict.fromkeys(at.removeprefix("global.") for at in targets if at.startswith("global.")))
+
     def physical(self, unit: np.ndarray) -> np.ndarray:  # [..., D] in [0, 1] -> [..., D] in NEURON's units
         """Map the unit cube onto the bounds, each parameter on its own scale."""
         low, high, log = self._bounds()
