@@ -18,7 +18,7 @@ from agent.diagnose import Reach, explore
 from agent.mind import Forecast, Mind, MindConfig
 from agent.propose import DISTINCT, PROPOSERS, choose
 from agent.result import Progress
-from sim import Accuracy, Archive, Evaluation, Problem, Rows, Workers, design
+from sim import Accuracy, Archive, Evaluation, Pool, Problem, Rows, design, open_pool
 
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
@@ -33,6 +33,7 @@ class TuneConfig(NamedTuple):
     workers: int = 2
     batch: int = 16
     mind: MindConfig = MindConfig()
+    dask: str | None = None  # a scheduler's address, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
         """Evaluations before the first fit: 4 per parameter in whole batches."""
@@ -148,7 +149,7 @@ def search(
     """
     start = time.perf_counter()
     session = _open(problem, config, archive)
-    with Workers(problem, config.workers, log=log) as pool:
+    with open_pool(problem, config.workers, log=log, dask=config.dask) as pool:
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
         try:
@@ -247,7 +248,7 @@ class Lab:
 
     session: Session
     archive: Archive
-    pool: Workers
+    pool: Pool
     observe: Observer
 
     @property
