@@ -8,7 +8,7 @@ from agent.result import Result, read_result
 from sim import Problem
 
 if TYPE_CHECKING:
-    from agent.loop import Session, TuneConfig
+    from agent.session import Session, TuneConfig
 
 __all__ = ["Result", "read_result", "tune"]
 
@@ -24,7 +24,7 @@ def tune(
 
     Args:
         problem: from `sim.load_problem`, with measurements.
-        config: agent.loop.TuneConfig.
+        config: agent.session.TuneConfig.
         out: the run folder; a run found in it is resumed.
         archive: an archive to learn from and add to, instead of the one in `out`.
         observe: called after every evaluation.

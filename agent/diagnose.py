@@ -4,7 +4,6 @@ The surrogate knows the whole space; where it thinks a measurement, or a pair of
 What is reported as the nearest achievable value is a value that NEURON gave.
 """
 
-from collections.abc import Callable
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,14 +15,14 @@ import optax
 
 from agent import propose
 from agent.env import World
-from agent.goal import UNDEFINED, residual, z_scores
+from agent.goal import UNDEFINED, Aim, residual, z_scores
 from agent.mind import Mind
 from agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
-from sim import design
+from sim import Accuracy, Archive, Pool, design
 from surrogate import Params, Response, respond
 
 if TYPE_CHECKING:
-    from agent.loop import Session
+    from agent.session import Session
 
 EDGE = 0.02  # of a range: a parameter this near to its bound presses on it
 ROUNDS = 2  # of asking NEURON and learning from the answer
@@ -34,8 +33,6 @@ COVER = 1024  # points that stand for the whole space
 PASSES = 0.98  # share of the space in which a measurement that says nothing is met
 STILL = 0.02  # SDs within which a value counts as constant
 FRONT = 5  # points shown of a trade-off
-
-Simulate = Callable[[np.ndarray], np.ndarray]  # u [B, D] -> features [B, F]
 
 
 class Evidence(NamedTuple):
@@ -54,17 +51,20 @@ class Reach(NamedTuple):
     probed: int  # evaluations made to find out
 
 
-def explore(session: "Session", mind: Mind, simulate: Simulate) -> Reach:
+def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
 
     Args:
-        session: a run that found no solution.
-        mind: refitted as answers come.
-        simulate: one batch.
+        session: a finished run; nothing is asked where it found a solution, or never had a surrogate.
+        archive: where the answers are kept, under a run of their own, outside the budget.
+        pool: simulates them.
     """
-    u, features, tolerance = session.u, session.features, session.config.tolerance
+    mind = session.mind
+    if session.solutions or mind is None:
+        return None
+    u, features, tolerance = session.u, session.judged, session.config.tolerance
     room = min(MOST, max(FEWEST, len(u) // SHARE), mind.rows - len(u))
     for turn in range(ROUNDS + 1):
         evidence = _evidence(session, u, features)
@@ -77,9 +77,19 @@ def explore(session: "Session", mind: Mind, simulate: Simulate) -> Reach:
             break
         new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(session.u)]
         if len(new):
-            u, features = np.concatenate([u, new]), np.concatenate([features, simulate(new)])
+            u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
     return Reach(evidence, hopeless, len(u) - len(session.u))
+
+
+def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+    x, engine = session.problem.physical(u), Accuracy.of(session.problem)
+    run = f"{session.name} diagnosis"
+    first, done = archive.count(run), {}
+    for i, evaluation in pool.run(list(x), accuracy=engine):
+        archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
+        done[i] = evaluation
+    return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
 
 
 def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Diagnosis:
@@ -90,7 +100,7 @@ def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Di
         ranges: its parameters, with what the measurements leave open.
         reach: from `explore`; None where a solution was found, or nobody could be asked.
     """
-    evidence = _evidence(session, session.u, session.features) if reach is None else reach.evidence
+    evidence = _evidence(session, session.u, session.judged) if reach is None else reach.evidence
     unmet = reach.unmet if reach else []
     single = [f for f, g in unmet if f == g]
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
@@ -138,15 +148,13 @@ def _reached(mind: Mind, evidence: Evidence, wanted: list[tuple[int, int]]) -> n
     for row, pair in zip(weight, wanted, strict=False):
         row[list(pair)] = 1.0
     starts = np.stack([_starts(mind, evidence, pair) for pair in (wanted * OBJECTIVES)[:OBJECTIVES]])
-    goal = jnp.asarray(mind.goal.mean, jnp.float32)
-    arrays = (jnp.asarray(starts, jnp.float32), goal, jnp.asarray(weight, jnp.float32))
-    return np.asarray(_descend(mind.world, *arrays, mind.network), float)
+    begin, wanted_only = jnp.asarray(starts, jnp.float32), jnp.asarray(weight, jnp.float32)
+    return np.asarray(_descend(mind.world, begin, mind.aim, wanted_only, mind.network), float)
 
 
 def _ideas(mind: Mind, places: np.ndarray, pair: tuple[int, int]) -> Idea:
     """The best of some places [Q, D] for one objective."""
-    goal = jnp.asarray(mind.goal.mean, jnp.float32)
-    r, p = propose.assess(mind.world, jnp.asarray(places, jnp.float32), goal, mind.network)
+    r, p = propose.assess(mind.world, jnp.asarray(places, jnp.float32), mind.aim, mind.network)
     both = list(pair)
     cost = np.asarray(jnp.sum(_cost(r, p)[..., both], axis=-1))  # [M, Q]
     wise, bold = int(np.argmin(cost.mean(axis=0))), int(np.argmin(cost.min(axis=0)))
@@ -157,7 +165,7 @@ def _ideas(mind: Mind, places: np.ndarray, pair: tuple[int, int]) -> Idea:
 
 def _starts(mind: Mind, evidence: Evidence, pair: tuple[int, int]) -> np.ndarray:  # [M, K, D]
     """Half of the starts where the objective is met best so far, half anywhere."""
-    members, dimension = mind.config.fit.members, evidence.u.shape[1]
+    members, dimension = mind.fitting.members, evidence.u.shape[1]
     score = np.minimum(evidence.size[:, pair], np.sinh(UNDEFINED)).max(axis=1)
     best = evidence.u[np.resize(np.argsort(score, kind="stable")[:STARTS], STARTS // 2)]
     anywhere = design(dimension, members * (STARTS - len(best)), pair[0] * len(score) + pair[1])
@@ -171,13 +179,13 @@ def _cost(r: jax.Array, p: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("network",))
-def _descend(world: World, starts: jax.Array, goal: jax.Array, weight: jax.Array, network: Response) -> jax.Array:
+def _descend(world: World, starts: jax.Array, aim: Aim, weight: jax.Array, network: Response) -> jax.Array:
     """Adam from starts [W, M, K, D] down each member's cost of the features that weight [W, F] picks: [W, M K, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS, alpha=0.1))
 
     def cost(member: Params, u: jax.Array, weight: jax.Array) -> jax.Array:  # [K, D]
         predicted = respond(network, member, u)
-        r = residual(world.scaling, predicted.value, goal, world.sd)
+        r = residual(world.scaling, predicted.value, aim)
         return jnp.sum(weight * _cost(r, jax.nn.sigmoid(predicted.logit)))
 
     of_members = jax.vmap(jax.grad(cost, argnums=1), in_axes=(0, 0, None))
@@ -256,6 +264,6 @@ def _passes(session: "Session") -> np.ndarray:  # [F]
     mind = session.mind
     assert mind is not None
     u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
-    r, p = propose.assess(mind.world, u, jnp.asarray(mind.goal.mean, jnp.float32), mind.network)
+    r, p = propose.assess(mind.world, u, mind.aim, mind.network)
     inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
     return np.asarray(jnp.mean(inside, axis=0))

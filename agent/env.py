@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agent.goal import residual
+from agent.goal import Aim, residual
 from surrogate import Params, Response, Scaling, respond
 
 
@@ -26,11 +26,10 @@ class EnvConfig(NamedTuple):
 
 
 class World(NamedTuple):
-    """The dynamics, and the measurements' spread. Goals differ by environment; their SDs do not."""
+    """The dynamics."""
 
     params: Params  # leaves [M, ...]
     scaling: Scaling
-    sd: jax.Array  # [F]
     tolerance: jax.Array  # []
 
 
@@ -38,7 +37,7 @@ class State(NamedTuple):
     """Where each session stands."""
 
     u: jax.Array  # [M, K, D] current parameters, unit cube
-    goal: jax.Array  # [M, K, F] means to reach
+    aim: Aim  # [M, K, F] what to reach
     left: jax.Array  # [M, K] queries left
 
 
@@ -54,10 +53,10 @@ class View(NamedTuple):
 def look(network: Response, world: World, state: State, config: EnvConfig) -> View:
     """Evaluate the hidden members, the step they suggest, and how far the ensemble disagrees."""
 
-    def member_view(member: Params, u: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def member_view(member: Params, u: jax.Array, aim: Aim) -> tuple[jax.Array, jax.Array, jax.Array]:
         def residuals(u: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             predicted = respond(network, member, u)
-            r, p = residual(world.scaling, predicted.value, goal, world.sd), jax.nn.sigmoid(predicted.logit)
+            r, p = residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
             return jnp.concatenate([r * p, jax.nn.softplus(-predicted.logit)]), (r, p)
 
         jacobian, _ = jax.jacfwd(residuals, has_aux=True)(jax.lax.stop_gradient(u))
@@ -65,7 +64,7 @@ def look(network: Response, world: World, state: State, config: EnvConfig) -> Vi
         newton = _gauss_newton(jax.lax.stop_gradient(combined), jacobian, config)
         return r, p, newton
 
-    r, p, newton = jax.vmap(jax.vmap(member_view, in_axes=(None, 0, 0)))(world.params, state.u, state.goal)
+    r, p, newton = jax.vmap(jax.vmap(member_view, in_axes=(None, 0, 0)))(world.params, state.u, state.aim)
     return View(r, p, jax.lax.stop_gradient(newton), _spread(network, world, state))
 
 
@@ -78,7 +77,7 @@ def _gauss_newton(r: jax.Array, jacobian: jax.Array, config: EnvConfig) -> jax.A
 
 def _spread(network: Response, world: World, state: State) -> jax.Array:  # [M, K, F]
     every = jax.vmap(lambda member: respond(network, member, state.u).value)(world.params)  # [M, M, K, F]
-    r = residual(world.scaling, every, state.goal, world.sd)
+    r = residual(world.scaling, every, state.aim)
     return jnp.sqrt(jnp.var(r, axis=0) + 1e-12)  # the gradient of a plain SD is NaN where members agree
 
 
@@ -108,7 +107,7 @@ def solved(view: View, world: World) -> jax.Array:  # [M, K] bool
 def move(state: State, view: View, action: jax.Array, config: EnvConfig) -> State:  # action [M, K, D] in [-1, 1]
     """The agent's action on top of the Gauss-Newton step."""
     u = jnp.clip(state.u + view.newton + config.reach * action, 0.0, 1.0)
-    return State(u, state.goal, state.left - 1)
+    return State(u, state.aim, state.left - 1)
 
 
 def reward(before: View, after: View, world: World, config: EnvConfig) -> jax.Array:  # [M, K]

@@ -40,6 +40,24 @@ def distance(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     return np.sqrt(np.mean(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2, axis=-1))
 
 
-def residual(scaling: Scaling, value: jax.Array, mean: jax.Array, sd: jax.Array) -> jax.Array:  # [..., F]
+class Aim(NamedTuple):
+    """A goal as the jitted functions take it."""
+
+    mean: jax.Array  # [..., F]
+    sd: jax.Array  # [..., F]
+
+
+def aim_at(goal: Goal) -> Aim:
+    """The measurements as 32-bit arrays."""
+    return Aim(jnp.asarray(goal.mean, jnp.float32), jnp.asarray(goal.sd, jnp.float32))
+
+
+def sd_elsewhere(goal: Goal, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
+    """What the SD would be, had these features been measured: it grows with the value, within a factor of four."""
+    share = np.abs(features) / np.maximum(np.abs(goal.mean), 1e-12)
+    return goal.sd * np.clip(np.where(np.isfinite(share), share, 1.0), 0.25, 4.0)
+
+
+def residual(scaling: Scaling, value: jax.Array, aim: Aim) -> jax.Array:  # [..., F]
     """asinh(z) of predicted values: z itself near the measurement, its logarithm far away."""
-    return jnp.arcsinh((unsquash(scaling, value) - mean) / sd)
+    return jnp.arcsinh((unsquash(scaling, value) - aim.mean) / aim.sd)

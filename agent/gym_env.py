@@ -9,6 +9,7 @@ import numpy as np
 
 from agent import env
 from agent.env import EnvConfig, State, View, World
+from agent.goal import Aim
 from agent.learn import Experience
 from surrogate import Response
 
@@ -20,8 +21,9 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     Observation [O] and reward are those of agent.env; action [D] in [-1, 1] is added to the Gauss-Newton step. A
     session is terminated when the hidden member shows every feature within tolerance and probably defined, and
-    truncated when its queries run out. `reset(options=...)` takes "member" (int), "start" [D] (unit cube) and
-    "goal" [F] (means); what is not given is drawn. `info` holds "u" [D], "member" and "solved".
+    truncated when its queries run out. `reset(options=...)` takes "member" (int), "start" [D] (unit cube) and "goal"
+    [F] (means, with the SDs of a goal that is drawn); what is not given is drawn. `info` holds "u" [D], "member" and
+    "solved".
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as gymnasium declares it
@@ -30,7 +32,8 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.world, self.network, self.experience = world, network, experience
         self.config = config = config or EnvConfig()
         self.members = int(jax.tree.leaves(world.params)[0].shape[0])
-        dimension, size = experience.starts.shape[1], env.observation_size(experience.starts.shape[1], len(world.sd))
+        dimension = experience.starts.shape[1]
+        size = env.observation_size(dimension, experience.goals.mean.shape[1])
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (dimension,), np.float32)
 
@@ -60,16 +63,17 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         start = np.asarray(starts[self.np_random.integers(len(starts))])
         start = np.clip(start + JITTER * self.np_random.standard_normal(len(start)), 0, 1)
         start = np.asarray(asked.pop("start", start), np.float32)
-        goal = np.asarray(asked.pop("goal", goals[self.np_random.integers(len(goals))]), np.float32)
+        drawn = int(self.np_random.integers(len(goals.mean)))
+        goal = np.asarray(asked.pop("goal", goals.mean[drawn]), np.float32)
         if asked:
             raise ValueError(f"options {sorted(asked)}: expected member, start and goal")
         if not 0 <= self._member < self.members:
             raise ValueError(f"options member {self._member}: expected 0 to {self.members - 1}")
-        if start.shape != starts.shape[1:] or goal.shape != goals.shape[1:]:
-            raise ValueError(f"options start, goal: expected shapes {starts.shape[1:]} and {goals.shape[1:]}")
+        if start.shape != starts.shape[1:] or goal.shape != goals.mean.shape[1:]:
+            raise ValueError(f"options start, goal: expected shapes {starts.shape[1:]} and {goals.mean.shape[1:]}")
         shape = (self.members, 1)
-        u, means = (jnp.broadcast_to(array, (*shape, len(array))) for array in (start, goal))
-        self._state = State(u, means, jnp.full(shape, self.config.episode, jnp.int32))
+        u, means, sds = (jnp.broadcast_to(array, (*shape, len(array))) for array in (start, goal, goals.sd[drawn]))
+        self._state = State(u, Aim(means, sds), jnp.full(shape, self.config.episode, jnp.int32))
         self._view, seen, solved = self._shown(self.world, self._state)
         return np.asarray(seen[self._member, 0]), self._info(solved)
 
@@ -91,4 +95,4 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def _as_seen_by(member: jax.Array, state: State) -> State:
     """The hidden member's session in every member's place: agent.env looks at all members at once."""
-    return State(*(jnp.broadcast_to(array[member], array.shape) for array in state))
+    return jax.tree.map(lambda array: jnp.broadcast_to(array[member], array.shape), state)

@@ -13,6 +13,7 @@ import optax
 
 from agent import env
 from agent.env import EnvConfig, State, World
+from agent.goal import Aim
 from agent.policy import Policy, act, init_policy, value
 from surrogate import Response
 
@@ -33,7 +34,7 @@ class Experience(NamedTuple):
     """What sessions start from and aim at. Rows are drawn uniformly."""
 
     starts: jax.Array  # [S, D] unit-cube points already simulated
-    goals: jax.Array  # [G, F] means: features of archived cells (hindsight) and the user's own
+    goals: Aim  # [G, F] features of archived cells (hindsight) and the user's own
 
 
 class LearnInfo(NamedTuple):
@@ -116,11 +117,11 @@ def _fresh(key: jax.Array, shape: tuple[int, int], experience: Experience, confi
     """New sessions: from archived points with a jitter, towards archived or the user's goals."""
     start_key, goal_key, jitter_key, left_key = jax.random.split(key, 4)
     start = jax.random.randint(start_key, shape, 0, experience.starts.shape[0])
-    goal = jax.random.randint(goal_key, shape, 0, experience.goals.shape[0])
+    goal = jax.random.randint(goal_key, shape, 0, experience.goals.mean.shape[0])
     u = experience.starts[start]
     u = jnp.clip(u + 0.05 * jax.random.normal(jitter_key, u.shape), 0.0, 1.0)
     left = jax.random.randint(left_key, shape, 1, config.episode + 1)  # staggered, so that windows see every phase
-    return State(u, experience.goals[goal], left)
+    return State(u, jax.tree.map(lambda part: part[goal], experience.goals), left)
 
 
 def _renew(key: jax.Array, state: State, experience: Experience, config: EnvConfig) -> State:

@@ -8,26 +8,40 @@ import numpy as np
 
 from agent import env, propose
 from agent.env import EnvConfig, World
-from agent.goal import UNDEFINED, Goal, distance, z_scores
+from agent.goal import UNDEFINED, Aim, Goal, aim_at, distance, sd_elsewhere, z_scores
 from agent.learn import Experience, LearnConfig, Learner, init_learner, learn
+from agent.memory import Memory, MemoryConfig
 from agent.propose import PROPOSERS, PlanConfig, Pool
-from surrogate import FitConfig, Params, Response, choose_scaling, fit, pad, respond, unsquash
+from surrogate import (
+    Calibration,
+    FitConfig,
+    Params,
+    Response,
+    choose_scaling,
+    fit,
+    pad,
+    refine,
+    respond,
+    squash,
+    unsquash,
+)
 
-Planner = Literal["policy", "gradient", "both"]
-RECENT = 64  # predictions that say how wrong the surrogate is now
-Z90 = 1.645  # half-width of a 90 % interval, in SDs of a normal
+Planner = Literal["auto", "policy", "gradient", "both"]
 
 
 class MindConfig(NamedTuple):
     """Everything about thinking that can be chosen."""
 
-    planner: Planner = "both"
+    planner: Planner = "auto"  # both with a memory, whose policy is ready; gradient from scratch (docs/agent.md)
     trained: bool = True  # False, for comparison: the policy stays as it was made
     validity: bool = True  # False, for comparison: an undefined feature is learned as a value `UNDEFINED` away
     fit: FitConfig = FitConfig()
     env: EnvConfig = EnvConfig()
     learn: LearnConfig = LearnConfig()
     plan: PlanConfig = PlanConfig()
+    memory: MemoryConfig = MemoryConfig()
+    near: int = 512  # evaluations to which a memory's heads are fitted
+    local: float = 4.0  # how steeply their weight falls with their distance
     goals: int = 256  # hindsight goals and starts kept for training the policy
     first_noise: float = 0.5  # SD of a member's error in asinh(z), before anything has been predicted
 
@@ -41,36 +55,58 @@ class Forecast(NamedTuple):
 
 
 class Mind:
-    """The learned part of a run. Sizes are fixed by the first call, so every function compiles once."""
+    """The learned part of a run. Sizes are fixed by the first call, so every function compiles once.
 
-    def __init__(self, key: jax.Array, dimension: int, goal: Goal, rows: int, config: MindConfig):
-        self.goal, self.config, self.rows, self.dimension = goal, config, rows, dimension
-        self.network = Response(features=len(goal.mean), hidden=config.fit.hidden)
+    With a memory it begins with what an archive has taught, and only its heads follow the run; without one it learns
+    the response from the run's own evaluations, from scratch at first and then from where it was.
+    """
+
+    def __init__(
+        self, key: jax.Array, dimension: int, goal: Goal, rows: int, config: MindConfig, memory: Memory | None = None
+    ):
+        self.goal, self.config, self.rows, self.dimension, self.memory = goal, config, rows, dimension, memory
+        self.fitting = config.memory.fit if memory else config.fit
+        self.network = Response(len(goal.mean), self.fitting.hidden, self.fitting.layers)
+        self.aim = aim_at(goal)
+        self.planner = config.planner if config.planner != "auto" else "both" if memory else "gradient"
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
-        self._errors = np.empty((0, len(goal.mean)))  # [n, F] simulated - predicted, asinh(z), NaN where undefined
-        self._expected = np.empty((0, len(goal.mean)))  # [n, F] the SD that was predicted
+        self._policy = memory.policy if memory else None
+        self._calibration = Calibration(len(goal.mean))
+        self._first_noise = np.full(len(goal.mean), config.first_noise)
+        if memory:
+            self.scaling = memory.scaling
+            self._first_noise = _in_tolerance_space(memory, goal)
 
     def _next_key(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)
         return key
 
     def refit(self, u: np.ndarray, features: np.ndarray) -> None:
-        """Learn the response anew from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
+        """Learn from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
         if not self.config.validity:
             features = np.where(np.isfinite(features), features, self.to_features(np.array(UNDEFINED)))
-        z = z_scores(features, self.goal)
-        if self._params is None:
-            self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
-        data = pad(u, features, (1.0 + distance(z)) ** -2.0, self.scaling, self.rows)
-        self._params = jax.block_until_ready(fit(self._next_key(), data, self.network, self.config.fit, self._params))
-        tolerance = jnp.asarray(self.goal.tolerance, jnp.float32)
-        self.world = World(self._params, self.scaling, jnp.asarray(self.goal.sd, jnp.float32), tolerance)
+        far = distance(z_scores(features, self.goal))
+        if self.memory:
+            near = np.argsort(far, kind="stable")[: self.config.near]
+            weight = (1.0 + far[near]) ** -self.config.local
+            data = pad(u[near], features[near], weight / weight.max(), self.scaling, self.config.near)
+            params = refine(self.memory.params, data, self.network, self.fitting)
+        else:
+            if self._params is None:
+                self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
+            data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
+            params = fit(self._next_key(), data, self.network, self.fitting, self._params)
+        self._params = jax.block_until_ready(params)
+        self.world = World(self._params, self.scaling, jnp.asarray(self.goal.tolerance, jnp.float32))
 
     def practise(self, u: np.ndarray, features: np.ndarray) -> None:
-        """Train the policy on the surrogate as it now is, towards the user's goal and features of archived cells."""
-        if self.config.planner == "gradient":
+        """Train the policy on the surrogate as it now is, towards the user's goal and features of archived cells.
+
+        A policy from a memory has practised on a whole archive and is used as it is.
+        """
+        if self.planner == "gradient" or self.memory:
             return
         config = self.config
         rounds = 1
@@ -78,82 +114,72 @@ class Mind:
             size = env.observation_size(self.dimension, len(self.goal.mean))
             self._learner = init_learner(self._next_key(), size, self.dimension, config.learn)
             rounds = config.learn.first_rounds
+            self._policy = self._learner.policy
         if not config.trained:
             return
         z = z_scores(features, self.goal)
         order = np.argsort(distance(z), kind="stable")
-        defined = [i for i in order if np.isfinite(z[i]).all()][: self.config.goals // 2]
-        own = [self.goal.mean] * (self.config.goals - len(defined))
+        defined = [i for i in order if np.isfinite(z[i]).all()][: config.goals // 2]
+        means = np.concatenate([features[defined], [self.goal.mean] * (config.goals - len(defined))])
+        sds = np.concatenate(
+            [sd_elsewhere(self.goal, features[defined]), [self.goal.sd] * (config.goals - len(defined))]
+        )
         experience = Experience(
-            jnp.asarray(np.resize(u[order[: self.config.goals]], (self.config.goals, self.dimension)), jnp.float32),
-            jnp.asarray(np.concatenate([features[defined], own]), jnp.float32),
+            jnp.asarray(np.resize(u[order[: config.goals]], (config.goals, self.dimension)), jnp.float32),
+            Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32)),
         )
         for _ in range(rounds):
             key = self._next_key()
             self._learner, self.learn_info = learn(
                 key, self._learner, self.world, experience, self.network, config.env, config.learn
             )
-        jax.block_until_ready(self._learner)  # so that the time is counted where it is spent
+        self._policy = jax.block_until_ready(self._learner.policy)  # so that the time is counted where it is spent
 
     def plan(self, u: np.ndarray, features: np.ndarray) -> Pool:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
         starts = self._starts(u, features)
-        goal = jnp.asarray(self.goal.mean, jnp.float32)
         config = self.config
         found: list[tuple[int, jax.Array]] = []
-        if config.planner != "gradient":
-            assert self._learner is not None
+        if self.planner != "gradient":
+            assert self._policy is not None
             visited = propose.roll_out(
-                self._next_key(), self._learner.policy, self.world, starts, goal, self.network, config.env, config.plan
+                self._next_key(), self._policy, self.world, starts, self.aim, self.network, config.env, config.plan
             )
             found.append((PROPOSERS.index("policy"), visited))
-        if config.planner != "policy":
-            reached = propose.descend(self.world, starts, goal, self.network, config.plan)
+        if self.planner != "policy":
+            reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), reached))
         candidates = jnp.concatenate([places for _, places in found])
-        r, p = propose.assess(self.world, candidates, goal, self.network)
+        r, p = propose.assess(self.world, candidates, self.aim, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
         return Pool(np.asarray(candidates, float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
-        members, count = self.config.fit.members, self.config.plan.starts
+        members, count = self.fitting.members, self.config.plan.starts
         order = np.argsort(distance(z_scores(features, self.goal)), kind="stable")
         draw = np.random.default_rng(np.asarray(jax.random.key_data(self._next_key())))
         best = np.resize(order[: max(4, count // 4)], count // 2)
-        wide = draw.choice(order[: max(8, len(order) // 2)], (members, count - count // 2))
+        pool = order[: min(max(8, len(order) // 2), 256)]
+        wide = draw.choice(pool, (members, count - count // 2))
         chosen = np.concatenate([np.broadcast_to(best, (members, len(best))), wide], axis=1)
         jitter = np.concatenate([np.full(len(best), 0.03), np.full(count - len(best), 0.12)])
         places = u[chosen] + jitter[None, :, None] * draw.standard_normal((members, count, self.dimension))
         return jnp.asarray(np.clip(places, 0, 1), jnp.float32)
 
     def noise(self) -> np.ndarray:  # [F]
-        """SD of the surrogate's error in asinh(z), from its own recent predictions (each error counts at most 2)."""
-        recent = self._errors[-RECENT:]
-        prior = 8.0  # predictions' worth of weight on the first guess
-        square = np.nansum(np.minimum(recent**2, 4.0), axis=0) + prior * self.config.first_noise**2
-        return np.sqrt(square / (np.isfinite(recent).sum(axis=0) + prior))
+        """SD of the surrogate's error in asinh(z), from its own recent predictions."""
+        return self._calibration.noise(self._first_noise)
 
     def forecast(self, r: np.ndarray, p: np.ndarray) -> Forecast:  # [M, B, F] each
-        """Mean and SD over members, the SD widened until past 90 % intervals held 90 % of what came out."""
-        sd = np.sqrt(np.std(r, axis=0) ** 2 + (0.3 * self.noise()) ** 2)
-        return Forecast(np.mean(r, axis=0), sd * self._inflation(), np.mean(p, axis=0))
-
-    def _inflation(self) -> np.ndarray:  # [F]
-        ratios = np.abs(self._errors[-RECENT:]) / np.maximum(self._expected[-RECENT:], 1e-9)
-        factors = np.ones(len(self.goal.mean))
-        for f, column in enumerate(ratios.T):
-            known = column[np.isfinite(column)]
-            if len(known) >= 16:
-                factors[f] = np.quantile(known, 0.9) / Z90
-        return factors
+        """Mean and SD over members, the SD such that 90 % intervals hold 90 % of what comes out."""
+        sd = np.sqrt(np.std(r, axis=0) ** 2 + self.noise() ** 2)
+        return Forecast(np.mean(r, axis=0), sd * self._calibration.widening(), np.mean(p, axis=0))
 
     def learn_from(self, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(features, self.goal))
-        expected = forecast.sd / self._inflation()
-        self._errors = np.concatenate([self._errors, r - forecast.r])
-        self._expected = np.concatenate([self._expected, expected])
+        self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""
@@ -168,10 +194,17 @@ class Mind:
 
         def z_of(member: Params, u: jax.Array) -> jax.Array:
             value = unsquash(self.world.scaling, respond(self.network, member, u).value)
-            return (value - jnp.asarray(self.goal.mean, jnp.float32)) / self.world.sd
+            return (value - self.aim.mean) / self.aim.sd
 
         slopes_of = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))
         slopes = slopes_of(self.world.params, jnp.asarray(u, jnp.float32))
         jacobian = np.asarray(slopes, float).mean(axis=0)
         posterior = np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u)))
         return np.sqrt(12.0 * np.diag(posterior))
+
+
+def _in_tolerance_space(memory: Memory, goal: Goal) -> np.ndarray:  # [F]
+    """A memory's held-out error as asinh(z) at the measurements."""
+    s = squash(memory.scaling, goal.mean)
+    ends = [np.asarray(unsquash(memory.scaling, jnp.asarray(s + side * memory.error)), float) for side in (1, -1)]
+    return np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / goal.sd)

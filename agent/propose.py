@@ -11,6 +11,7 @@ from scipy.special import log_ndtr, logsumexp
 
 from agent import env
 from agent.env import EnvConfig, State, World
+from agent.goal import Aim
 from agent.policy import Policy, act
 from surrogate import Params, Response, respond
 
@@ -42,12 +43,12 @@ def roll_out(
     policy: Policy,
     world: World,
     starts: jax.Array,
-    goal: jax.Array,
+    aim: Aim,
     network: Response,
     env_config: EnvConfig,
     config: PlanConfig,
 ) -> jax.Array:
-    """Play the policy from starts [M, K, D] towards goal [F]; returns every place visited, [Q, D]."""
+    """Play the policy from starts [M, K, D] towards one aim [F]; returns every place visited, [Q, D]."""
 
     def step(state: State, key: jax.Array) -> tuple[State, jax.Array]:
         view = env.look(network, world, state, env_config)
@@ -56,19 +57,23 @@ def roll_out(
         return after._replace(left=jnp.maximum(after.left, 1)), after.u
 
     shape = starts.shape[:2]
-    state = State(starts, jnp.broadcast_to(goal, (*shape, *goal.shape)), jnp.full(shape, env_config.episode))
+    state = State(
+        starts,
+        jax.tree.map(lambda part: jnp.broadcast_to(part, (*shape, *part.shape)), aim),
+        jnp.full(shape, env_config.episode),
+    )
     _, visited = jax.lax.scan(step, state, jax.random.split(key, config.rollout))
     return visited.reshape(-1, starts.shape[-1])
 
 
 @partial(jax.jit, static_argnames=("network", "config"))
-def descend(world: World, starts: jax.Array, goal: jax.Array, network: Response, config: PlanConfig) -> jax.Array:
+def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config: PlanConfig) -> jax.Array:
     """Adam from starts [M, K, D] down each member's own shortfall; returns half-way and final places, [Q, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.descent, alpha=0.1))
 
     def cost(member: Params, u: jax.Array) -> jax.Array:
         predicted = respond(network, member, u)
-        r = env.residual(world.scaling, predicted.value, goal, world.sd)
+        r = env.residual(world.scaling, predicted.value, aim)
         short = env.shortfall(r, jax.nn.sigmoid(predicted.logit), world.tolerance)
         return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
 
@@ -85,10 +90,10 @@ def descend(world: World, starts: jax.Array, goal: jax.Array, network: Response,
 
 
 @partial(jax.jit, static_argnames=("network",))
-def assess(world: World, u: jax.Array, goal: jax.Array, network: Response) -> tuple[jax.Array, jax.Array]:
+def assess(world: World, u: jax.Array, aim: Aim, network: Response) -> tuple[jax.Array, jax.Array]:
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
     predicted = jax.vmap(lambda member: respond(network, member, u))(world.params)
-    return env.residual(world.scaling, predicted.value, goal, world.sd), jax.nn.sigmoid(predicted.logit)
+    return env.residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
 
 
 def log_chance(pool: Pool, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]

@@ -76,6 +76,24 @@ class Range(Plain):
     uncertainty_left: float | None = None  # 1: the measurements say nothing, 0: they fix it (see docs/result.md)
 
 
+class FirstBatch(Plain):
+    """How far the first batch came, before anything was learned from this cell."""
+
+    evaluations: int
+    best_max_abs_z: float | None  # null where no evaluation had every measured feature defined
+    within_3: int  # evaluations with every |z| <= 3
+    within_tolerance: int
+
+
+class Recalled(Plain):
+    """What the archive had taught before this run."""
+
+    evaluations: int  # it was learned from
+    digest: str  # the same digest: the same surrogate and policy
+    learned_now: bool  # false: it was kept beside the archive
+    why: str  # it was learned now; empty where a kept one was used
+
+
 class Pressing(Plain):
     """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
 
@@ -148,7 +166,7 @@ class Result(Plain):
     budget: int
     wanted: int  # solutions asked for
     batch: int
-    planner: Literal["policy", "gradient", "both"]
+    planner: Literal["auto", "policy", "gradient", "both"]
     workers: int
     engine: str  # while searching; --engine takes it back
     engine_why: str = ""  # what was tried, and what each engine did
@@ -165,6 +183,8 @@ class Result(Plain):
     next_nearest: list[Candidate] = Field(default_factory=list)
     diagnosis: Diagnosis = Field(default_factory=Diagnosis)
     surrogate: dict[str, Accuracy]
+    memory: Recalled | None = None  # null where the archive held too few evaluations of other runs
+    first_batch: FirstBatch | None = None  # null without a memory, and after a run that was resumed
     history: list[Progress]
     versions: dict[str, str]
 

@@ -16,13 +16,15 @@ import numpy as np
 
 from agent.accelerate import configure
 from agent.diagnose import diagnose
-from agent.loop import Confirmed, Session, TuneConfig, run_name, search
+from agent.loop import search
+from agent.memory import digest
 from agent.report import write_report
 from agent.result import (
     Accuracy,
     Candidate,
     Measured,
     Range,
+    Recalled,
     Result,
     Wall,
     read_result,
@@ -30,6 +32,7 @@ from agent.result import (
     write_traces,
     write_whole,
 )
+from agent.session import Confirmed, Session, TuneConfig, run_name
 from sim import Accuracy as Integrator
 from sim import Archive, GbarError, Problem, choose_engine
 from surrogate import feature_accuracy, verdict
@@ -79,7 +82,8 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
         found = read_result(out)
     except GbarError:  # of another version
         return None
-    asked = (config.seed, config.tolerance, config.budget, config.solutions, config.batch, config.mind.planner)
+    batch = config.batch_of(guided=found.memory is not None)
+    asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.mind.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
@@ -143,7 +147,7 @@ def make_result(session: Session, archive: Path) -> Result:
         tolerance=config.tolerance,
         budget=config.budget,
         wanted=config.solutions,
-        batch=config.batch,
+        batch=session.batch,
         planner=config.mind.planner,
         workers=config.workers,
         engine=session.engine,
@@ -160,9 +164,18 @@ def make_result(session: Session, archive: Path) -> Result:
         next_nearest=[] if solutions else nearest[1:],
         diagnosis=diagnose(session, ranges, session.reach),
         surrogate=_accuracies(session),
+        memory=_recalled(session),
+        first_batch=session.first,
         history=session.history,
         versions=_versions(),
     )
+
+
+def _recalled(session: Session) -> Recalled | None:
+    if session.memory is None:
+        return None
+    note = session.memory_note
+    return Recalled(evaluations=session.memory.rows, digest=digest(session.memory), learned_now=bool(note), why=note)
 
 
 def candidate(session: Session, found: Confirmed) -> Candidate:

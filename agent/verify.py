@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from pydantic import BaseModel
 
@@ -11,7 +12,19 @@ from agent.goal import Goal, distance, z_scores
 from agent.mind import MindConfig
 from agent.result import Result, read_result
 from sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate
-from surrogate import FitConfig, Response, choose_scaling, feature_accuracy, fit, pad, respond, validity_auroc, verdict
+from surrogate import (
+    FitConfig,
+    Response,
+    choose_scaling,
+    feature_accuracy,
+    fit,
+    pad,
+    respond,
+    unsquash,
+    validity_auroc,
+    verdict,
+    why,
+)
 
 FOLDS = 4
 NEAR = 64  # evaluations nearest to the measurements on which the held-out error is taken
@@ -36,6 +49,7 @@ class FeatureTrust(BaseModel):
     validity_auroc: float | None  # held out
     n: int  # predictions made before simulating
     verdict: str
+    why: str  # of the verdict, in plain words
 
 
 class Verification(BaseModel):
@@ -77,6 +91,7 @@ def verify_run(run: Path, workers: int = 2) -> Verification:
             validity_auroc=auroc[f],
             n=known.n if known else 0,
             verdict=verdict(recent, known.coverage_90 if known else None),
+            why=why(recent, known.coverage_90 if known else None, auroc[f]),
         )
     accuracy = Accuracy.parse(result.confirmed_by)
     again = _again(problem, result, workers, accuracy)
@@ -147,8 +162,7 @@ def _cross_validated(u: np.ndarray, features: np.ndarray, goal: Goal, seed: int)
         predicted = jax.vmap(respond, in_axes=(None, 0, None))(network, params, data.u)
         out = fold == k
         value = np.asarray(predicted.value, float).mean(axis=0)[: len(u)]
-        width, centre = np.asarray(scaling.width, float), np.asarray(scaling.centre, float)
-        z = (centre + width * np.sinh(np.clip(value, -15, 15)) - goal.mean) / goal.sd
-        r[out] = np.arcsinh(z)[out]
+        predicted_features = np.asarray(unsquash(scaling, jnp.asarray(value)), float)
+        r[out] = np.arcsinh(z_scores(predicted_features, goal))[out]
         p[out] = np.asarray(jax.nn.sigmoid(predicted.logit), float).mean(axis=0)[: len(u)][out]
     return r, p

@@ -29,8 +29,15 @@ Measurements = Annotated[
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
 ]
+DaskOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
+]
 EngineOption = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
+]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits. Default: 16; 8 with a kept memory."),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 

@@ -8,8 +8,9 @@ import typer
 from scripts._shared import print_table
 
 if TYPE_CHECKING:
-    from agent.loop import Session
+    from agent.cells import CellSummary
     from agent.result import Candidate, Result
+    from agent.session import Session
     from sim import Problem
 
 
@@ -93,3 +94,14 @@ def _print_findings(result: "Result") -> None:
 
 def _missed(value: float | None) -> str:
     return "not defined" if value is None else f"{value:+.2f}"
+
+
+def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None], folder: Path) -> None:
+    """How a whole table of cells went."""
+    columns = ["cell", "status", "solutions", "first at", "evaluations", "best |z|", "first batch", "total s"]
+    keys = ["solutions", "first_solution_at", "evaluations", "best_max_abs_z", "first_batch_best", "total_s"]
+    rows = [(row.cell, row.status, *(_value(getattr(row, key)) for key in keys)) for row in done]
+    print_table("New evaluations to the first solution, and the best |z| of the first batch", columns, rows, left=2)
+    for name, value in overall.items():
+        typer.echo(f"{name.replace('_', ' ')}: {_value(value)}")
+    typer.echo(f"Summary: {folder / 'cells.csv'}")

@@ -2,7 +2,9 @@
 
 import typer
 
+from scripts._bench_agent import agent
 from scripts._bench_sim import sim
+from scripts._bench_surrogate import surrogate
 from scripts._bench_tune import tune
 
 bench = typer.Typer(help="The published comparisons.", no_args_is_help=True)
@@ -14,6 +16,8 @@ def group() -> None:
 
 
 bench.command()(tune)
+bench.command()(surrogate)
+bench.command()(agent)
 bench.command()(sim)
 
 

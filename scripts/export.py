@@ -2,34 +2,40 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from scripts._shared import JsonFlag, RunArgument, guarded, print_json
 
-Form = StrEnum("Form", ["hoc", "python", "json"])
+Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet"])
 
 
 @guarded
 def export(
     run: RunArgument,
     solution: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Its number, from 1. 0: the nearest set, solution or not.")
-    ] = 1,
+        int | None, typer.Option(min=0, metavar="N", help="Its number, from 1. 0: the nearest set. Default: 1.")
+    ] = None,
     to: Annotated[Form, typer.Option(help="What to write.")] = Form.python,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: RUN/solutions/NN.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: in RUN/solutions.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a solution as hoc, as a stand-alone Python script (needs only neuron and efel) or as JSON.
+    """Write a solution as hoc, as a stand-alone Python script, as JSON or as BluePyOpt's fixed parameters.
 
-    Prints what was written. hoc and python copy the model beside it.
+    csv and parquet are one table of all solutions. Prints what was written. hoc and python copy the model beside it.
 
     Exit codes: 0 written, 2 bad input.
     """
-    from agent.export import export_solution
+    from agent.export import export_solution, export_table
+    from sim import GbarError
 
-    written = export_solution(run, solution, cast(Literal["hoc", "python", "json"], to.value), out)
+    if to in {Form.csv, Form.parquet}:
+        if solution is not None:
+            raise GbarError(f"--to {to.value} writes all solutions: leave --solution out")
+        written = export_table(run, cast(Any, to.value), out)
+    else:
+        written = export_solution(run, 1 if solution is None else solution, cast(Any, to.value), out)
     if as_json:
         print_json([str(file) for file in written])
     else:

@@ -3,6 +3,7 @@
 import typer
 
 from scripts.bench import bench
+from scripts.cells import cells
 from scripts.check import check
 from scripts.export import export
 from scripts.init import init
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, measure, measurements, recordings, sample, tune, verify, report, export):
+for command in (init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

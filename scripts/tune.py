@@ -10,7 +10,7 @@ from scripts import _shared
 from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
 from scripts._summary import best_so_far, default_folder, print_summary
 
-Planner = StrEnum("Planner", ["policy", "gradient", "both"])
+Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 
 
 @_shared.guarded
@@ -24,9 +24,10 @@ def tune(
     workers: WorkersOption = 2,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/PROBLEM-TABLE.")] = None,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
-    planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.both,
-    batch: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits.")] = 16,
+    planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
+    batch: _shared.BatchOption = None,
     engine: EngineOption = None,
+    dask: _shared.DaskOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
@@ -36,24 +37,22 @@ def tune(
     from sim import load_problem
 
     loaded = _shared.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
-    from agent import tune as run  # after the input is known to be good: this loads JAX
-    from agent.loop import MindConfig, TuneConfig
+    from agent import tune as run  # this loads JAX, so only after the input is known to be good
+    from agent.mind import MindConfig
+    from agent.session import TuneConfig
 
     folder = out or default_folder(loaded)
-    mind = MindConfig(planner=cast(Literal["policy", "gradient", "both"], planner.value))
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
+    mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind, dask)
     with _shared.progress_bar(budget) as show:
-        result = run(
-            loaded, config, folder, archive and archive.resolve(), lambda now: show(now.evaluations, best_so_far(now))
-        )
+        watch = lambda now: show(now.evaluations, best_so_far(now))  # noqa: E731
+        result = run(loaded, config, folder, archive and archive.resolve(), watch)
     if as_json:
         _shared.print_json(result.model_dump())
     else:
         print_summary(result, folder)
-    if result.status == "interrupted":
-        raise typer.Exit(130)
-    if not result.solutions:
-        raise typer.Exit(3)
+    if result.status == "interrupted" or not result.solutions:
+        raise typer.Exit(130 if result.status == "interrupted" else 3)
 
 
 if __name__ == "__main__":

@@ -112,13 +112,15 @@ def distance(cell: Cell, owner: Any) -> float:
 
 
 def segment_at_distance(cell: Cell, name: str, reach: float) -> Any:
-    """The segment at a path distance (µm) from the middle of the soma, on the first of the sections that reaches it.
+    """The segment at a path distance (µm) from the middle of the soma, on the last of the sections that reaches it.
+
+    The last, because that is the one BluePyOpt's recordings at a distance are on.
 
     Raises:
         GbarError: none of the sections does.
     """
     ends = []
-    for section in sections(cell, name):
+    for section in reversed(sections(cell, name)):
         near, far = distance(cell, section(0)), distance(cell, section(1))
         ends += [near, far]
         if near != far and 0 <= (reach - near) / (far - near) <= 1:

@@ -188,7 +188,9 @@ class Batch:
         recorded = [_values(p) for p in placed[: len(currents)]]
         if settled is None:
             return recorded
-        parts = [(first - 1, last, steps) for first, last, (_, steps) in zip(taken, taken[1:], phases, strict=True)]
+        parts = [
+            (first - 1, last, steps) for first, last, (_, steps) in zip(taken[:-1], taken[1:], phases, strict=True)
+        ]
         return [
             {key: _joined(before[key], v, parts) for key, v in one.items()}
             for before, one in zip(settled.recorded, recorded, strict=False)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sim import mechanisms
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
-from sim.features import unit_of
 from sim.problem import Problem
 from sim.sampling import design
 from sim.synthetic import typical_sd
@@ -171,7 +170,7 @@ def _agreement(problem: Problem, evaluations: Sequence[Evaluation], reference: S
     for one, other in zip(evaluations, reference, strict=True):
         for key in measured or other.features:
             a, b = one.features.get(key, math.nan), other.features.get(key, math.nan)
-            sd = measured.get(key) or typical_sd(unit_of(key.rpartition(".")[2]) or "", b)
+            sd = measured.get(key) or typical_sd(problem.unit_of(key) or "", b)
             same.append(
                 abs(a - b) <= NEAR * sd if math.isfinite(a) and math.isfinite(b) else math.isnan(a) == math.isnan(b)
             )

@@ -1,4 +1,4 @@
-"""Evaluations on a Dask cluster, each in gbar's own isolated process there: what a model does to it costs no Dask worker.
+"""Evaluations on a Dask cluster, each in gbar's own isolated process there: no model ever costs a Dask worker.
 
 Plain values travel: text, bytes, numbers, arrays. Dask packs and unpacks them in its own protocol, which is built on
 pickle; whoever can reach a scheduler can run code on its workers, so a cluster is a matter of trust (docs/cluster.md).

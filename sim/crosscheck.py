@@ -19,6 +19,12 @@ def with_waveforms(problem: Problem, where: str) -> Problem:
             raise GbarError(
                 f"{where}: protocol.{name}.file: '{protocol.file}' is not in the problem's folder: put it there"
             )
+        if not (problem.folder / protocol.file).is_file():
+            files = [file.name for file in problem.folder.iterdir() if file.suffix in {".csv", ".npy"}]
+            raise GbarError(
+                f"{where}: protocol.{name}.file: no file '{protocol.file}' in {problem.folder.name}/"
+                f"{nearest(protocol.file, files)}"
+            )
         t, i = read_waveform(problem.folder / protocol.file)
         if t[-1] <= protocol.delay:
             raise GbarError(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.voltage import Outside, Voltage
+from sim.voltage import Outside, Voltage, total
 
 SLOW = 5e-3  # mV/ms: a fall slower than this is flat
 FLAT_MS = 70.0  # over which it has to be flat
@@ -24,21 +24,17 @@ class _Line:
     """
 
     def __init__(self, t: np.ndarray):
-        self.t, self.n, self.sum = t, len(t), _sum(t)
-        self.delta = self.n * _sum(t * t) - self.sum * self.sum
+        self.t, self.n, self.sum = t, len(t), total(t)
+        self.delta = self.n * total(t * t) - self.sum * self.sum
 
     def slope(self, y: np.ndarray) -> float:
-        return (self.n * _sum(self.t * y) - self.sum * _sum(y)) / self.delta
+        return (self.n * total(self.t * y) - self.sum * total(y)) / self.delta
 
     def fit(self, y: np.ndarray, spread: float) -> tuple[float, float]:
         """The slope, and the sum of squared residuals over the square of the spread of y."""
         slope = self.slope(y)
-        rest = y - (_sum(y) - slope * self.sum) / self.n - slope * self.t
-        return slope, _sum(rest * rest) / spread**2
-
-
-def _sum(y: np.ndarray) -> float:
-    return float(np.add.accumulate(y)[-1])
+        rest = y - (total(y) - slope * self.sum) / self.n - slope * self.t
+        return slope, total(rest * rest) / spread**2
 
 
 class _Decay(NamedTuple):

@@ -56,7 +56,7 @@ class Single:
 
     def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
         threshold = float(self.problem.efel_settings(name)["Threshold"])
-        return protocols.rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
+        return protocols.find_rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])
@@ -72,12 +72,25 @@ class Single:
         return describe(self.problem, self.cell, self.bound)
 
 
+def check_units(problem: Problem) -> None:
+    """Hold the units of measurements to NEURON's, where it alone knows what was recorded. Raises GbarError."""
+    from neuron import h
+
+    for m in problem.measurements:
+        if problem.unit_of(m.key) is not None:
+            continue
+        unit = h.units(problem.variable(m.protocol)) or "constant"
+        if features.plain_unit(m.unit) != features.plain_unit(unit):
+            raise GbarError(f"{m.key} is in '{m.unit}': NEURON has it in '{unit}', convert mean and sd")
+
+
 def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, Any]:
     """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
 
     Raises:
-        GbarError: a parameter is given in another unit than NEURON's.
+        GbarError: a parameter or a measurement is given in another unit than NEURON's.
     """
+    check_units(problem)
     found = {}
     for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
         unit = _unit(places)

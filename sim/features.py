@@ -187,10 +187,8 @@ def catalogue(kind: str, sign: float = 0.0, variable: str = "v") -> list[str]:
     """
     if kind == "fi":
         return list(OWN_OF_FI)
-    if variable != "v":
+    if variable != "v" or kind in {"clamp", "synapse"}:
         return list(OWN_OF_SIGNAL)
-    if kind in {"clamp", "synapse"}:
-        return [*OWN_OF_SIGNAL, "Spikecount"]
     if kind == "step" and sign < 0:
         return [*PASSIVE, *OWN_OF_STEP]
     if kind in {"pulse", "rheobase"}:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sim.decay import decay_after_stimulus, time_constant
-from sim.voltage import NONE, Outside, Unsure, Voltage, mean
+from sim.voltage import NONE, Outside, Unsure, Voltage, average, mean
 
 Values = np.ndarray | float  # one a spike, or one a trace; empty or NaN where it is not defined
 LONG_HYPERPOLARISATION_MV = -75.0  # eFEL's own, for a block
@@ -40,6 +40,8 @@ def values(
     with np.errstate(all="ignore"):
         try:
             voltage = Voltage(t, v, start, end, current, settings)
+        except Outside:
+            return {name: np.nan for name in names if name in FORMULAS}
         except Unsure:
             return {}
         for name in names:
@@ -66,7 +68,7 @@ def voltage_deflection(x: Voltage) -> float:
     after = int(x.t.searchsorted(x.end, "right"))
     if after == len(x.t) or after < 10:
         return np.nan
-    return mean(x.v[after - 10 : after - 5]) - mean(x.v[: x.first])
+    return average(x.v[after - 10 : after - 5]) - average(x.v[: x.first])
 
 
 def input_resistance(x: Voltage, deflection: float) -> float:
@@ -97,7 +99,7 @@ def mean_frequency(x: Voltage) -> float:
 def adaptation(x: Voltage, skipped: int, times: np.ndarray) -> float:
     """The mean change from one interval to the next over their sum."""
     intervals = np.diff(times[skipped:])
-    return mean(np.diff(intervals) / (intervals[1:] + intervals[:-1]))
+    return average(np.diff(intervals) / (intervals[1:] + intervals[:-1]))
 
 
 def adaptation_index(x: Voltage) -> float:

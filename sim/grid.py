@@ -41,8 +41,8 @@ class _Times:
 
 
 def grid(t: np.ndarray, step: float) -> Grid | None:
-    """The grid of recorded times t [T] ms, or None where they do not rise or are too few to interpolate."""
-    return None if len(t) < 5 or not step > 0 else _grid(_Times(t.copy()), step)
+    """The grid of recorded times t [T] ms, or None where they do not rise."""
+    return None if len(t) < 3 or not step > 0 else _grid(_Times(t.copy()), step)
 
 
 @functools.lru_cache(KEPT)

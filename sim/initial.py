@@ -10,6 +10,8 @@ import numpy as np
 from sim import features, mechanisms
 from sim.candidates import Candidate, find_candidates, find_mechanisms
 from sim.errors import GbarError
+from sim.formats import bluepyopt
+from sim.formats.toml import written
 from sim.isolated import ask
 from sim.loading import load_problem
 from sim.problem import Measurement
@@ -45,6 +47,8 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     toml = folder / "problem.toml"
     if toml.exists():
         raise GbarError(f"{toml} is there already: gbar init never overwrites one; move it away to begin again")
+    if load is None and bluepyopt.is_folder(folder):
+        return _converted(folder, toml)
     sources = find_mechanisms(folder)
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)
@@ -72,6 +76,24 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
         sum(section["nseg"] for section in found["sections"]),
         [*found["stimuli"]],
     )
+
+
+def _converted(folder: Path, toml: Path) -> Begun:
+    """Write what a BluePyOpt folder says in problem.toml's words, for the user to change."""
+    content = bluepyopt.content(folder)
+    if "measurements" not in content:
+        raise GbarError(f"no features.json in {folder}: a BluePyOpt folder has one beside its parameters.json")
+    problem = load_problem(folder)
+    with Workers(problem, 1) as pool:
+        compartments = pool.found["compartments"]
+    toml.write_text(f"# From the BluePyOpt files of this folder.\n{written(content)}", encoding="utf-8")
+    try:
+        load_problem(toml)
+    except BaseException:
+        toml.unlink()
+        raise
+    table = folder / str(content["measurements"])
+    return Begun(toml, table, problem.model.load, [], len(problem.parameter), list(problem.protocol), compartments, [])
 
 
 def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candidate]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from sim.errors import GbarError, nearest
-from sim.features import catalogue, known_features, unit_of
+from sim.features import catalogue, known_features
 from sim.loading import measurement_of
 from sim.problem import Measurement, Problem
 
@@ -26,11 +26,12 @@ def interview(problem: Problem, ask: Ask, say: Say, given: Sequence[Measurement]
         The new rows.
     """
     say(f"Measurements of {problem.name}: one row a feature. ? lists what is known, an empty answer goes back.")
-    for protocol, kind in ((key, p.kind) for key, p in problem.protocol.items()):
-        say(f"  {protocol}: {kind}")
+    responses = problem.responses
+    for response in responses:
+        say(f"  {response}: {problem.protocol[response.partition(':')[0]].kind}")
 
     def known(text: str) -> str:
-        return _one_of(text, problem.protocol, "protocol")
+        return _one_of(text, responses, "protocol")
 
     rows: list[Measurement] = []
     try:
@@ -49,9 +50,9 @@ def interview(problem: Problem, ask: Ask, say: Say, given: Sequence[Measurement]
 
 def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, say: Say) -> Measurement | None:
     """Feature, mean and SD under one protocol; None where the user went back."""
-    protocol = problem.protocol[name]
-    known = known_features(protocol.kind)
-    usual = [f for f in catalogue(protocol.kind, getattr(protocol, "amplitude", 0.0)) if f in known]
+    protocol, variable = problem.protocol[name.partition(":")[0]], problem.variable(name)
+    known = known_features(protocol.kind, variable)
+    usual = [f for f in catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable) if f in known]
     say(f"  often measured here: {', '.join(usual)}")
 
     def new(text: str) -> str:
@@ -59,23 +60,24 @@ def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, sa
         if any(other.key == f"{name}.{feature}" for other in taken):
             raise GbarError(f"{name}.{feature} is in the table already")
         # what only the whole row shows: a step too short for a time constant, say
-        measurement_of(_content(name, feature, 1.0, 1.0), problem, "this row")
+        measurement_of(_content(problem, name, feature, 1.0, 1.0), problem, "this row")
         return feature
 
     feature = _answer(ask, say, "feature", new)
     if feature is None:
         return None
-    unit = unit_of(feature)
-    shown = "no unit" if unit == "constant" else unit
+    unit = problem.unit_of(f"{name}.{feature}")
+    shown = "no unit" if unit == "constant" else unit or "NEURON's unit"
     mean = _answer(ask, say, f"mean ({shown})", _number)
     sd = None if mean is None else _answer(ask, say, f"SD ({shown})", _positive)
     if mean is None or sd is None:
         return None
-    return measurement_of(_content(name, feature, mean, sd), problem, "this row")
+    return measurement_of(_content(problem, name, feature, mean, sd), problem, "this row")
 
 
-def _content(protocol: str, feature: str, mean: float, sd: float) -> dict[str, object]:
-    return {"protocol": protocol, "feature": feature, "mean": mean, "sd": sd, "unit": unit_of(feature)}
+def _content(problem: Problem, response: str, feature: str, mean: float, sd: float) -> dict[str, object]:
+    unit = problem.unit_of(f"{response}.{feature}") or ""
+    return {"protocol": response, "feature": feature, "mean": mean, "sd": sd, "unit": unit}
 
 
 def _answer(ask: Ask, say: Say, prompt: str, understand: Callable[[str], T]) -> T | None:

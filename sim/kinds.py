@@ -327,8 +327,3 @@ KINDS: dict[str, type[BaseModel]] = {
 }
 Stimulus = Step | Train | Ramp | Noise | Waveform | Clamp | Synapse | Rheobase  # the kinds that are simulated
 Protocol = Annotated[Stimulus | FiCurve, Field(discriminator="kind")]
-
-
-def plain(protocol: Stimulus) -> dict[str, Any]:
-    """A protocol as data that a script can hold, without what was read from files."""
-    return protocol.model_dump(exclude={"times", "currents"})

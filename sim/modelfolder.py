@@ -12,6 +12,7 @@ from sim.errors import GbarError
 from sim.mechanisms import SOURCES, cache_folder
 from sim.problem import TABLES, Problem, files_in, model_files
 
+WAY_OUT = "what was simulated is kept; put it back to go on, or begin again with another --archive and --out"
 PACKED_LIMIT_MB = 200.0  # a folder larger than this holds more than a model
 
 
@@ -30,15 +31,12 @@ class Watch:
         """
         for file, (stamp, digest) in self._files.items():
             if not file.is_file():
-                raise GbarError(f"{file}: is gone since this run of {self._name} began: {_WAY_OUT}")
+                raise GbarError(f"{file}: is gone since this run of {self._name} began: {WAY_OUT}")
             now = _stamp(file)
             if now != stamp:
                 if _digest(file) != digest:
-                    raise GbarError(f"{file}: has changed since this run of {self._name} began: {_WAY_OUT}")
+                    raise GbarError(f"{file}: has changed since this run of {self._name} began: {WAY_OUT}")
                 self._files[file] = now, digest
-
-
-_WAY_OUT = "evaluations made so far are kept; put it back to go on, or begin with another --archive and, for tune, another --out"
 
 
 def _deciding(problem: Problem) -> set[Path]:

@@ -127,9 +127,19 @@ class Problem(Strict):
     def unit_of(self, key: str) -> str | None:
         """The unit of "protocol.feature" or "protocol:recording.feature"; None where only NEURON knows."""
         response, _, feature = key.partition(".")
+        return features.unit_of(feature, self.variable(response))
+
+    @property
+    def responses(self) -> list[str]:
+        """What is recorded: "protocol" for main recordings, "protocol:recording" for others."""
+        found = {name: getattr(protocol, "recordings", {}) for name, protocol in self.protocol.items()}
+        return [response for name, more in found.items() for response in (name, *(f"{name}:{key}" for key in more))]
+
+    def variable(self, response: str) -> str:
+        """What is recorded as "protocol" or "protocol:recording"."""
         name, _, recording = response.partition(":")
-        variables = getattr(self.protocol[name], "variables", {MAIN: "v"})
-        return features.unit_of(feature, variables[recording or MAIN])
+        variables: dict[str, str] = getattr(self.protocol[name], "variables", {MAIN: "v"})
+        return variables[recording or MAIN]
 
     def identity(self) -> str:
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""

@@ -7,7 +7,7 @@ import numpy as np
 from neuron import h
 from scipy.interpolate import Akima1DInterpolator
 
-from sim import stimuli
+from sim import inject
 from sim.anatomy import segment
 from sim.errors import GbarError
 from sim.search import RheobaseSearch
@@ -94,11 +94,11 @@ def place(cell, protocol, amplitude, interval=0.0):
         interval: ms between recorded samples; 0 records every step that NEURON makes.
     """
     at = segment(cell, protocol.at)
-    stimulus = getattr(stimuli, protocol.kind)(at, protocol, amplitude)
+    stimulus = getattr(inject, protocol.kind)(at, protocol, amplitude)
     wanted = {"record": protocol.record, **protocol.recordings}
     recorded = {name: recorder(cell, stimulus, what, interval) for name, what in wanted.items()}
     if protocol.kind != "clamp" and getattr(protocol, "holding", 0):
-        stimulus += stimuli.holding(at, protocol)
+        stimulus += inject.holding(at, protocol)
     every = [interval] if interval else []
     return Placed(stimulus, h.Vector().record(h._ref_t, *every), recorded)
 
@@ -157,7 +157,7 @@ def crossed(t, v, after, threshold):
     return bool((above[1:] & ~above[:-1] & (t[1:] > after + 1e-9)).any())
 
 
-def rheobase(cell, protocol, threshold, start, accuracy):
+def find_rheobase(cell, protocol, threshold, start, accuracy):
     """The smallest current (nA) at which a cell fires; None where there is none in the protocol's bounds."""
     low, high = protocol.bounds
     search = RheobaseSearch(low, high, protocol.precision)

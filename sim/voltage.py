@@ -14,7 +14,7 @@ import numpy as np
 from sim.grid import grid
 
 NONE = np.empty(0, np.intp)
-MIN_SAMPLES = 20
+MIN_SAMPLES = 5  # of a trace
 
 
 class Unsure(Exception):
@@ -37,13 +37,16 @@ class Voltage:
         settings: every setting of eFEL.
 
     Raises:
-        Unsure: times that do not rise, too few of them, or a voltage that is not finite.
+        Outside: hardly any samples.
+        Unsure: times that do not rise, hardly any samples on the grid, or a voltage that is not finite.
     """
 
     def __init__(
         self, t: np.ndarray, v: np.ndarray, start: float, end: float, current: float, settings: Mapping[str, Any]
     ):
         t, v = np.asarray(t, float), np.asarray(v, float)
+        if len(t) < MIN_SAMPLES:
+            raise Outside
         even = grid(t, float(settings["interp_step"]))
         if even is None or len(even.t) < MIN_SAMPLES or not np.isfinite(v.sum()):
             raise Unsure
@@ -182,12 +185,12 @@ class Voltage:
         before, mode = self.v[first:until], self.settings["voltage_base_mode"]
         if mode == "median" and len(before):
             return float(np.median(before))
-        return mean(before) if mode == "mean" else np.nan
+        return average(before) if mode == "mean" else np.nan
 
     @cached_property
     def steady(self) -> float:
         """The mean voltage of the last tenth of the stimulus, mV."""
-        return mean(self.v[self.index(self.end - 0.1 * (self.end - self.start)) : self.last])
+        return average(self.v[self.index(self.end - 0.1 * (self.end - self.start)) : self.last])
 
     @cached_property
     def during(self) -> np.ndarray:
@@ -205,8 +208,18 @@ def central(y: np.ndarray) -> np.ndarray:
     return out
 
 
-def mean(values: Any) -> float:
-    """The mean, NaN of nothing. Without the checks that make NumPy's slow for a handful of spikes."""
+def total(values: np.ndarray) -> float:
+    """The sum, one by one as eFEL adds: of small differences between means that is what the last digits are."""
+    return float(np.add.accumulate(values)[-1])
+
+
+def average(values: np.ndarray) -> float:
+    """The mean of many samples, NaN of none."""
+    return total(values) / len(values) if len(values) else np.nan
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean of a few values, NaN of none. Without the checks that make NumPy's slow."""
     return float(values.sum() / len(values)) if len(values) else np.nan
 
 

@@ -18,10 +18,8 @@ def read_waveform(file):
     A CSV has a header with units (`t_ms,i_nA`); an .npy holds an [N, 2] array of ms and nA.
 
     Raises:
-        GbarError: no such file, other units, or numbers that are no current over time.
+        GbarError: other units, or numbers that are no current over time.
     """
-    if not file.is_file():
-        raise GbarError(f"{file}: no such file: expected a CSV with columns t_ms,i_nA, or an .npy of two columns")
     try:
         table = np.load(file, allow_pickle=False) if file.suffix == ".npy" else np.array(_rows(file), float)
     except (ValueError, OSError, csv.Error) as error:

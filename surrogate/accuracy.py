@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 Z90 = 1.645  # half-width of a 90 % interval, in SDs of a normal
+TELLS_DEFINED = 0.8  # AUROC from which validity is predicted well
 GOOD, USABLE = 0.5, 1.0  # RMSE in SDs of the measurement up to which predictions decide, or at least guide
 COVERED, HALF_COVERED = 0.8, 0.6  # shares of 90 % intervals that must hold for the same
 
@@ -52,3 +53,25 @@ def verdict(rmse_over_sd: float | None, coverage_90: float | None) -> str:
     if rmse_over_sd <= USABLE and coverage_90 >= HALF_COVERED:
         return "usable"
     return "do not trust"
+
+
+def why(rmse_over_sd: float | None, coverage_90: float | None, auroc: float | None = None) -> str:
+    """The reason of a verdict, in plain words.
+
+    Args:
+        rmse_over_sd, coverage_90: as for `verdict`.
+        auroc: of definedness, where anything was undefined.
+    """
+    if rmse_over_sd is None or coverage_90 is None:
+        return "fewer than two predictions have been simulated"
+    if rmse_over_sd <= GOOD:
+        said = f"off by {rmse_over_sd:.2f} SD, well within what was measured"
+    elif rmse_over_sd <= USABLE:
+        said = f"off by {rmse_over_sd:.2f} SD, about as much as the measurement itself"
+    else:
+        said = f"off by {rmse_over_sd:.1f} SD, more than the measurement itself"
+    if coverage_90 < COVERED:
+        said += f"; surer than it should be ({coverage_90:.0%} of its 90 % intervals held)"
+    if auroc is not None and auroc < TELLS_DEFINED:
+        said += "; often wrong about whether it is defined at all"
+    return said

@@ -24,19 +24,34 @@ class Response(nn.Module):
 
     features: int
     hidden: int
+    layers: int = 2
 
-    @nn.compact
+    def setup(self) -> None:
+        self.trunk = [nn.Dense(self.hidden) for _ in range(self.layers)]
+        self.value = nn.Dense(self.features)
+        self.logit = nn.Dense(self.features)
+
     def __call__(self, u: jax.Array) -> Prediction:  # [..., D]
+        both = self.basis(u)
+        return Prediction(self.value(both), self.logit(both))
+
+    def basis(self, u: jax.Array) -> jax.Array:  # [..., D] -> [..., hidden + D]
+        """What the heads are linear in."""
         x = 2.0 * u - 1.0
-        h = nn.silu(nn.Dense(self.hidden)(x))
-        h = h + nn.silu(nn.Dense(self.hidden)(h))
-        both = jnp.concatenate([h, x], axis=-1)
-        return Prediction(nn.Dense(self.features)(both), nn.Dense(self.features)(both))
+        h = nn.silu(self.trunk[0](x))
+        for layer in self.trunk[1:]:
+            h = h + nn.silu(layer(h))
+        return jnp.concatenate([h, x], axis=-1)
 
 
 def respond(network: Response, member: Params, u: jax.Array) -> Prediction:  # [..., D]
     """What one member predicts."""
     return cast(Prediction, network.apply(member, u))
+
+
+def basis(network: Response, member: Params, u: jax.Array) -> jax.Array:  # [..., D] -> [..., H + D]
+    """What a member's heads are linear in."""
+    return cast(jax.Array, network.apply(member, u, method=Response.basis))
 
 
 def init(key: jax.Array, network: Response, members: int, dimension: int) -> Params:

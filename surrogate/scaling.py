@@ -1,4 +1,4 @@
-"""Features to network space and back."""
+"""Features to network space and back, the same for every target."""
 
 from typing import NamedTuple
 
@@ -6,39 +6,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+KNEE = 0.3  # share of a feature's typical size above which it counts by its logarithm
+NORMAL_IQR = 1.35  # interquartile range of a standard normal
+TAIL = 6.0  # squashed values beyond are far outside anything simulated
+
 
 class Scaling(NamedTuple):
-    """Which value of each feature lies at 0 in network space, and which distance from it at asinh(1)."""
+    """How a feature becomes a number of order one: its logarithm about the samples' median, with squeezed tails."""
 
-    centre: jax.Array  # [F] in the feature's unit
-    width: jax.Array  # [F] in the feature's unit
+    knee: jax.Array  # [F] in the feature's unit: linear well below, logarithmic well above, either sign
+    centre: jax.Array  # [F] of asinh(feature / knee)
+    width: jax.Array  # [F] likewise
 
 
 def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Scaling:
-    """Centre on the measurements; as wide as half the samples' interquartile range, and at least one SD.
+    """A scale on which broad samples look normal, whatever the target.
 
-    Narrower (one SD) would resolve the neighbourhood of the measurement no better and turn a smooth response into a
-    cliff there, which few points cannot teach a network: see docs/how-it-works.md.
+    Experimental SDs grow with the value, and so does what a parameter does to it: logarithms make both even. Rates of
+    1000 Hz and half-widths of 100 ms lie in the tails, which a second asinh squeezes.
 
     Args:
         features: [N, F] of a space-filling design, NaN where not defined.
-        mean, sd: [F] measurements.
+        mean, sd: [F] measurements: no finer than one SD, and all there is where fewer than four samples are defined.
     """
-    quarter, three_quarters = np.full((2, len(mean)), np.nan)
+    knee, quarters = np.empty(len(mean)), np.empty((3, len(mean)))
     for f, column in enumerate(features.T):
         defined = column[np.isfinite(column)]
-        if len(defined) >= 4:
-            quarter[f], three_quarters[f] = np.quantile(defined, [0.25, 0.75])
-    width = np.fmax(sd, (three_quarters - quarter) / 2)
-    return Scaling(jnp.asarray(mean, jnp.float32), jnp.asarray(width, jnp.float32))
+        if len(defined) < 4:
+            defined = mean[f] + sd[f] * np.array([-4.0, -0.675, 0.0, 0.675, 4.0])
+        knee[f] = max(KNEE * np.median(np.abs(defined)), sd[f])
+        quarters[:, f] = np.quantile(np.arcsinh(defined / knee[f]), [0.25, 0.5, 0.75])
+    one_sd = sd / np.hypot(knee, mean)
+    width = np.maximum(one_sd, (quarters[2] - quarters[0]) / NORMAL_IQR)
+    return Scaling(*(jnp.asarray(part, jnp.float32) for part in (knee, quarters[1], width)))
 
 
 def squash(scaling: Scaling, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
-    """asinh of the distance from the centre in widths: linear over the bulk of the samples, and squeezing the heavy
-    tails of broad ones (half-widths of 100 ms, rates of 1000 Hz) that would otherwise fill the loss."""
-    return np.arcsinh((features - np.asarray(scaling.centre)) / np.asarray(scaling.width))
+    """Network space: see `choose_scaling`."""
+    knee, centre, width = (np.asarray(part, float) for part in scaling)
+    return np.arcsinh((np.arcsinh(features / knee) - centre) / width)
 
 
 def unsquash(scaling: Scaling, squashed: jax.Array) -> jax.Array:  # [..., F] -> [..., F]
     """The inverse of `squash`."""
-    return scaling.centre + scaling.width * jnp.sinh(jnp.clip(squashed, -15.0, 15.0))
+    inner = scaling.centre + scaling.width * jnp.sinh(jnp.clip(squashed, -TAIL, TAIL))
+    return scaling.knee * jnp.sinh(jnp.clip(inner, -15.0, 15.0))

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from agent.env import World
+from agent.goal import Aim
 from agent.learn import LearnConfig
+from agent.memory import MemoryConfig
 from agent.mind import MindConfig
 from agent.propose import PlanConfig
 from surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
@@ -17,9 +19,16 @@ from surrogate.network import init
 SMALL = FitConfig(members=4, hidden=32, steps=250, first_passes=2, batch=64)
 # a mind that thinks fast; tests that share it share what is compiled for it
 MIND = MindConfig(
+    planner="both",
     fit=SMALL,
     learn=LearnConfig(environments=48, updates=4, first_rounds=2),
     plan=PlanConfig(starts=12, rollout=4, descent=30),
+    memory=MemoryConfig(
+        least=64,
+        fit=FitConfig(members=4, hidden=32, layers=2, steps=250, first_passes=2, batch=64),
+        learn=LearnConfig(environments=48, updates=4, first_rounds=2),
+        goals=64,
+    ),
     goals=64,
 )
 SILENT = 0.35  # of the first parameter, below which the last feature is not defined
@@ -72,10 +81,9 @@ def linear_member(slopes: np.ndarray, offsets: np.ndarray) -> Params:
     dimension, features = slopes.shape
     blank = jax.tree.map(jnp.zeros_like, init(jax.random.key(0), linear_network(features), 1, dimension))
     dense = {name: {key: leaf[0] for key, leaf in layer.items()} for name, layer in blank["params"].items()}
-    value, logit = list(dense)[-2:]
-    kernel = dense[value]["kernel"].at[-dimension:].set(jnp.asarray(slopes, jnp.float32))
-    dense[value] = {"kernel": kernel, "bias": jnp.asarray(offsets, jnp.float32)}
-    dense[logit] = {**dense[logit], "bias": jnp.full(features, 20.0)}
+    kernel = dense["value"]["kernel"].at[-dimension:].set(jnp.asarray(slopes, jnp.float32))
+    dense["value"] = {"kernel": kernel, "bias": jnp.asarray(offsets, jnp.float32)}
+    dense["logit"] = {**dense["logit"], "bias": jnp.full(features, 20.0)}
     return {"params": dense}
 
 
@@ -87,6 +95,18 @@ def linear_world(slopes: Sequence[np.ndarray], offsets: Sequence[np.ndarray], to
     """An ensemble of linear members; a feature's measurement is 0 with SD 1, so that asinh(z) is the squashed value."""
     members = [linear_member(slope, offset) for slope, offset in zip(slopes, offsets, strict=True)]
     features = slopes[0].shape[1]
-    scaling = Scaling(jnp.zeros(features), jnp.ones(features))
+    scaling = plain_scaling(features)
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-    return World(params, scaling, jnp.ones(features), jnp.asarray(tolerance, jnp.float32))
+    return World(params, scaling, jnp.asarray(tolerance, jnp.float32))
+
+
+def plain_scaling(features: int) -> Scaling:
+    """asinh of the feature itself: far below its knee, the inner logarithm is a straight line."""
+    knee = jnp.full(features, 1e4)
+    return Scaling(knee, jnp.zeros(features), 1 / knee)
+
+
+def aims(means: np.ndarray, sd: np.ndarray = SD) -> Aim:  # [..., F], [F]
+    """Goals as the jitted functions take them, all with the same SDs."""
+    mean = jnp.asarray(means, jnp.float32)
+    return Aim(mean, jnp.broadcast_to(jnp.asarray(sd, jnp.float32), mean.shape))

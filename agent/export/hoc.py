@@ -9,7 +9,7 @@ from agent.export.places import ADDED, Place, find_places, is_explicit
 from agent.result import write_whole
 from sim import Accuracy, GbarError, Parameter, Problem
 from sim.formula import Formula
-from sim.kinds import Rheobase, Step
+from sim.response import stimulated
 
 
 def check(chosen: Chosen) -> None:
@@ -44,7 +44,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         arguments=[hoc_string(a) if isinstance(a, str) else repr(a) for a in chosen.problem.model.arguments],
         calls=[spelled(text, values, owner) for text in calls],
         accuracy=Accuracy.of(chosen.problem).tight(),
-        stimuli=[(name, p) for name, p in chosen.problem.protocol.items() if isinstance(p, Step | Rheobase)],
+        stimuli=list(stimulated(chosen.problem)),
     )
     file = folder / "solution.hoc"
     write_whole(file, text)

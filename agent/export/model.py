@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from sim import GbarError, Problem
+from sim.kinds import Waveform
 from sim.mechanisms import SOURCES
 from sim.problem import NO_MODEL, RESULTS, model_files
 
@@ -21,6 +22,9 @@ def copy_model(problem: Problem, to: Path) -> list[str]:
     """
     for file in model_files(problem.folder):
         _copy(file, to / file.relative_to(problem.folder.resolve()))
+    for protocol in problem.protocol.values():
+        if isinstance(protocol, Waveform):
+            _copy(problem.folder / protocol.file, to / protocol.file)
     mechanisms: list[str] = []
     for name in problem.model.mechanisms:
         source = (problem.folder / name).resolve()

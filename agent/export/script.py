@@ -10,8 +10,8 @@ from agent.export.chosen import Chosen
 from agent.export.model import copy_model
 from agent.result import write_whole
 from sim import Accuracy
-from sim.features import OWN, SETTINGS
-from sim.kinds import FiCurve, Rheobase, Step
+from sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
+from sim.kinds import FiCurve, Rheobase, Stimulus, Waveform
 from sim.parameter import Parameter
 from sim.problem import Model
 
@@ -41,6 +41,8 @@ TITLES = {
     "sim.anatomy": "the cell's sections",
     "sim.places": "where parameters live",
     "sim.cell": "the model in NEURON",
+    "sim.waveform": "currents from files",
+    "sim.inject": "what each kind of protocol puts on a cell",
     "sim.protocols": "stimuli and recordings",
     "sim.search": "the search for a rheobase",
     "sim.definitions": "features that eFEL does not have",
@@ -70,7 +72,11 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         keys={"load": chosen.problem.model.load, **_said(chosen.problem.model)},
         keys_left_out=_left_out(chosen.problem.model),
         places={p.name: {"set": list(p.set), **_said(p)} for p in chosen.problem.parameter},
-        has_rheobase=("sim.protocols", "rheobase") in _roots(chosen),
+        kinds=_kinds(chosen),
+        has_rheobase=("sim.protocols", "find_rheobase") in _roots(chosen),
+        has_relative=any("percent" in protocol for protocol in _protocols(chosen).values()),
+        has_waveform="waveform" in _kinds(chosen),
+        has_clamp="clamp" in _kinds(chosen),
         has_fi=("sim.definitions", "f_I_gain") in _roots(chosen),
     )
     file = folder / "run.py"
@@ -105,35 +111,49 @@ def _module(line: str) -> str:
 def _protocols(chosen: Chosen) -> dict[str, dict[str, Any]]:
     """The protocols that measurements need, in the problem's order; steps before the curves made of them."""
     problem = chosen.problem
-    measured = {m.protocol for m in chosen.result.measurements}
-    curves = {name: problem.protocol[name] for name in measured if isinstance(problem.protocol[name], FiCurve)}
-    measured |= {step for curve in curves.values() if isinstance(curve, FiCurve) for step in curve.steps}
-    listed = [(name, protocol) for name, protocol in problem.protocol.items() if name in measured]
+    needed = {m.protocol.partition(":")[0] for m in chosen.result.measurements}
+    needed |= {step for name in needed for step in getattr(problem.protocol[name], "steps", ())}
+    needed |= {getattr(problem.protocol[name], "relative_to", None) or name for name in needed}
+    listed = [(name, protocol) for name, protocol in problem.protocol.items() if name in needed]
     listed.sort(key=lambda item: isinstance(item[1], FiCurve))
-    return {name: _plain(protocol.model_dump()) for name, protocol in listed}
+    return {name: _plain(protocol) for name, protocol in listed}
 
 
-def _plain(protocol: dict[str, Any]) -> dict[str, Any]:
-    order = ["kind", "at", "record", "amplitude", "bounds", "precision", "steps", "delay", "duration", "total", "efel"]
-    return {key: protocol[key] for key in order if key in protocol and not (key == "efel" and not protocol[key])}
+def _plain(protocol: Stimulus | FiCurve) -> dict[str, Any]:
+    """A protocol as data: no key that says nothing, nothing that was read from a file."""
+    first = ["kind", "at", "record", "recordings", "amplitude"]
+    content = protocol.model_dump(exclude={"times", "currents"})
+    if isinstance(protocol, Waveform):
+        content["amplitude"] = protocol.current  # what eFEL takes for the size of the current
+    silent = {key for key, value in content.items() if value in (None, {}) and key not in {"recordings", "tail"}}
+    last = [key for key in content if key not in first]
+    return {key: content[key] for key in [*first, *last] if key in content and key not in silent}
 
 
 def _definitions(chosen: Chosen) -> list[str]:
-    return sorted({m.feature for m in chosen.result.measurements} & {*OWN})
+    return sorted({m.feature for m in chosen.result.measurements} & {*OWN, *OWN_OF_SIGNAL})
+
+
+def _kinds(chosen: Chosen) -> list[str]:
+    """The functions of sim.inject that the protocols need."""
+    protocols = _protocols(chosen).values()
+    held = any(protocol["kind"] != "clamp" and protocol.get("holding") for protocol in protocols)
+    return sorted({protocol["kind"] for protocol in protocols} - {"fi"}) + ["holding"] * held
 
 
 def _roots(chosen: Chosen) -> list[tuple[str, str]]:
     protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
+    roots += [("sim.inject", name) for name in _kinds(chosen)]
     if any(isinstance(protocol, Rheobase) for protocol in protocols):
-        roots += [("sim.protocols", "rheobase")]
+        roots += [("sim.protocols", "find_rheobase")]
+    if any(isinstance(protocol, Waveform) for protocol in protocols):
+        roots += [("sim.waveform", "read_waveform")]
     load = _loader(chosen)
     roots += [("sim.morphology" if load == "load_morphology" else "sim.loaders", load)]
     roots += [("sim.definitions", name) for name in _definitions(chosen)]
     if any(isinstance(protocol, FiCurve) for protocol in protocols):
         roots += [("sim.definitions", "f_I_gain")]
-    if not any(isinstance(protocol, Step | Rheobase) for protocol in protocols):
-        raise ValueError("a problem without a stimulus")  # which load_problem does not let pass
     return roots
 
 

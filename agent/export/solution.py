@@ -6,21 +6,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.export import hoc, script
+from agent.export import bluepyopt, hoc, script, table
 from agent.export.chosen import Chosen
 from agent.export.model import refuse_inside
 from agent.result import Candidate, Result, read_result, write_whole
 from sim import Accuracy, GbarError, Problem, load_problem
 from sim.kinds import FiCurve
 
+Form = Literal["hoc", "python", "json", "bluepyopt"]
+TableForm = Literal["csv", "parquet"]
 
-def export_solution(
-    run: Path, number: int, to: Literal["hoc", "python", "json"], out: Path | None = None
-) -> list[Path]:
+
+def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -> list[Path]:
     """Write one solution of a run as files that work without gbar.
 
     hoc: solution.hoc, which sets the parameters on the unchanged model; json: parameters.json, parameters and measured
-    table with where they come from; python: run.py, which needs neuron and efel and prints the measured table again.
+    table with where they come from; python: run.py, which needs neuron and efel and prints the measured table again;
+    bluepyopt: bluepyopt.json, the fixed parameters as BluePyOpt has them.
 
     Args:
         run: the run folder.
@@ -36,8 +38,8 @@ def export_solution(
         GbarError: no run, no such solution, or a model that is gone or has changed since the run.
     """
     run = Path(run)
-    if to not in {"hoc", "python", "json"}:
-        raise GbarError(f"'{to}' is no form of export: expected hoc, python or json")
+    if to not in {"hoc", "python", "json", "bluepyopt"}:
+        raise GbarError(f"'{to}' is no form of export: expected hoc, python, json, bluepyopt, csv or parquet")
     result = read_result(run)
     candidate = _candidate(run, result, number)
     problem = _problem(run, result)
@@ -45,6 +47,8 @@ def export_solution(
     chosen = Chosen(result, candidate, number, problem, model)
     if to == "hoc":
         hoc.check(chosen)
+    if to == "bluepyopt":
+        bluepyopt.fixed_parameters(chosen)
     folder = out or run / "solutions" / f"{number:02d}"
     refuse_inside(folder, problem)
     try:
@@ -53,9 +57,37 @@ def export_solution(
             file = folder / "parameters.json"
             write_whole(file, json.dumps(described(chosen), indent=1, ensure_ascii=False) + "\n")
             return [file]
-        return hoc.write(chosen, folder) if to == "hoc" else script.write(chosen, folder)
+        return {"hoc": hoc.write, "python": script.write, "bluepyopt": bluepyopt.write}[to](chosen, folder)
     except OSError as error:
         raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def export_table(run: Path, to: TableForm, out: Path | None = None) -> list[Path]:
+    """Write all solutions of a run as one table, solutions.csv or solutions.parquet.
+
+    Args:
+        run: the run folder; the problem it was made on is not needed.
+        to: csv, or parquet, which needs pyarrow.
+        out: where to, RUN/solutions unless given.
+
+    Raises:
+        GbarError: no run, no solutions, no pyarrow, or a folder that cannot be written.
+    """
+    run = Path(run)
+    result = read_result(run)
+    if not result.solutions:
+        raise GbarError(f"{run}: this run has no solutions: export --solution 0 --to json writes the nearest set")
+    table.check(to)
+    folder = out or run / "solutions"
+    if Path(result.problem_folder).exists():
+        refuse_inside(folder, load_problem(result.problem_folder, measured=False))
+    file = folder / f"solutions.{to}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (table.write_csv if to == "csv" else table.write_parquet)(result, file)
+    except OSError as error:
+        raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
+    return [file]
 
 
 def described(chosen: Chosen) -> dict[str, Any]:
@@ -134,9 +166,11 @@ def _problem(run: Path, result: Result) -> Problem:
     if str(Accuracy.of(problem).tight()) != result.confirmed_by:
         raise GbarError(f"{folder}: [simulation] has {again} ({result.confirmed_by})")
     for m in result.measurements:
-        if m.protocol not in problem.protocol:
+        name, _, recording = m.protocol.partition(":")
+        protocol = problem.protocol.get(name)
+        if protocol is None or (recording and recording not in getattr(protocol, "recordings", {})):
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is gone")
-        if (m.feature == "f_I_gain") != isinstance(problem.protocol[m.protocol], FiCurve):
+        if (m.feature == "f_I_gain") != isinstance(protocol, FiCurve):
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is of another kind")
     return problem
 

@@ -9,6 +9,7 @@ from agent.report.contents import Contents
 from agent.report.zbars import Miss, misses
 
 PLANNERS = {
+    "auto": "gradient planning on the surrogate, with the learned policy where an archive had taught one",
     "policy": "the learned policy",
     "gradient": "gradient planning on the surrogate",
     "both": "the learned policy and gradient planning on the surrogate",

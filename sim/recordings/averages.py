@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sim.kinds import FiCurve, Rheobase
 from sim.problem import Problem
 from sim.recordings.intake import Good
 from sim.recordings.match import families
-from sim.recordings.quality import PEAK, peak_error, too_coarse
+from sim.recordings.quality import PEAK, peak_error, shake, too_coarse
 from sim.recordings.sweep import count
 
 # Smallest SD that a measurement is given, by unit: what electrodes, bridge balance and eFEL's definitions leave open.
@@ -105,25 +106,29 @@ def _measured(
         names = [feature for feature in wanted if feature in known]
     values: Values = {feature: {} for feature in names}
     coarse: dict[str, str] = {}
+    own = {feature: [floors.get(feature, (0.0, ""))] for feature in names}  # floors under the SDs
     for one in used:
         reasons = {feature: too_coarse(feature, one.sweep.rate_khz) for feature in names}
         fine = [feature for feature in names if not reasons[feature]]
-        trace = features.Trace(one.sweep.t, one.sweep.v, one.step.start, one.step.end, one.step.amplitude)
-        measured = features.measure(trace, fine, settings) | {"rheobase": one.step.amplitude}
+        measured = _features(one, one.sweep.v, fine, settings)
+        shaken = _features(one, shake(one.sweep, one.step), fine, settings)
+        missed = peak_error(one.sweep, threshold)
         for feature in fine:
             values[feature].setdefault(one.sweep.cell, []).append(measured[feature])
+            changed = abs(shaken[feature] - measured[feature])
+            own[feature].append((changed if np.isfinite(changed) else 0.0, "what noise of its size changes"))
+            if features.unit_of(feature) == "ms":
+                own[feature].append((one.sweep.interval, "the sampling interval"))
+            if PEAK.fullmatch(feature):
+                own[feature].append((missed, "what a peak may hide between two samples"))
         coarse |= {feature: reason for feature, reason in reasons.items() if reason}
-    sampled = max(one.sweep.interval for one in used)
-    missed = max(peak_error(one.sweep, threshold) for one in used)
-    rows = []
-    for feature in names:
-        floor = floors.get(feature, (0.0, ""))
-        if features.unit_of(feature) == "ms":
-            floor = (sampled, "the sampling interval")
-        elif PEAK.fullmatch(feature):
-            floor = (missed, "what a peak may hide between two samples")
-        rows.append(_average(name, feature, values[feature], share, floor, coarse.get(feature, "")))
-    return rows
+    return [_average(name, f, values[f], share, max(own[f]), coarse.get(f, "")) for f in names]
+
+
+def _features(one: Good, v: np.ndarray, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
+    """Features of a sweep, or of one like it: v [T] mV."""
+    trace = features.Trace(one.sweep.t, v, one.step.start, one.step.end, one.step.amplitude)
+    return features.measure(trace, names, settings) | {"rheobase": one.step.amplitude}
 
 
 def _gain(
@@ -140,8 +145,7 @@ def _gain(
     points: dict[str, list[tuple[float, float]]] = {}
     for step in curve.steps:
         for one in sweeps.get(step, []):
-            trace = features.Trace(one.sweep.t, one.sweep.v, one.step.start, one.step.end, one.step.amplitude)
-            rate = features.measure(trace, ["mean_frequency"], problem.efel_settings(step))["mean_frequency"]
+            rate = _features(one, one.sweep.v, ["mean_frequency"], problem.efel_settings(step))["mean_frequency"]
             points.setdefault(one.sweep.cell, []).append((one.step.amplitude, rate))
     if not points:
         return []

@@ -69,7 +69,7 @@ def check_sweep(sweep: Sweep, step: Square, threshold: float, vouched: bool = Fa
     drift = float(np.median(before[-third:]) - np.median(before[:third]))
     if abs(drift) > DRIFT_MV:
         raise GbarError(f"{sweep.name}: the baseline drifts by {drift:+.1f} mV: expected {DRIFT_MV:g} mV at most")
-    noise = 1.4826 * float(np.median(np.abs(np.diff(before)))) / np.sqrt(2)
+    noise = _noise(before)
     if noise > NOISE_MV or before.std() > WANDER_MV:
         raise GbarError(
             f"{sweep.name}: noisy baseline: SD {before.std():.2f} mV, {noise:.2f} mV from sample to sample: "
@@ -176,3 +176,17 @@ def peak_error(sweep: Sweep, threshold: float) -> float:
     if len(tops) == 0:
         return 0.0
     return float(np.median(2 * v[tops] - v[tops - 1] - v[tops + 1]) / 8)
+
+
+def shake(sweep: Sweep, step: Square) -> np.ndarray:  # [T] mV
+    """The voltage with white noise of its own size on it, the same each time: a feature that this moves is no better
+    known than by as much. eFEL's time constant of a small deflection is such a one."""
+    change = np.abs(np.diff(sweep.v[: step.first]))
+    resolution = float(change[change > 0].min(initial=np.inf))  # of a converter, whose steps hide smaller noise
+    sd = max(_noise(sweep.v[: step.first]), resolution / np.sqrt(12) if np.isfinite(resolution) else 0.0)
+    return sweep.v + np.random.default_rng(0).normal(0, sd, len(sweep.v))
+
+
+def _noise(baseline: np.ndarray) -> float:
+    """SD from sample to sample, mV; slow changes and single events left out."""
+    return 1.4826 * float(np.median(np.abs(np.diff(baseline)))) / float(np.sqrt(2))

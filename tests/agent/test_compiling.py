@@ -13,9 +13,10 @@ from synthetic import MEAN, MIND, ROWS, SD, response
 
 from agent.goal import Goal
 from agent.learn import learn
-from agent.loop import Session, TuneConfig, search
+from agent.loop import search
 from agent.mind import Mind
 from agent.propose import assess, descend, roll_out
+from agent.session import Session, TuneConfig
 from sim import Archive, load_problem
 from surrogate.fit import train
 

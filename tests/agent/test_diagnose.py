@@ -1,5 +1,6 @@
 """Why it cannot be done: problems made so that each reason is true, run through the real thing; and one with none."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from synthetic import MIND
 
 from agent import Result, tune
-from agent.loop import TuneConfig
+from agent.session import TuneConfig
 from sim import load_problem
 
 HH = Path(__file__).resolve().parents[2] / "models" / "hh"
@@ -15,9 +16,8 @@ RIN = ("hyperpolarise.ohmic_input_resistance", 5.993, 0.15, "MOhm")
 RATE = ("fire.mean_frequency", 87.2, 2.0, "Hz")
 HEIGHT = ("fire.AP_height", 35.8, 1.0, "mV")
 WIDTH = ("fire.AP_duration_half_width", 1.346, 0.03, "ms")
-WIDE_RIN = ("hyperpolarise.ohmic_input_resistance", 8.0, 20.0, "MOhm")
-WIDE_RATE = ("fire.mean_frequency", 90.0, 100.0, "Hz")
-WIDE_WIDTH = ("fire.AP_duration_half_width", 1.3, 0.5, "ms")
+WIDE_BASE = ("hyperpolarise.voltage_base", -65.0, 100.0, "mV")
+WIDE_TROUGH = ("hyperpolarise.minimum_voltage", -67.0, 50.0, "mV")
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
 Row = tuple[str, float, float, str]
@@ -25,13 +25,19 @@ Row = tuple[str, float, float, str]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Result]:
-    """Tune the squid axon to a table of the test's own."""
+    """Tune the squid axon, within other bounds where they are given, to a table of the test's own."""
 
-    def tuned(*rows: Row, budget: int = 64, solutions: int = 2) -> Result:
+    def tuned(*rows: Row, budget: int = 64, bounds: dict[str, str] | None = None) -> Result:
+        model = Path(shutil.copytree(HH, tmp_path / "hh"))
+        text = (model / "problem.toml").read_text()
+        for old, new in (bounds or {}).items():
+            assert old in text
+            text = text.replace(old, new)
+        (model / "problem.toml").write_text(text)
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
-        table = tmp_path / "table.csv"
-        table.write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
-        return tune(load_problem(HH, table), TuneConfig(budget, solutions, mind=MIND), tmp_path / "run")
+        (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
+        problem = load_problem(model, tmp_path / "table.csv")
+        return tune(problem, TuneConfig(budget, 2, mind=MIND), tmp_path / "run")
 
     return tuned
 
@@ -43,7 +49,7 @@ def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result])
     (unreachable,) = found.unreachable
     assert (unreachable.nearest.feature, result.solutions) == ("fire.AP_height", [])
     assert unreachable.nearest.value is not None and 42.0 < unreachable.nearest.value < 50.0
-    assert unreachable.parameters["gnabar"] > 0.2  # where the sodium conductance is large
+    assert unreachable.parameters["gnabar"] > 0.15  # where the sodium conductance is large
     assert found.probed
 
 
@@ -60,24 +66,26 @@ def test_two_measurements_that_can_only_be_met_one_at_a_time(run: Callable[..., 
 
 
 def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[..., Result]) -> None:
-    """Below threshold sodium does nothing; an SD of 100 mV takes everything; a silent cell has no spikes."""
-    wide, still = ("hyperpolarise.voltage_base", -65.0, 100.0, "mV"), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
-    found = run(RIN, wide, still, ("hyperpolarise.minimum_voltage", -67.0, 50.0, "mV")).diagnosis
-    reasons = {measurement.feature: measurement.reason for measurement in found.uninformative}
-    assert reasons == {
+    """Below threshold sodium does little; an SD of 100 mV takes everything; a cell held silent has no spikes."""
+    quiet = {"[0.06, 0.24]": "[0.06, 0.10]", "[0.018, 0.072]": "[0.036, 0.072]"}
+    rough, silent = (RIN[0], RIN[1], 0.6, RIN[3]), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
+    found = run(rough, WIDE_BASE, WIDE_TROUGH, silent, bounds=quiet).diagnosis
+    assert {measurement.feature: measurement.reason for measurement in found.uninformative} == {
         "hyperpolarise.voltage_base": "always met",
-        "hyperpolarise.Spikecount": "constant",
         "hyperpolarise.minimum_voltage": "always met",
+        "hyperpolarise.Spikecount": "constant",
     }
     assert "gnabar" in found.unconstrained
     assert found.probed is None and not found.unreachable and not found.conflicts  # solutions were found
 
 
 def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
-    """Spikes of 45.5 ± 0.4 mV are beyond the upper end of the sodium conductance's range, just within two SD of it."""
-    result = run(("fire.AP_height", 45.2, 0.3, "mV"), WIDE_RIN, WIDE_RATE, WIDE_WIDTH, solutions=1)
-    assert {(p.parameter, p.side) for p in result.diagnosis.pressing} >= {("gnabar", "upper")}
-    assert all(p.bound == 0.24 for p in result.diagnosis.pressing if p.parameter == "gnabar")
+    """An input resistance that only the largest conductances give."""
+    low = ("hyperpolarise.ohmic_input_resistance", 2.75, 0.04, "MOhm")
+    result = run(low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"))
+    (pressing,) = [p for p in result.diagnosis.pressing if p.parameter == "gkbar"]
+    assert (pressing.side, pressing.bound) == ("upper", 0.072)
+    assert pressing.sets * 2 >= pressing.of == len(result.solutions) > 0
 
 
 def test_nothing_to_say(run: Callable[..., Result]) -> None:

@@ -18,10 +18,10 @@ import pytest
 from synthetic import MIND
 
 from agent import Result, read_result, tune
-from agent.loop import Session, TuneConfig
 from agent.mind import Planner
 from agent.propose import DISTINCT
 from agent.result import schema
+from agent.session import Session, TuneConfig
 from sim import Problem, load_problem, simulate
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import MEAN, SD, Fitted, fit_synthetic, linear_network, linear_world, response
+from synthetic import MEAN, SD, Fitted, aims, fit_synthetic, linear_network, linear_world, response
 
 from agent import env
 from agent.env import EnvConfig, State, World
-from surrogate import Response, respond
+from surrogate import Response, respond, unsquash
 
 CONFIG = EnvConfig()
 SLOPES = np.array([[1.5, 0.2, 0.0], [-0.3, 1.0, 0.4]])  # [D, F]
@@ -25,14 +25,14 @@ def fitted() -> Fitted:
 
 @pytest.fixture(scope="module")
 def world(fitted: Fitted) -> World:
-    return World(fitted.params, fitted.scaling, jnp.asarray(SD, jnp.float32), jnp.asarray(2.0))
+    return World(fitted.params, fitted.scaling, jnp.asarray(2.0))
 
 
 def states(world: World, sessions: int, dimension: int, goal: np.ndarray, seed: int = 0) -> State:
     """K sessions on each member, from random places."""
     members = jax.tree.leaves(world.params)[0].shape[0]
     u = jax.random.uniform(jax.random.key(seed), (members, sessions, dimension))
-    goals = jnp.broadcast_to(jnp.asarray(goal, jnp.float32), (members, sessions, len(goal)))
+    goals = aims(np.broadcast_to(goal, (members, sessions, len(goal))), SD if len(goal) == len(SD) else np.ones(1))
     return State(u, goals, jnp.full((members, sessions), CONFIG.episode))
 
 
@@ -54,10 +54,12 @@ def test_sessions_do_not_depend_on_their_neighbours(fitted: Fitted, world: World
     action = jax.random.uniform(jax.random.key(1), state.u.shape, minval=-1, maxval=1)
     whole = step(fitted, world, state, action)
     for k in range(5):
-        alone = step(fitted, world, State(*(part[:, k : k + 1] for part in state)), action[:, k : k + 1])
+        alone = step(fitted, world, jax.tree.map(lambda part, k=k: part[:, k : k + 1], state), action[:, k : k + 1])
         for together, single in zip(jax.tree.leaves(whole), jax.tree.leaves(alone), strict=True):
             assert np.asarray(together[:, k]) == pytest.approx(np.asarray(single[:, 0]), abs=2e-3)
-    disturbed = state._replace(u=state.u.at[:, 0].set(0.5), goal=state.goal.at[:, 0].set(0.0))
+    disturbed = state._replace(
+        u=state.u.at[:, 0].set(0.5), aim=state.aim._replace(mean=state.aim.mean.at[:, 0].set(0.0))
+    )
     for together, other in zip(
         jax.tree.leaves(whole), jax.tree.leaves(step(fitted, world, disturbed, action)), strict=True
     ):
@@ -71,7 +73,7 @@ def test_a_session_on_member_m_sees_member_m(fitted: Fitted, world: World) -> No
     for m in range(4):
         member = jax.tree.map(lambda leaf, m=m: leaf[m], world.params)
         predicted = respond(fitted.network, member, state.u[m])
-        features = np.asarray(world.scaling.centre + world.scaling.width * jnp.sinh(predicted.value))
+        features = np.asarray(unsquash(world.scaling, predicted.value))
         assert np.asarray(view.r[m]) == pytest.approx(np.arcsinh((features - MEAN) / SD), abs=1e-3)
         assert np.asarray(view.p[m]) == pytest.approx(np.asarray(jax.nn.sigmoid(predicted.logit)), abs=CLOSE)
 
@@ -112,7 +114,7 @@ def test_moves_stay_in_the_cube_and_use_up_queries(fitted: Fitted, world: World)
         after = env.move(state, view, jnp.full(state.u.shape, push), CONFIG._replace(reach=2.0))
         assert np.asarray(after.u) == pytest.approx(np.full(state.u.shape, max(push, 0.0)))
         assert np.array_equal(after.left, state.left - 1)
-        assert np.array_equal(after.goal, state.goal)
+        assert np.array_equal(after.aim.mean, state.aim.mean)
 
 
 def test_shortfall() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import every_kind
 import numpy as np
 import pytest
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0  # two busy cores, and a compiler
 NOT_NEEDED = ["sim", "agent", "surrogate", "jax", "jaxlib", "flax", "optax", "pydantic", "sklearn", "jinja2", "psutil"]
 FREE = ["neuron", "efel"]
-KINDS = ["hh", "motoneuron", "tree", "flat", "python", "rules", "swc", "module"]
+KINDS = ["hh", "motoneuron", "tree", "flat", "python", "rules", "swc", "module", "kinds"]
 
 TREE = """
 begintemplate Tree
@@ -318,7 +319,7 @@ def a_run(
         "failed_evaluations": 0,
         "first_solution_at": 3,
         "wall_s": Wall(simulate=1.0, fit=1.0, plan=1.0, total=3.0),
-        "measurements": [Measured(**m.model_dump()) for m in measured],
+        "measurements": [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in measured],
         "parameters": [
             Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit=p.unit or "")
             for p in problem.parameter
@@ -379,6 +380,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in files.items():
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         (base / name).write_text(text)
+    every_kind.write(base / "kinds")
     return base
 
 
@@ -404,6 +406,7 @@ def runs(models: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "rules": step,
         "swc": step,
         "module": step,
+        "kinds": every_kind.MEASURED,
     }
     for name, keys in wanted.items():
         problem = load_problem(models / name, measured=False)
@@ -788,7 +791,7 @@ def test_every_name_in_the_script_is_defined_and_used(runs: dict[str, Path], nam
 
 def test_only_what_the_problem_needs_is_carried(hh: tuple[Path, Path]) -> None:
     text = export_solution(hh[1], 1, "python")[0].read_text()
-    assert "def square(" in text
+    assert "def step(" in text
     for name in ("rheobase(", "f_I_gain", "after_hyperpolarisation", "load_mechanisms", "pydantic"):
         assert name not in text
 

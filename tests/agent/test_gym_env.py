@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from synthetic import MEAN, SD, fit_synthetic, response
+from synthetic import MEAN, SD, aims, fit_synthetic, response
 
 from agent import env
 from agent.env import EnvConfig, World
@@ -23,9 +23,9 @@ HIDDEN = np.array([0.7, 0.3, 0.5])
 @pytest.fixture(scope="module")
 def tuning() -> TuningEnv:
     fitted = fit_synthetic(np.random.default_rng(0).random((200, 3)))
-    world = World(fitted.params, fitted.scaling, jnp.asarray(SD, jnp.float32), jnp.asarray(2.0))
+    world = World(fitted.params, fitted.scaling, jnp.asarray(2.0))
     complete = np.isfinite(fitted.features).all(axis=1)
-    experience = Experience(jnp.asarray(fitted.u, jnp.float32), jnp.asarray(fitted.features[complete], jnp.float32))
+    experience = Experience(jnp.asarray(fitted.u, jnp.float32), aims(fitted.features[complete]))
     return TuningEnv(world, fitted.network, experience)
 
 
@@ -99,7 +99,7 @@ def test_options_that_cannot_be(tuning: TuningEnv, options: dict) -> None:
 
 def test_it_ends_when_solved(tuning: TuningEnv) -> None:
     tuning.reset(seed=0, options={"start": np.clip(HIDDEN + 0.1, 0, 1), "goal": response(HIDDEN[None])[0]})
-    done = [tuning.step(np.zeros(3, np.float32)) for _ in range(2)]
+    done = [tuning.step(np.zeros(3, np.float32)) for _ in range(4)]
     assert any(terminated for _, _, terminated, _, _ in done)
 
 
@@ -117,7 +117,7 @@ def test_the_session_is_the_environments_own(tuning: TuningEnv) -> None:
     shape = (4, 1)
     state = env.State(
         jnp.broadcast_to(jnp.asarray(HIDDEN, jnp.float32), (*shape, 3)),
-        jnp.broadcast_to(jnp.asarray(MEAN, jnp.float32), (*shape, 4)),
+        aims(np.broadcast_to(MEAN, (*shape, 4))),
         jnp.full(shape, tuning.config.episode),
     )
     config = EnvConfig()

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import SD, Fitted, fit_synthetic, linear_network, linear_world
+from synthetic import Fitted, aims, fit_synthetic, linear_network, linear_world
 
 from agent import env
 from agent.env import EnvConfig, State, World
@@ -27,18 +27,19 @@ def fitted() -> Fitted:
 
 @pytest.fixture(scope="module")
 def world(fitted: Fitted) -> World:
-    return World(fitted.params, fitted.scaling, jnp.asarray(SD, jnp.float32), jnp.asarray(2.0))
+    return World(fitted.params, fitted.scaling, jnp.asarray(2.0))
 
 
 @pytest.fixture(scope="module")
 def experience(fitted: Fitted) -> Experience:
     complete = np.isfinite(fitted.features).all(axis=1)
-    return Experience(jnp.asarray(fitted.u, jnp.float32), jnp.asarray(fitted.features[complete][:64], jnp.float32))
+    return Experience(jnp.asarray(fitted.u, jnp.float32), aims(fitted.features[complete][:64]))
 
 
 def mean_reward(learner: Learner, fitted: Fitted, world: World, experience: Experience) -> float:
     """Of a step, over whole sessions that training has not seen."""
-    goals = experience.goals[jnp.arange(4 * SESSIONS) % len(experience.goals)].reshape(4, SESSIONS, -1)
+    rows = jnp.arange(4 * SESSIONS) % len(experience.goals.mean)
+    goals = jax.tree.map(lambda part: part[rows].reshape(4, SESSIONS, -1), experience.goals)
     u = jax.random.uniform(jax.random.key(99), (4, SESSIONS, 3))
     state = State(u, goals, jnp.full((4, SESSIONS), SHORT_STEPS.episode))
 
@@ -86,7 +87,7 @@ def test_untrained_it_is_gauss_newton(fitted: Fitted) -> None:
     world = linear_world([slopes], [-(2 * hidden - 1) @ slopes])
     learner = init_learner(jax.random.key(0), env.observation_size(2, 3), 2, SMALL)
     starts = jax.random.uniform(jax.random.key(1), (1, 40, 2))
-    goal = jnp.zeros(3)
+    goal = aims(np.zeros(3), np.ones(3))
     plan = PlanConfig(rollout=1)
     places = np.asarray(
         roll_out(jax.random.key(2), learner.policy, world, starts, goal, linear_network(3), config, plan)

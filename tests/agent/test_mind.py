@@ -88,7 +88,7 @@ def test_errors_are_of_predictions_made_before() -> None:
     mind.refit(np.concatenate([u, pool.u[:8]]), np.concatenate([response(u), features]))
     assert all(np.array_equal(a, b) for a, b in zip(forecast, before, strict=True))
     errors = np.arcsinh(z_scores(features, GOAL)) - before.r
-    assert np.array_equal(mind._errors, errors, equal_nan=True)
+    assert np.array_equal(mind._calibration.errors, errors, equal_nan=True)
 
 
 @pytest.mark.parametrize(("planner", "proposers"), [("policy", {0}), ("gradient", {1}), ("both", {0, 1})])

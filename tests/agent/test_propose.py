@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from synthetic import MEAN, SD, Fitted, fit_synthetic
+from synthetic import MEAN, SD, Fitted, aims, fit_synthetic
 
 from agent import env
 from agent.env import EnvConfig, World
@@ -152,7 +152,7 @@ def fitted() -> Fitted:
 
 @pytest.fixture(scope="module")
 def world(fitted: Fitted) -> World:
-    return World(fitted.params, fitted.scaling, jnp.asarray(SD, jnp.float32), jnp.asarray(TOLERANCE))
+    return World(fitted.params, fitted.scaling, jnp.asarray(TOLERANCE))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def starts() -> jax.Array:
 
 def test_plans_stay_in_the_cube(fitted: Fitted, world: World, starts: jax.Array) -> None:
     """Also from its corners, towards a goal that lies far outside what the cell can do."""
-    goal = jnp.asarray(MEAN + 1000 * SD, jnp.float32)
+    goal = aims(MEAN + 1000 * SD)
     learner = init_learner(jax.random.key(0), env.observation_size(3, 4), 3, LearnConfig())
     wild = EnvConfig(reach=1.0)
     visited = roll_out(jax.random.key(1), learner.policy, world, starts, goal, fitted.network, wild, PLAN)
@@ -175,7 +175,7 @@ def test_plans_stay_in_the_cube(fitted: Fitted, world: World, starts: jax.Array)
 
 
 def test_descent_goes_down(fitted: Fitted, world: World, starts: jax.Array) -> None:
-    goal = jnp.asarray(MEAN, jnp.float32)
+    goal = aims(MEAN)
 
     def shortfall(u: jax.Array) -> np.ndarray:  # [Q, 3] -> [M, Q]
         r, p = assess(world, u, goal, fitted.network)
@@ -189,7 +189,7 @@ def test_descent_goes_down(fitted: Fitted, world: World, starts: jax.Array) -> N
 
 
 def test_every_member_descends_its_own(fitted: Fitted, world: World, starts: jax.Array) -> None:
-    goal = jnp.asarray(MEAN, jnp.float32)
+    goal = aims(MEAN)
     swapped = world._replace(params=jax.tree.map(lambda leaf: leaf[::-1], world.params))
     one = descend(world, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
     other = descend(swapped, starts[::-1], goal, fitted.network, PLAN).reshape(2, 4, 6, 3)

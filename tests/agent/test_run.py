@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent import tune
-from agent.loop import Session, TuneConfig
+from agent.session import Session, TuneConfig
 from sim import Archive, GbarError, load_problem
 
 HH = Path(__file__).parents[2] / "models" / "hh"

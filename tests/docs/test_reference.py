@@ -19,7 +19,7 @@ from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = ["problem.md", "features.md", "measurements.md", "result.md", "benchmarks.md"]
-STIMULUS = "Keys of every stimulus"
+STIMULUS, HOLDING, AMPLITUDE = "Keys of every stimulus", "Keys of every current", "Keys of an amplitude"
 
 
 def section(page: str, heading: str) -> str:
@@ -55,8 +55,14 @@ PROBLEM_KEYS: dict[str, tuple[set[str], list[str]]] = {
     "top": (keys(problems.Problem), ["The top of the file"]),
     "model": (keys(problems.Model), ["The model"]),
     "parameter": (keys(parameter.Parameter), ["Free parameters"]),
-    "step": (keys(kinds.Step), [STIMULUS, "Keys of step and pulse"]),
-    "rheobase": (keys(kinds.Rheobase), [STIMULUS, "Keys of rheobase"]),
+    "step": (keys(kinds.Step), [STIMULUS, HOLDING, AMPLITUDE]),
+    "train": (keys(kinds.Train), [STIMULUS, HOLDING, AMPLITUDE, "Keys of train"]),
+    "ramp": (keys(kinds.Ramp), [STIMULUS, HOLDING, AMPLITUDE, "Keys of ramp and triangle"]),
+    "noise": (keys(kinds.Noise), [STIMULUS, HOLDING, AMPLITUDE, "Keys of noise"]),
+    "waveform": (keys(kinds.Waveform) | {"file"}, [STIMULUS, "Keys of waveform"]),
+    "clamp": (keys(kinds.Clamp), [STIMULUS, "Keys of clamp"]),
+    "synapse": (keys(kinds.Synapse), [STIMULUS, HOLDING, "Keys of synapse"]),
+    "rheobase": (keys(kinds.Rheobase), [STIMULUS, HOLDING, "Keys of rheobase"]),
     "fi": (keys(kinds.FiCurve), ["Keys of fi"]),
     "simulation": (keys(problems.Simulation), ["Simulation"]),
     "measurement": (keys(problems.Measurement), ["The measurements"]),
@@ -76,6 +82,14 @@ def test_every_key_of_a_problem_is_documented(table: str) -> None:
         (problems.Model, "The model"),
         (parameter.Parameter, "Free parameters"),
         (kinds.Step, STIMULUS),
+        (kinds.Step, HOLDING),
+        (kinds.Step, AMPLITUDE),
+        (kinds.Train, "Keys of train"),
+        (kinds.Ramp, "Keys of ramp and triangle"),
+        (kinds.Noise, "Keys of noise"),
+        (kinds.Waveform, "Keys of waveform"),
+        (kinds.Clamp, "Keys of clamp"),
+        (kinds.Synapse, "Keys of synapse"),
         (kinds.Rheobase, "Keys of rheobase"),
         (problems.Simulation, "Simulation"),
     ],
@@ -161,6 +175,17 @@ def test_the_catalogue_is_documented() -> None:
     assert shown == {name: (features.unit_of(name), under) for name, under in catalogue().items()}
 
 
+def test_what_is_computed_under_the_other_kinds() -> None:
+    """As the sentence above the table says."""
+    for kind in ("train", "ramp", "triangle", "noise", "waveform"):
+        assert features.catalogue(kind) == features.catalogue("step", 1.0)
+    for kind in ("clamp", "synapse"):
+        assert features.catalogue(kind) == features.catalogue("step", 1.0, "cai") == list(features.OWN_OF_SIGNAL)
+    for kind in kinds.KINDS:
+        if kind != "fi":
+            assert features.known_features(kind, "cai")[-1].startswith("signal_")
+
+
 def test_named_features_exist() -> None:
     known = {name for kind in kinds.KINDS for name in features.known_features(kind)}
     for row in rows(section("features.md", "Which feature under which protocol")):
@@ -175,15 +200,19 @@ def test_named_features_exist() -> None:
 def test_our_own_features_are_documented() -> None:
     shown = {row[0].strip("`"): (row[1], row[3]) for row in rows(section("features.md", "Our own definitions"))}
     own = {**features.OWN, **features.OWN_OF_STEP, **features.OWN_OF_RHEOBASE, **features.OWN_OF_FI}
+    own |= {name: "as recorded" for name in features.OWN_OF_SIGNAL if features.unit_of(name, "cai") == "mM"}
+    own |= {name: features.unit_of(name) or "" for name in features.OWN_OF_SIGNAL if name not in own}
     assert {name: unit for name, (unit, _) in shown.items()} == own
     for name, (_, under) in shown.items():
-        assert under.split(", ") == [kind for kind in kinds.KINDS if name in features.known_features(kind)]
+        named = [kind for kind in kinds.KINDS if kind != "fi"] if under == "all" else under.split(", ")
+        assert named == [kind for kind in kinds.KINDS if name in features.known_features(kind)]
 
 
 def test_accepted_units() -> None:
     lines = [line for line in section("features.md", "Units").splitlines() if line.startswith("| ")][1:]
     shown = {cells[0]: re.findall(r"`([^`]+)`", cells[1]) for cells in (line[2:-2].split(" | ") for line in lines)}
     every = {features.unit_of(name) for kind in kinds.KINDS for name in features.known_features(kind)}
+    every |= {unit for _, unit in features.UNITS}
     assert set(shown) == every
     for unit, spellings in shown.items():
         assert {features.plain_unit(spelling) for spelling in spellings} == {features.plain_unit(unit)}

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,10 @@ import pytest
 
 from sim import GbarError, Problem, load_problem, simulate
 from sim.formats import bluepyopt, toml
+from sim.initial import begin
 from sim.kinds import Step
+
+GBAR = Path(sys.executable).parent / "gbar"
 
 SWC = """# a soma, two basal dendrites, an apical one and an axon
 1 1 0 0 0 10 -1
@@ -70,7 +75,7 @@ FEATURES: dict[str, Any] = {
         "soma": {"AP_height": [30, 8], "Spikecount": [1, 0.1]},
         "dend1": {"AP_amplitude_from_voltagebase": [50, 15]},
     },
-    "Step1": {"soma": {"mean_frequency": [60, 20], "AP_height": [25, 8]}},
+    "Step1": {"soma": {"mean_frequency": [150, 40], "AP_height": [25, 8]}},
 }
 FILES = {"parameters": PARAMETERS, "mechanisms": MECHANISMS, "protocols": PROTOCOLS, "features": FEATURES}
 
@@ -113,12 +118,12 @@ def test_every_file_becomes_part_of_the_problem(problem: Problem) -> None:
     assert (pulse.kind, pulse.recordings) == ("pulse", {"dend1": "apical@200.v"})
     assert (step.kind, step.amplitude, step.holding, step.total) == ("step", 0.6, -0.02, 400)
     assert problem.efel_settings("bAP")["Threshold"] == -20
-    assert problem.efel_settings("bAP", "dend1")["Threshold"] == -55
+    assert problem.efel_settings("bAP:dend1")["Threshold"] == -55
     assert {m.key: (m.mean, m.sd) for m in problem.measurements} == {
         "bAP.AP_height": (30, 8),
         "bAP.Spikecount": (1, 0.1),
         "bAP:dend1.AP_amplitude_from_voltagebase": (50, 15),
-        "Step1.mean_frequency": (60, 20),
+        "Step1.mean_frequency": (150, 40),
         "Step1.AP_height": (25, 8),
     }
 
@@ -168,6 +173,49 @@ def test_the_rules_reach_the_cell(problem: Problem) -> None:
     assert done[0].features["Step1.mean_frequency"] > 20
 
 
+@pytest.mark.neuron
+def test_init_writes_it_as_a_problem_toml(problem: Problem, tmp_path: Path) -> None:
+    folder = put(tmp_path / "pyramid", FILES)
+    begun = begin(folder)
+    assert (begun.parameters, begun.protocols, begun.compartments) == (3, ["bAP", "Step1"], 38)
+    assert (begun.toml.name, begun.table.name) == ("problem.toml", "features.json")
+    again = load_problem(folder)
+    assert again.file.name == "problem.toml"
+    assert (again.parameter, again.protocol, again.measurements) == (
+        problem.parameter,
+        problem.protocol,
+        problem.measurements,
+    )
+
+
+@pytest.mark.neuron
+@pytest.mark.slow
+def test_it_is_tuned_as_it_is(tmp_path: Path) -> None:
+    """With wide tolerances, so that the design alone meets them and nothing has to be learned."""
+    folder = put(tmp_path / "pyramid", FILES)
+    options = [
+        "--engine",
+        "cvode atol 0.0001",
+        "--budget",
+        "13",
+        "--batch",
+        "1",
+        "--solutions",
+        "1",
+        "--tolerance",
+        "8",
+        "--out",
+        "run",
+        "--json",
+    ]
+    ran = subprocess.run([GBAR, "tune", "pyramid", *options], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    (solution,) = json.loads(ran.stdout)["solutions"]
+    assert solution["max_abs_z"] <= 8
+    assert "bAP:dend1.AP_amplitude_from_voltagebase" in solution["z"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*(f"{name}.json" for name in FILES), "morphology"])
+
+
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "no mechanisms": (lambda f: f.pop("mechanisms"), ["no mechanisms.json"]),
     "no JSON": (lambda f: f.update(parameters="[,"), ["parameters.json: not valid JSON"]),
@@ -207,7 +255,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "a feature of no recording": (
         lambda f: f["features"]["bAP"].update(dend7={"maximum_voltage": [1, 1]}),
-        ["bAP:dend7"],
+        ["no recording 'dend7'", "'dend1'"],
     ),
 }
 

@@ -117,6 +117,7 @@ SECTIONS = {
     "all": ["soma", "dend[0]", "dend[1]", "dend[2]"],
 }
 SEGMENTS = {"soma(0.5)": ["soma", 0.5], "dend[1](0.75)": ["dend[1]", 0.75], "soma( .5 )": ["soma", 0.5]}
+SEGMENTS |= {"dend@100": ["dend[0]", 0.5], "tuft@75": ["dend[1]", 0.25]}  # every section is 100 µm long
 PLACES = {  # how many segments or sections have it
     "soma.gnabar_hh": 1,
     "all.gnabar_hh": 1,
@@ -136,6 +137,7 @@ WRONG = {
     ("segment", "some(0.5)"): "'some' (nearest: 'soma')",
     ("segment", "soma(1.5)"): "between 0 and 1",
     ("segment", "dend(0.5)"): "'dend' is 3 sections, not one",
+    ("segment", "dend@300"): "nothing of 'dend' is 300 µm from the soma: expected ",
     ("places", "soma.gnabar_hhh"): "no section of 'soma' has 'gnabar_hhh' (nearest: 'gnabar_hh')",
     ("places", "soma.g_pas"): "no section of 'soma' has 'g_pas'",
     ("places", "axon.g_pas"): "no section or section list 'axon'",

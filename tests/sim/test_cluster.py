@@ -229,7 +229,7 @@ def test_a_model_that_does_not_load_there(loopback: Loopback, write: Callable[..
     folder = write("cell", **{"cell.py": "def build():\n    return 1 / 0\n", "problem.toml": TOML, "m/x": ""})
     toml = (folder / "problem.toml").read_text().replace('mechanisms = ["../mod"]\n', "")
     (folder / "problem.toml").write_text(toml)
-    with pytest.raises(GbarError, match="Dask worker tcp://.*: the model cannot be loaded: ZeroDivisionError"):
+    with pytest.raises(GbarError, match=r"Dask worker tcp://.*: the model cannot be loaded: ZeroDivisionError"):
         simulate(load_problem(folder, measured=False), [np.array([40.0])], dask=loopback.address)
 
 
@@ -254,7 +254,7 @@ def test_no_worker(tmp_path: Path, trouble: Problem, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cluster, "JOIN_LIMIT_S", 0.5)
     made = Loopback(tmp_path, 0)
     try:
-        with pytest.raises(GbarError, match="no worker has joined within 0.5 s: start some with `dask worker tcp"):
+        with pytest.raises(GbarError, match=r"no worker has joined within 0\.5 s: start some with `dask worker tcp"):
             simulate(trouble, cells(FINE), dask=made.address)
     finally:
         made.close()

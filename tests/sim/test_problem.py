@@ -118,6 +118,7 @@ def test_the_valid_problem_is_valid(folder: Folder) -> None:
 
 
 STEP = "[protocol.hyperpolarise]\n"
+ALPHA = "weight = 1e-3\ntau1 = 1\ntau2 = 2\n"
 FIRST = '[[parameter]]\nname = "gnabar"\n'
 SECOND = '[[parameter]]\nname = "Ra"\nset = ["all.Ra"]\nbounds = [50, 200]\n'
 
@@ -207,6 +208,124 @@ BAD_TOML = {
         ["protocol.gain.steps", "'hyperpolarise'", "-1 nA"],
     ),
     "fi of one current": ([('["weak", "strong"]', '["weak", "weak"]')], ["protocol.gain.steps", "two different"]),
+    "protocol with a colon": ([(STEP, '[protocol."a:b"]\n')], ["'a:b'", "without a colon", "'a_b'"]),
+    "place at a distance from nowhere": ([(STEP, STEP + 'at = "@300"\n')], ["'@300'", "SECTIONS@DISTANCE"]),
+    "place at a negative distance": ([(STEP, STEP + 'at = "apical@-3"\n')], ["'apical@-3'", "SECTIONS@DISTANCE"]),
+    "recording of nothing": ([(STEP, STEP + 'record = "apical@300"\n')], ["'apical@300'", "SECTIONS@DISTANCE.v"]),
+    "current of an electrode that is none": ([(STEP, STEP + 'record = "clamp.i"\n')], ["'clamp.i'", "SECTION(X).v"]),
+    "recording with no place": (
+        [(STEP, STEP + 'recordings = { a = "v" }\n')],
+        ["protocol.hyperpolarise.recordings", "'v'", "SECTION(X).v"],
+    ),
+    "recording with a dot in its name": (
+        [(STEP, STEP + 'recordings = { "a.b" = "soma(0.5).v" }\n')],
+        ["'a.b'", "letters and digits", "dend1"],
+    ),
+    "recording with the main one's name": (
+        [(STEP, STEP + 'recordings = { record = "soma(0.5).v" }\n')],
+        ["'record'", "no name for a recording"],
+    ),
+    "settings of a recording that is none": (
+        [(STEP, STEP + 'recordings = { far = "soma(1).v" }\nrecordings_efel = { fra = { Threshold = 0.0 } }\n')],
+        ["recordings_efel", "'fra'", "'far'"],
+    ),
+    "unknown setting of a recording": (
+        [(STEP, STEP + 'recordings = { far = "soma(1).v" }\nrecordings_efel = { far = { Treshold = 0.0 } }\n')],
+        ["recordings_efel.far", "'Treshold'", "'Threshold'"],
+    ),
+    "two amplitudes": (
+        [(STEP, STEP + 'relative_to = "recruit"\npercent = 150\n')],
+        ["protocol.hyperpolarise", "two amplitudes", "keep one"],
+    ),
+    "a percentage of nothing": ([("amplitude = -1.0", "percent = 150")], ["'relative_to' is missing", "percent"]),
+    "a rheobase without a percentage": (
+        [("amplitude = -1.0", 'relative_to = "recruit"')],
+        ["'percent' is missing", "go together"],
+    ),
+    "relative to no rheobase": (
+        [("amplitude = -1.0", 'relative_to = "weak"\npercent = 150')],
+        ["protocol.hyperpolarise.relative_to", "'weak'", "no rheobase protocol"],
+    ),
+    "relative to a misspelt rheobase": (
+        [("amplitude = -1.0", 'relative_to = "recriut"\npercent = 150')],
+        ["'recriut'", "nearest: 'recruit'"],
+    ),
+    "fi of a negative percentage": (
+        [("amplitude = 1.0", 'relative_to = "recruit"\npercent = -50')],
+        ["protocol.gain.steps", "'weak'", "-50 % of a rheobase"],
+    ),
+    "fi of a step without a voltage": (
+        [("amplitude = 1.0", 'amplitude = 1.0\nrecord = "soma(0.5).cai"')],
+        ["protocol.gain.steps", "'weak'", "records no voltage"],
+    ),
+    "rheobase of no voltage": (
+        [('kind = "rheobase"', 'kind = "rheobase"\nrecord = "soma(0.5).cai"')],
+        ["protocol.recruit", "soma(0.5).cai", "no voltage"],
+    ),
+    "train without a rate": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "train"\namplitude = 1.0\nwidth = 1')],
+        ["'protocol.hyperpolarise.frequency' is missing"],
+    ),
+    "train of pulses that touch": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "train"\namplitude = 1.0\nwidth = 10\nfrequency = 100')],
+        ["protocol.hyperpolarise", "10 ms at 100 Hz", "below 10 ms"],
+    ),
+    "ramp with a key of another kind": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "ramp"\namplitude = 1.0\nfrist = 0')],
+        ["'protocol.hyperpolarise.frist'", "'first'"],
+    ),
+    "noise without an SD": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "noise"\namplitude = 0.0')],
+        ["'protocol.hyperpolarise.sd' is missing"],
+    ),
+    "noise with a negative correlation time": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "noise"\namplitude = 0.0\nsd = 1\ntau = -1')],
+        ["protocol.hyperpolarise.tau", "at least 0", "got -1"],
+    ),
+    "noise with half a seed": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "noise"\namplitude = 0.0\nsd = 1\nseed = 0.5')],
+        ["protocol.hyperpolarise.seed", "0.5"],
+    ),
+    "clamp without a voltage": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "clamp"\nholding = -70')],
+        ["'protocol.hyperpolarise.voltage' is missing"],
+    ),
+    "clamp with an amplitude": (
+        [('kind = "step"', 'kind = "clamp"\nholding = -70\nvoltage = 0')],
+        ["unknown key 'protocol.hyperpolarise.amplitude'"],
+    ),
+    "clamp without resistance": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "clamp"\nholding = -70\nvoltage = 0\nresistance = 0')],
+        ["protocol.hyperpolarise.resistance", "more than 0"],
+    ),
+    "synapse that rises slower than it falls": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "synapse"\nweight = 1e-3\ntau1 = 5\ntau2 = 2')],
+        ["protocol.hyperpolarise", "tau1 = 5 ms", "tau2 = 2 ms"],
+    ),
+    "synapse after the end": (
+        [('kind = "step"\namplitude = -1.0', f'kind = "synapse"\n{ALPHA}onsets = [0, 300]')],
+        ["protocol.hyperpolarise", "onsets [0.0, 300.0]", "before total"],
+    ),
+    "synapse that never opens": (
+        [('kind = "step"\namplitude = -1.0', f'kind = "synapse"\n{ALPHA}onsets = []')],
+        ["protocol.hyperpolarise.onsets", "at least 1"],
+    ),
+    "waveform without a file": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "waveform"')],
+        ["'protocol.hyperpolarise.file' is missing"],
+    ),
+    "waveform of a missing file": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "waveform"\nfile = "i.csv"')],
+        ["protocol.hyperpolarise.file", "no file 'i.csv'"],
+    ),
+    "waveform outside the problem": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "waveform"\nfile = "../i.csv"')],
+        ["protocol.hyperpolarise.file", "'../i.csv'", "problem's folder"],
+    ),
+    "waveform written out": (
+        [('kind = "step"\namplitude = -1.0', 'kind = "waveform"\nfile = "i.csv"\ntimes = [0, 1]')],
+        ["protocol.hyperpolarise", "read from the file", "file = NAME alone"],
+    ),
     "unknown setting": ([("Threshold =", "Treshold =")], ["no setting 'Treshold'", "'Threshold'"]),
     "unknown setting of a protocol": (
         [(STEP, STEP + "efel.interp_stp = 0.1\n")],
@@ -240,6 +359,56 @@ def test_bad_problem(folder: Folder, case: str) -> None:
     assert "problem.toml" in message
     for part in wanted:
         assert part in message, f"{part!r} is not in: {message}"
+
+
+GOOD_CURRENT = "t_ms,i_nA\n0,0\n100,0\n100,0.5\n300,0.5\n"
+PLAYED = ('kind = "step"\namplitude = -1.0', 'kind = "waveform"\nfile = "current.csv"')
+BAD_CURRENTS: dict[str, tuple[str | bytes, list[str]]] = {  # what the file of a waveform holds; what the message must
+    "empty": ("", ["columns ''", "t_ms,i_nA"]),
+    "no header": ("0,0\n1,1\n", ["columns '0,0'", "header with units"]),
+    "no units": ("t,i\n0,0\n1,1\n", ["columns 't,i'", "header with units"]),
+    "seconds": ("t_s,i_nA\n0,0\n1,1\n", ["'t' in 's'", "t_ms,i_nA", "convert"]),
+    "picoamperes": ("t_ms,i_pA\n0,0\n1,1\n", ["'i' in 'pA'", "convert"]),
+    "the other way round": ("i_nA,t_ms\n0,0\n1,1\n", ["'i' in 'nA'", "t_ms,i_nA"]),
+    "a word": ("t_ms,i_nA\n0,0\n100,high\n", ["two columns of numbers", "high"]),
+    "three columns": ("t_ms,i_nA,v_mV\n0,0,0\n", ["columns 't_ms,i_nA,v_mV'"]),
+    "a ragged row": ("t_ms,i_nA\n0,0\n100\n", ["two columns of numbers"]),
+    "one row": ("t_ms,i_nA\n0,0\n", ["two rows or more"]),
+    "not finite": ("t_ms,i_nA\n0,0\n100,nan\n", ["row 2", "not finite"]),
+    "time that goes back": ("t_ms,i_nA\n0,0\n200,1\n100,1\n", ["go back"]),
+    "time that begins late": ("t_ms,i_nA\n5,0\n200,1\n", ["begin at 5 ms", "expected 0"]),
+    "picoamperes called nA": ("t_ms,i_nA\n0,0\n200,2500\n", ["2500 nA", "divide by 1000"]),
+    "seconds called ms": ("t_ms,i_nA\n0,0\n0.3,1\n", ["ends at 0.3 ms", "before delay = 100 ms"]),
+    "binary": (b"\x89PNG\xff\xfe", ["not a current over time"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CURRENTS)
+def test_bad_current(folder: Folder, case: str) -> None:
+    content, wanted = BAD_CURRENTS[case]
+    path = folder(PLAYED, csv="protocol,feature,mean,sd,unit\nhyperpolarise,AP_height,3,1,mV\n")
+    (path / "current.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refusal(lambda: load_problem(path))
+    for part in ["current.csv", *wanted]:
+        assert part in message, f"{part!r} is not in: {message}"
+
+
+@pytest.mark.parametrize("header", ["t_ms,i_nA", "t (ms), i (nA)", "time [ms],current [nA]"])
+def test_a_current_from_a_file(folder: Folder, header: str) -> None:
+    """What is in the file counts: its mean in the step is the size, and another current is another problem."""
+    path = folder(PLAYED, csv="protocol,feature,mean,sd,unit\nhyperpolarise,AP_height,3,1,mV\n")
+    (path / "current.csv").write_text(GOOD_CURRENT.replace("t_ms,i_nA", header))
+    problem = load_problem(path)
+    assert problem.protocol["hyperpolarise"].current == pytest.approx(0.5)  # type: ignore[union-attr]
+    (path / "current.csv").write_text(GOOD_CURRENT.replace("0.5", "0.6"))
+    assert load_problem(path).identity() != problem.identity()
+
+
+@pytest.mark.parametrize("table", [np.zeros(5), np.zeros((3, 3)), np.array([["a", "b"], ["c", "d"]])])
+def test_an_array_that_is_no_current(folder: Folder, table: np.ndarray) -> None:
+    path = folder((PLAYED[0], PLAYED[1].replace("csv", "npy")))
+    np.save(path / "current.npy", table)
+    assert "current.npy: not a current over time" in refusal(lambda: load_problem(path))
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
@@ -299,6 +468,9 @@ BAD_CSV = {
     "mean a word": (RIN.replace("1.7", "low"), ["mean", "a number", "'low'"]),
     "too few fields": ("hyperpolarise,ohmic_input_resistance,1.7,0.5", ["expected 5 fields", "protocol,feature"]),
     "too many fields": (RIN + ",x", ["expected 5 fields"]),
+    "unknown recording": (RIN.replace("hyperpolarise", "hyperpolarise:far"), ["no recording 'far'", "alone"]),
+    "main recording by its name": (RIN.replace("hyperpolarise", "hyperpolarise:record"), ["no recording 'record'"]),
+    "recording of an unknown protocol": (RIN.replace("hyperpolarise", "hyperpolarize:far"), ["'hyperpolarize'"]),
     "twice": (f"{RIN}\n{RIN}", ["measurement 2", "hyperpolarise.ohmic_input_resistance", "twice"]),
     "a line break in a field": (RIN.replace("hyperpolarise", '"hyper\npolarise"'), ["no protocol", "'hyperpolarise'"]),
 }
@@ -312,6 +484,28 @@ def test_bad_measurement(folder: Folder, case: str) -> None:
     assert "cell.csv, measurement" in message
     for part in wanted:
         assert part in message, f"{part!r} is not in: {message}"
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ("hyperpolarise:fra,AP_height,3,1,mV", ["no recording 'fra'", "nearest: 'far'"]),
+        ("hyperpolarise:ca,AP_height,3,1,mV", ["no feature 'AP_height'", "of cai"]),
+        ("hyperpolarise:ca,signal_peek,3,1,mM", ["no feature 'signal_peek'", "'signal_peak'"]),
+        ("hyperpolarise:ca,signal_peak,3,1,uM", ["hyperpolarise:ca.signal_peak", "'uM'", "'mM'"]),
+        ("hyperpolarise:ina,signal_mean,3,1,nA", ["'nA'", "'mA/cm2'"]),
+    ],
+)
+def test_bad_measurement_of_a_recording(folder: Folder, row: str, wanted: list[str]) -> None:
+    more = 'recordings = { far = "soma(1).v", ca = "soma(0.5).cai", ina = "soma(0.5).ina" }\n'
+    path = folder((STEP, STEP + more), csv=f"protocol,feature,mean,sd,unit\n{row}\n")
+    message = refusal(lambda: load_problem(path))
+    for part in wanted:
+        assert part in message, f"{part!r} is not in: {message}"
+    good = "hyperpolarise:far,AP_height,3,1,mV\nhyperpolarise:ca,signal_peak,3,1,mM\nhyperpolarise,AP_height,3,1,mV\n"
+    assert (
+        len(load_problem(folder((STEP, STEP + more), csv=f"protocol,feature,mean,sd,unit\n{good}")).measurements) == 3
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import Accuracy, Evaluation, load_problem, simulate
+from sim import Accuracy, Evaluation, GbarError, Workers, load_problem, simulate
 from sim.evaluation import BATCHED
 
 pytestmark = pytest.mark.neuron
@@ -151,11 +151,11 @@ import json, sys
 from types import SimpleNamespace
 import numpy as np
 from neuron import h
-from sim import stimuli
+from sim import inject
 soma = h.Section(name="soma")
 def made(**changes):
     keys = {"delay": 50.0, "duration": 2000.0, "sd": 0.3, "tau": 5.0, "every": 0.1, "seed": 1}
-    clamp, t, i = stimuli.noise(soma(0.5), SimpleNamespace(**{**keys, **changes}), 0.5)
+    clamp, t, i = inject.noise(soma(0.5), SimpleNamespace(**{**keys, **changes}), 0.5)
     return [list(t), list(i)]
 print(json.dumps([made(), made(), made(seed=2), made(tau=0.0), made(every=0.2)]))
 """
@@ -291,3 +291,31 @@ def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[
         assert one.status == other.status == "ok", other.reason
         for key, value in one.features.items():
             assert other.features[key] == pytest.approx(value, rel=1e-3, abs=1e-3, nan_ok=True), key
+
+
+@pytest.mark.parametrize(
+    ("edit", "row", "said"),
+    [
+        (
+            ('"dend@60.v"', '"dend@600.v"'),
+            "",
+            "'dend@600': nothing of 'dend' is 600 µm from the soma: expected 10 to 210",
+        ),
+        (('"basal@110"', '"apical@110"'), "", "no section or section list 'apical'"),
+        (('"soma(0.5).ina"', '"soma(0.5).cai"'), "", "'soma(0.5).cai': there is no 'cai' at soma(0.5)"),
+        (('"soma(0.5).ina"', '"soma(0.5).gnabar_hh"'), "spread:ina,signal_mean,1,1,mS/cm2", "NEURON has it in 'S/cm2'"),
+    ],
+)
+def test_what_only_the_model_can_refuse(
+    active: tuple[Path, list[Evaluation]], tmp_path: Path, edit: tuple[str, str], row: str, said: str
+) -> None:
+    folder, _ = active
+    text = (folder / "problem.toml").read_text()
+    assert edit[0] in text
+    (tmp_path / "cell.hoc").write_text(CELL)
+    (tmp_path / "problem.toml").write_text(text.replace(*edit))
+    (tmp_path / "table.csv").write_text(f"protocol,feature,mean,sd,unit\n{row or 'spread,AP_height,1,1,mV'}\n")
+    problem = load_problem(tmp_path, tmp_path / "table.csv")
+    with pytest.raises(GbarError) as caught, Workers(problem):
+        pass
+    assert said in str(caught.value) and "\n" not in str(caught.value)

@@ -25,6 +25,9 @@ from sim.recordings import Findings, Reading, measure_recordings, write
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
 
+# What a trace's last bit can move: eFEL's fits and troughs where the voltage is nearly flat.
+FRAGILE = {"time_constant", "membrane_capacitance", "AHP_time_from_peak"}
+
 TOML = """
 [model]
 load = "cell.hoc"
@@ -125,14 +128,30 @@ def test_a_recording_has_the_features_of_the_same_trace_simulated(
             trace = features.Trace(t, v.astype(float), protocol.delay, end, protocol.amplitude)
             names = [key.partition(".")[2] for key in expected if key.startswith(f"{name}.")]
             again = features.measure(trace, names, problem.efel_settings(name))
-            assert again == pytest.approx({f: expected[f"{name}.{f}"] for f in names}, rel=0.05, abs=0.5, nan_ok=True)
+            steady = [f for f in names if f not in FRAGILE]
+            assert {f: again[f] for f in steady} == pytest.approx(
+                {f: expected[f"{name}.{f}"] for f in steady}, rel=0.05, abs=0.5, nan_ok=True
+            )
             expected = expected | {f"{name}.{f}": value for f, value in again.items()}
         WRITERS[suffix](tmp_path / f"{name}{suffix}", [(v, i)], float(f"{interval:.9g}"))
     found = measure_recordings(problem, [tmp_path], wanted=["all"], sd_floor=0)
     defined = {key: value for key, value in expected.items() if math.isfinite(value)}
-    assert means(found) == pytest.approx(defined, rel=1e-6 if suffix == ".abf" else 1e-9)
+    assert means(found) == pytest.approx(defined, rel=1e-4 if suffix == ".abf" else 1e-9)
     omitted = {f"{row.protocol}.{row.feature}" for row in found.omitted if row.protocol != "fi"}
     assert omitted == set(expected) - set(defined)
+
+
+@pytest.mark.neuron
+def test_what_noise_changes_has_a_larger_sd(simulated: tuple[Problem, dict[str, Any], Any], tmp_path: Path) -> None:
+    """eFEL's sag of a deflection of a millivolt is mostly noise, where there is any."""
+    problem, traces, _ = simulated
+    v = traces["hyperpolarise"][1]
+    v = v + np.random.default_rng(3).normal(0, 0.02, len(v))
+    write_npz(tmp_path / "a.npz", [(v, step_current(len(v), 0.025, 500, 800, -1.0))], 0.025)
+    found = measure_recordings(problem, [tmp_path], wanted=["sag_ratio1", "voltage_base"], sd_floor=0)
+    sag, base = found.rows
+    assert sag.sd > 0.01 and sag.note.endswith("(what noise of its size changes)")
+    assert base.sd == 0.5 and base.note.endswith("(of mV)")
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

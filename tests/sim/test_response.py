@@ -53,7 +53,7 @@ from sim import Accuracy, cell, load_problem, protocols
 problem = load_problem("models/hh")
 accuracy = vars(Accuracy("fixed"))
 model = problem.model
-cells = [cell.build(problem.folder, model.load, model.template) for _ in range(2)]
+cells = [cell.build(problem.folder, model) for _ in range(2)]
 def run(*pairs):
     placed = [protocols.place(one, problem.protocol["fire"], amplitude, 0.1) for one, amplitude in pairs]
     protocols.initialise(model.celsius, model.v_init, accuracy)

@@ -36,7 +36,7 @@ def test_pad() -> None:
     features[2] = np.nan
     scaling = choose_scaling(features, MEAN, SD)
     data = pad(u, features, np.arange(1.0, 6.0), scaling, 8)
-    assert [array.shape for array in data] == [(8, 3), (8, 4), (8, 4), (8,)]
+    assert [array.shape for array in data] == [(8, 3), (8, 4), (8, 4), (8,), (8,)]
     assert np.asarray(data.weight).tolist() == [1, 2, 3, 4, 5, 0, 0, 0]
     assert np.asarray(data.u[:5]) == pytest.approx(u, abs=1e-7)
     assert np.array_equal(data.valid[:5], np.isfinite(features))

@@ -1,0 +1,55 @@
+"""All solutions of a run as one table, CSV or Parquet: a row a solution, numbers to the last digit."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from agent.result import Result, write_whole
+from sim import GbarError
+
+Columns = dict[str, list[Any]]  # name -> a value for every solution; None where a feature is not defined
+
+
+def columns(result: Result) -> Columns:
+    """The solutions: their number, parameters, "feature:" and "z:" of every measurement, and what they are worth."""
+    keys = [f"{m.protocol}.{m.feature}" for m in result.measurements]
+    rows = result.solutions
+    table: Columns = {"solution": list(range(1, len(rows) + 1))}
+    table |= {p.name: [row.parameters[p.name] for row in rows] for p in result.parameters}
+    table |= {f"feature:{key}": [row.features[key] for row in rows] for key in keys}
+    table |= {f"z:{key}": [row.z[key] for row in rows] for key in keys}
+    table |= {name: [getattr(row, name) for row in rows] for name in ("max_abs_z", "proposer", "evaluation")}
+    return table
+
+
+def write_csv(result: Result, file: Path) -> None:
+    """Write the table as CSV, an empty field where a feature is not defined."""
+    table, stream = columns(result), io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    write_whole(file, stream.getvalue())
+
+
+def write_parquet(result: Result, file: Path) -> None:
+    """Write the table as Parquet, null where a feature is not defined. Raises GbarError without pyarrow."""
+    arrow, parquet = _pyarrow()
+    temporary = file.with_suffix(file.suffix + ".part")
+    parquet.write_table(arrow.table(columns(result)), temporary)
+    temporary.replace(file)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise GbarError("Parquet needs pyarrow: pip install 'gbar[parquet]', or export to csv instead") from None
+    return pyarrow, pyarrow.parquet
+
+
+def check(form: str) -> None:
+    """Refuse a form that cannot be written here, before anything is. Raises GbarError."""
+    if form == "parquet":
+        _pyarrow()

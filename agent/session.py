@@ -1,0 +1,165 @@
+"""What a run is asked for, and everything it has gathered."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from agent import goal as goals
+from agent.bias import engine_bias
+from agent.diagnose import Reach
+from agent.memory import Memory
+from agent.mind import Forecast, Mind, MindConfig
+from agent.result import FirstBatch, Progress
+from sim import Evaluation, Problem
+
+BATCH, GUIDED_BATCH = 16, 8  # evaluations between two fits, from scratch and with a memory
+
+
+class TuneConfig(NamedTuple):
+    """What a user may choose about a run."""
+
+    budget: int = 2000  # evaluations, confirmations included
+    solutions: int = 10  # to stop at
+    tolerance: float = 2.0
+    seed: int = 0
+    workers: int = 2
+    batch: int | None = None  # evaluations between two fits; None: as `batch_of` says
+    mind: MindConfig = MindConfig()
+    dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
+
+    def design(self, dimension: int) -> int:
+        """Evaluations before the first fit: 4 per parameter in whole batches."""
+        batch = self.batch_of(guided=False)
+        return -(-4 * dimension // batch) * batch
+
+    def batch_of(self, guided: bool) -> int:
+        """Evaluations between two fits: fewer where an archive's memory guides, because each fit then teaches more."""
+        return self.batch or (GUIDED_BATCH if guided else BATCH)
+
+
+@dataclass
+class Confirmed:
+    """A parameter set simulated at the confirming accuracy."""
+
+    u: np.ndarray  # [D] unit cube
+    x: np.ndarray  # [D] NEURON's units
+    done: Evaluation
+    z: np.ndarray  # [F]
+    proposer: str
+    evaluation: int
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was expected of one evaluation, and what came out."""
+
+    evaluation: int
+    batch: int
+    proposer: str
+    forecast: Forecast  # of this evaluation alone: [F] each
+    features: np.ndarray  # [F] simulated
+
+
+@dataclass
+class Session:
+    """Everything a run has gathered; `tune` fills it and a result is made from it."""
+
+    problem: Problem
+    config: TuneConfig
+    keys: list[str]  # "protocol.feature" of every measurement
+    goal: goals.Goal
+    engine: str
+    x: np.ndarray  # [N, D] NEURON's units, as simulated
+    u: np.ndarray  # [N, D] unit cube
+    features: np.ndarray  # [N, F] by the searching engine, NaN where not defined
+    proposers: list[str]
+    searched: np.ndarray = field(init=False)  # [n, F] cells that the confirming engine has simulated too
+    confirmed: np.ndarray = field(init=False)  # [n, F] what it said
+    bias: np.ndarray = field(init=False)  # [F]
+    foreign: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
+    evaluations: int = 0  # made for this run, earlier sessions of it included
+    failures: Counter[str] = field(default_factory=Counter)
+    solutions: list[Confirmed] = field(default_factory=list)
+    first_solution_at: int | None = None
+    batches: int = 0  # made by earlier sessions of this run
+    confirmations: int = 0  # made for this run, earlier sessions of it included
+    confirmed_before: set[bytes] = field(default_factory=set)  # x that an earlier session paid for
+    reconfirm: list[tuple[bytes, int]] = field(default_factory=list)  # this run's own: x, and which evaluation it was
+    rejected: set[bytes] = field(default_factory=set)  # looked like solutions until confirmed
+    predictions: list[Predicted] = field(default_factory=list)
+    history: list[Progress] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "fit": 0.0, "plan": 0.0, "total": 0.0})
+    nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
+    reach: Reach | None = None  # where nothing was found: what the model can do
+    mind: Mind | None = None
+    memory: Memory | None = None  # what the archive had taught before this run
+    memory_note: str = ""  # why there is none, or why it was learned anew; empty where a kept one was used
+    first: FirstBatch | None = None  # what the memory alone was worth
+    units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
+    status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
+
+    def __post_init__(self) -> None:
+        self.searched = self.confirmed = np.empty((0, len(self.keys)))
+        self.bias = np.zeros(len(self.keys))
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time spent inside to a part of the wall clock."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - start
+
+    @property
+    def name(self) -> str:
+        """What the run's rows are called in the archive."""
+        return run_name(self.problem, self.config)
+
+    @property
+    def batch(self) -> int:
+        """Evaluations between two fits."""
+        return self.config.batch_of(guided=self.memory is not None)
+
+    @property
+    def left(self) -> int:
+        """Evaluations still in the budget."""
+        return self.config.budget - self.evaluations
+
+    @property
+    def best(self) -> float:
+        """The smallest largest |z| of any evaluation; infinite while every one has an undefined feature."""
+        return float(goals.worst(self.z).min()) if len(self.features) else float("inf")
+
+    @property
+    def judged(self) -> np.ndarray:  # [N, F]
+        """Features as the confirming engine would probably have given them: see agent.bias."""
+        return self.features + self.bias
+
+    @property
+    def z(self) -> np.ndarray:  # [N, F]
+        return goals.z_scores(self.judged, self.goal)
+
+    def compare(self, searched: np.ndarray, confirmed: np.ndarray) -> None:
+        """Learn from cells [n, F] that both engines have simulated."""
+        self.searched = np.concatenate([self.searched, searched])
+        self.confirmed = np.concatenate([self.confirmed, confirmed])
+        self.bias = engine_bias(self.searched, self.confirmed, self.goal)
+
+
+Observer = Callable[[Session], None]
+
+
+def run_name(problem: Problem, config: TuneConfig) -> str:
+    """What this run's rows are called in an archive: a resumed run finds its own, another run's are its own too."""
+    table = problem.measurements_file.name if problem.measurements_file else "none"
+    content = json.dumps([m.model_dump() for m in problem.measurements])  # two cells' tables may have the same name
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"tune {table} {mark} seed {config.seed} tolerance {config.tolerance:g}"

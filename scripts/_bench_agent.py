@@ -1,0 +1,46 @@
+"""gbar bench agent: ways of planning compared, against an emulator of an archive."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import _shared
+from scripts._shared import EngineOption, JsonFlag, ProblemArgument
+
+
+@_shared.guarded
+def agent(
+    problem: ProblemArgument,
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A few thousand evaluations: gbar sample.")],
+    arms: Annotated[
+        str, typer.Option(help="both, policy, gradient, untrained, frozen.")
+    ] = "both,policy,gradient,untrained",
+    targets: Annotated[int, typer.Option(min=1, metavar="N", help="How many archived cells to aim at.")] = 24,
+    tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution.")] = 1.0,
+    engine: EngineOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Zero-shot quality and evaluations to a solution of the policy, of gradients and of both. Simulates nothing."""
+    from sim import load_problem
+
+    loaded = _shared.engaged(load_problem(problem), engine)
+    from agent.bench.rehearsal import rehearse, summarise
+
+    sessions = []
+    with _shared.progress_bar(targets * len(arms.split(","))) as show:
+        for session in rehearse(loaded, archive, arms.split(","), targets, tolerance):
+            sessions.append(session)
+            show(len(sessions), session.arm)
+    rows = summarise(sessions)
+    if as_json:
+        _shared.print_json([row._asdict() for row in rows])
+        return
+    columns = ["arm", "targets", "first |z|<=3", "first solved", "median first", "solved", "mean evaluations"]
+    table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in rows]
+    title = "Sessions against an emulator of the archive"
+    _shared.print_table(title, [*columns, "s a batch", "in 90 %", "RMSE/SD"], table)
+
+
+if __name__ == "__main__":
+    typer.run(agent)
