@@ -89,7 +89,8 @@ def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -
     for i, evaluation in pool.run(list(x), accuracy=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
-    return np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
+    features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
+    return features + session.bias
 
 
 def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Diagnosis:

@@ -166,7 +166,7 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
     if not file.is_file():
         return None, "none was kept"
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
             header = json.loads(kept["header"].tobytes())
             arrays = {name: kept[name] for name in kept.files if name != "header"}
         for name, value in stamp.items():
@@ -177,7 +177,7 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
         if rows < header["rows"]:
             return None, f"it was learned from {header['rows']} evaluations, more than the archive has"
         return _restored(header, arrays, len(stamp["parameters"]), len(stamp["features"]), config), ""
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         return None, f"it cannot be read ({error})"
 
 
@@ -208,10 +208,11 @@ def _restored(
     header: dict[str, Any], arrays: dict[str, np.ndarray], dimension: int, features: int, config: MemoryConfig
 ) -> Memory:
     network = Response(features, config.fit.hidden, config.fit.layers)
-    blank = Memory(
-        init(jax.random.key(0), network, config.fit.members, dimension),
-        Scaling(*(jnp.zeros(features) for _ in Scaling._fields)),
-        init_policy(jax.random.key(0), env.observation_size(dimension, features), dimension),
+    key = jax.random.key(0)
+    blank = Memory(  # shapes alone: making the arrays would compile what is not needed
+        jax.eval_shape(lambda: init(key, network, config.fit.members, dimension)),
+        Scaling(*(jax.ShapeDtypeStruct((features,), jnp.float32) for _ in Scaling._fields)),
+        jax.eval_shape(lambda: init_policy(key, env.observation_size(dimension, features), dimension)),
         np.zeros(features),
         header["rows"],
         header["solved"],

@@ -41,10 +41,8 @@ def cells(
     folder = out or Path("runs") / f"{loaded.name}-cells"
     config = TuneConfig(budget, solutions, tolerance, seed, workers)
     with _shared.progress_bar(budget) as show:
-        tuned = tune_cells(
-            loaded, cells, archive.resolve(), folder, config, lambda cell, now: show(now.evaluations, cell)
-        )
-        done = list(tuned)
+        watch = lambda cell, now: show(now.evaluations, cell)  # noqa: E731
+        done = list(tune_cells(loaded, cells, archive.resolve(), folder, config, watch))
     figures = overall(done)
     if as_json:
         _shared.print_json({"overall": figures, "cells": [row._asdict() for row in done]})

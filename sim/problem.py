@@ -30,7 +30,7 @@ class Model(Strict):
 
     load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
     template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
-    arguments: tuple[str | float, ...] = ()  # of the template, function or class
+    arguments: tuple[str | int | float, ...] = ()  # of the template, function or class
     setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
@@ -98,6 +98,12 @@ class Problem(Strict):
     def names(self) -> tuple[str, ...]:
         """Parameter names, in the order of every parameter vector."""
         return tuple(parameter.name for parameter in self.parameter)
+
+    @property
+    def globals(self) -> tuple[str, ...]:
+        """The global variables that parameters set, as hoc calls them."""
+        targets = [target for parameter in self.parameter for target in (*parameter.set, *parameter.tied)]
+        return tuple(dict.fromkeys(at.removeprefix("global.") for at in targets if at.startswith("global.")))
 
     def physical(self, unit: np.ndarray) -> np.ndarray:  # [..., D] in [0, 1] -> [..., D] in NEURON's units
         """Map the unit cube onto the bounds, each parameter on its own scale."""

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import qmc
 
 from sim.archive import Archive
 from sim.evaluation import Accuracy, Evaluation
@@ -14,6 +13,8 @@ from sim.problem import Problem
 
 def design(dimension: int, count: int, seed: int) -> np.ndarray:  # [count, dimension] in the unit cube
     """The first points of a scrambled Sobol sequence (Owen 1998); more points of a seed extend fewer."""
+    from scipy.stats import qmc  # most of what importing sim would cost, in every worker too
+
     return qmc.Sobol(dimension, seed=seed).random_base2(max(0, count - 1).bit_length())[:count]
 
 

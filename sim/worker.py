@@ -73,7 +73,7 @@ def _engine(problem: "Problem", setup: "Setup") -> "Single | Batch":
     if setup.batched:
         from sim.batch import Batch
 
-        return Batch(problem, setup.library, setup.core)
+        return Batch(problem, setup.library, setup.core, setup.ranged)
     from sim.engine import Single
 
     return Single(problem, setup.library)

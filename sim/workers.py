@@ -157,7 +157,7 @@ class Workers:
     def _crew(self, accuracy: Accuracy) -> tuple[mechanisms.Setup, Crew]:
         """The workers for an accuracy, started when it is first asked for."""
         folders = [self.problem.folder / folder for folder in self.problem.model.mechanisms]
-        setup = mechanisms.prepare(folders, accuracy)
+        setup = mechanisms.prepare(folders, accuracy, self.problem.globals)
         if setup not in self._crews:
             crew: Crew = []
             self._crews[setup] = crew

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-Z90 = 1.645  # half-width of a 90 % interval, in SDs of a normal
+from surrogate.calibration import Z90
+
 TELLS_DEFINED = 0.8  # AUROC from which validity is predicted well
 GOOD, USABLE = 0.5, 1.0  # RMSE in SDs of the measurement up to which predictions decide, or at least guide
 COVERED, HALF_COVERED = 0.8, 0.6  # shares of 90 % intervals that must hold for the same

@@ -16,7 +16,9 @@ POOLED = 24.0  # a feature's own scores count as much as all others' when it has
 class Calibration:
     """Errors of predictions so far, in the order in which they were made."""
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, first: float = 1.0):
+        """`first`: what to widen by before any prediction has been tested."""
+        self.first = first
         self.errors = np.empty((0, features))  # [n, F] simulated - predicted, NaN where undefined
         self.expected = np.empty((0, features))  # [n, F] the SD that was predicted, before widening
 
@@ -36,7 +38,7 @@ class Calibration:
         scores = np.abs(self.errors[-RECENT:]) / np.maximum(self.expected[-RECENT:], 1e-9)
         features = scores.shape[1]
         if not np.isfinite(scores).any():
-            return np.ones(features)
+            return np.full(features, self.first)
         # newer scores weigh more: the surrogate is refitted to every batch, and soon better than it was
         age = 0.5 ** ((len(scores) - 1 - np.arange(len(scores))) / (RECENT / 2))
         known = np.isfinite(scores)

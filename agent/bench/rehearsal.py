@@ -20,7 +20,7 @@ from agent import memory as memories
 from agent.accelerate import configure
 from agent.goal import Goal, goal_of, sd_elsewhere, worst, z_scores
 from agent.memory import Memory, padded
-from agent.mind import Mind, MindConfig
+from agent.mind import Mind, MindConfig, Planner
 from agent.policy import init_policy
 from agent.propose import PROPOSERS, choose
 from sim import Accuracy, Archive, GbarError, Problem
@@ -36,6 +36,13 @@ ARMS: dict[str, str] = {  # as docs/agent.md explains them
     "gradient": "gradient descents alone",
     "untrained": "rollouts of a policy that was never trained: Gauss-Newton steps with noise",
     "frozen": "as both, with a surrogate that learns nothing from the session",
+}
+PLANNERS: dict[str, Planner] = {
+    "both": "both",
+    "policy": "policy",
+    "gradient": "gradient",
+    "untrained": "policy",
+    "frozen": "both",
 }
 
 
@@ -84,9 +91,12 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse(
-    problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0
+    problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0, most: int | None = None
 ) -> Iterator[Rehearsed]:
     """Play a session with every arm towards each of `count` targets, arms in turn.
+
+    Args:
+        most: only so many of the archive's evaluations are known to the sessions; the emulator has them all.
 
     Raises:
         GbarError: an arm that is not known, or an archive with too little in it.
@@ -103,11 +113,14 @@ def rehearse(
     if len(u) < config.memory.least:
         raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.memory.least}")
     stamp = memories.stamp(problem, goal, engine, config.memory, config.env)
-    memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
     emulator = emulate(u, features, goal)
+    if most:
+        memory = memories.remember(u[:most], features[:most], goal, config.memory, config.env)
+    else:
+        memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
     chosen = _targets(features, memory, count)
     means = emulator.simulate(u[chosen])
-    known = np.setdiff1d(np.arange(len(u)), chosen)
+    known = np.setdiff1d(np.arange(most or len(u)), chosen)
     for number, mean in enumerate(means):
         target = Goal(mean, sd_elsewhere(goal, mean), tolerance)
         if np.isfinite(mean).all():
@@ -136,8 +149,7 @@ def _session(
     if arm == "untrained":
         blank = init_policy(jax.random.key(7), env.observation_size(u.shape[1], len(goal.mean)), u.shape[1])
         memory = memory._replace(policy=blank)
-    planner = {"untrained": "policy", "frozen": "both"}.get(arm, arm)
-    config = config._replace(planner=planner)
+    config = config._replace(planner=PLANNERS[arm])
     mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, memory)
     start_u, start_features, before = u, features, len(u)
     first, solved, proposer = np.inf, None, ""
@@ -198,7 +210,7 @@ def summarise(sessions: Sequence[Rehearsed]) -> list[Summary]:
                 float(np.median(first)),
                 float(np.mean([session.evaluations is not None for session in own])),
                 float(np.mean(counted)),
-                *(float(np.median([getattr(session, name) for session in own])) for name in ("batch_s",)),
+                float(np.median([session.batch_s for session in own])),
                 float(np.mean([session.coverage for session in own])),
                 float(np.median([session.rmse for session in own])),
             )
