@@ -11,10 +11,11 @@ START_LIMIT_S = 60.0
 
 
 class Loopback:
-    """A scheduler and its workers, each a process of its own with a cache of its own."""
+    """A scheduler and its workers, each a process of its own, with a cache that is not the tests'."""
 
-    def __init__(self, folder: Path, workers: int):
+    def __init__(self, folder: Path, workers: int, cache: Path | None = None):
         self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
+        self.cache = cache or folder / "cache"  # of the workers, who build mechanisms there
         self._start(
             "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", "where.json"
         )
@@ -32,7 +33,7 @@ class Loopback:
         name = name or what
         own = self.folder / name
         own.mkdir(parents=True)
-        environment = {**os.environ, "GBAR_CACHE": str(own / "cache"), "DASK_TEMPORARY_DIRECTORY": str(own)}
+        environment = {**os.environ, "GBAR_CACHE": str(self.cache), "DASK_TEMPORARY_DIRECTORY": str(own)}
         with (own / "log").open("wb") as log:
             command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options]
             process = subprocess.Popen(command, cwd=own, env=environment, stdout=log, stderr=log)
