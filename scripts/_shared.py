@@ -24,10 +24,13 @@ PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as gbar tune makes it.")]
 Measurements = Annotated[
-    Path | None, typer.Option(metavar="CSV", help="A table of measurements instead of the problem's own.")
+    Path | None, typer.Option(metavar="CSV", help="A table instead of the problem's own; or a features.json.")
 ]
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
+]
+DaskOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
 ]
 EngineOption = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")

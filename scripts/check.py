@@ -20,14 +20,13 @@ def check(
     """
     from sim import load_problem
     from sim.effects import tried
-    from sim.notes import notes, outside
+    from sim.notes import notes, remarks
 
     loaded = load_problem(problem, measurements, measured=False)
     with waiting("Building, loading and trying the model"):
         found = {} if quick else tried(loaded)
     if as_json:
-        said = {"measurements": len(loaded.measurements), "outside": outside(loaded, found)}
-        print_json({"problem": loaded.name, **said, "notes": list(notes(loaded, found)), **found})
+        print_json({"problem": loaded.name, **remarks(loaded, found), **found})
         return
     if names := list(found.get("sections", [])):
         shown = ", ".join(names[:8]) + (", …" if names[8:] else "")
@@ -52,8 +51,7 @@ def check(
 def _stimulus(protocol: Any) -> str:
     if protocol.kind == "fi":
         return ", ".join(protocol.steps)
-    size = "{:g} … {:g} nA".format(*protocol.bounds) if protocol.kind == "rheobase" else protocol.words
-    return f"{size}, {protocol.duration:g} ms at {protocol.at}"
+    return f"{protocol.words}, {protocol.duration:g} ms at {protocol.at}"
 
 
 if __name__ == "__main__":

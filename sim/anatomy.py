@@ -21,6 +21,7 @@ class Cell:
         self.module = module  # the Python module, where there is one
         self.sections = own
         self.stimuli: dict[str, Any] = {}  # what the model brought along, in words -> the clamp, switched off
+        self.ranged: dict[str, list[tuple[Any, str]]] = {}  # GLOBALs that have a value in each place of this cell
 
 
 def sections(cell: Cell, name: str) -> list[Any]:

@@ -4,10 +4,11 @@ Each copy has its own parameters and its own currents. What costs NEURON its tim
 instance at a time) is shared by all copies, and CoreNEURON does several of them in one instruction. Runs in a worker.
 """
 
+import contextlib
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,9 @@ from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
 from sim.kinds import MAIN, Rheobase, Step, Stimulus
+from sim.places import point_processes_of
 from sim.problem import Problem
+from sim.ranged import Ranged
 from sim.search import RheobaseSearch
 
 MARGIN = 2  # steps before a stimulus that its run starts, so that no rounding of t can cut into it
@@ -51,14 +54,17 @@ class Batch:
         GbarError: the model cannot be loaded or copied, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None, core: str | None):
+    def __init__(self, problem: Problem, library: str | None, core: str | None, ranged: Sequence[Ranged] = ()):
         from neuron import h
 
-        self.problem, self._core = problem, core is not None
+        self.problem, self._core, self._ranged = problem, core is not None, ranged
         if problem.model.init is not None:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
             )
+        calls = [statement for parameter in problem.parameter for statement in parameter.apply]
+        if ranged and calls:
+            raise GbarError(f"'{calls[0]}' may read '{ranged[0].variable}', which has one value for the whole process")
         if library:
             mechanisms.load(Path(library))
         if core is not None:
@@ -117,7 +123,9 @@ class Batch:
         return done
 
     def _grow(self) -> None:
-        made = cell.build(self.problem.folder, self.problem.model)
+        with _following(self._ranged):
+            made = cell.build(self.problem.folder, self.problem.model)
+        made.ranged = {each.variable: _places(made.sections, each) for each in self._ranged}
         self.copies.append(Copy(made, cell.Bound(made, self.problem.parameter)))
 
     def _measure(
@@ -240,6 +248,31 @@ class Batch:
                 if tried[i] is not None:
                     search.fired(i in fired)
         return [search.found for search in searches]
+
+
+def _places(listed: Sequence[Any], each: Ranged) -> list[tuple[Any, str]]:
+    """Where a GLOBAL that has become RANGE lives in some sections, with the GLOBAL's value put there."""
+    from neuron import h
+
+    if each.point:
+        owners = point_processes_of(list(listed), each.mechanism)
+    else:
+        owners = [segment for section in listed if section.has_membrane(each.mechanism) for segment in section]
+    for owner in owners:
+        setattr(owner, each.attribute, getattr(h, each.variable))
+    return [(owner, each.attribute) for owner in owners]
+
+
+@contextlib.contextmanager
+def _following(ranged: Sequence[Ranged]) -> Iterator[None]:
+    """What the model's own code initialises while it builds a cell sees the GLOBALs that it has set."""
+    from neuron import h
+
+    handler = h.FInitializeHandler(3, lambda: [_places(list(h.allsec()), each) for each in ranged]) if ranged else None
+    try:
+        yield
+    finally:
+        del handler
 
 
 def _phases(protocol: Stimulus) -> list[tuple[float, int]]:

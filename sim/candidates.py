@@ -70,8 +70,10 @@ def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | fl
     texts = [number for number in sorted(wanted) if wanted[number] == "s"]
     shape = shapes[0] if shapes else None
     for number in range(1, max(wanted, default=0) + 1):
-        if wanted.get(number) != "s" or shape is None:
+        if wanted.get(number) != "s":
             yield 0.0
+        elif shape is None:
+            yield ""
         elif len(texts) > 1:
             yield _name(folder, shape.parent) if number == texts[0] else shape.name
         else:

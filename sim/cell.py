@@ -14,7 +14,7 @@ from neuron import h
 from sim.anatomy import Cell, distance, sections, segment, short_name
 from sim.errors import GbarError, nearest
 from sim.formula import Formula
-from sim.leftovers import described, stimuli, switched_off
+from sim.leftovers import clamps, described, switched_off
 from sim.loaders import load_flat, load_python, load_template, run_hoc, working_folder
 from sim.morphology import cut, load_morphology
 from sim.places import attribute_of, mechanism_of, places, put, take
@@ -68,7 +68,7 @@ def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, An
         cut(cell.sections, model.d_lambda, model.segment_length)  # by the Ra and cm just given
         fix(cell, model.values)  # once more, for the segments that this made
     if model.stimuli == "off":
-        cell.stimuli = {described(process): process for process in stimuli(cell.sections)}
+        cell.stimuli = {described(process): process for process in clamps(cell.sections)}
         for process in cell.stimuli.values():
             for name, value in switched_off(process).items():
                 put(process, name, value)
@@ -168,7 +168,8 @@ class Bound:
             (made if formula or p.mode == "scale" else plain).append(setting)
             tied += [Setting(cell, [place], Formula(text), p.name) for place, text in p.tied.items()]
             self.places.append(setting.places)
-            shared = [mechanism_of(at.partition(".")[2]) for at in (*p.set, *p.tied) if at.startswith("global.")]
+            wide = [at.removeprefix("global.") for at in (*p.set, *p.tied) if at.startswith("global.")]
+            shared = [mechanism_of(name) for name in wide if name not in cell.ranged]
             shared += [("", at) for at in (*p.set, *p.tied) if at.startswith("module.")]
             shared += [("", statement) for statement in p.apply if not statement.startswith("cell.")]
             if shared:

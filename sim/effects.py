@@ -1,5 +1,6 @@
 """Which parameters act at all: each is changed once, in a short simulation, and every voltage of the cell compared."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +20,46 @@ SAME_MV = 1e-9
 
 
 def tried(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model, the parameters that are `inert`, and the engine that is to simulate it.
-
-    Raises:
-        GbarError: as `Workers` does.
-    """
-    with Workers(problem, 1) as pool:
-        found = {**pool.found, "inert": inert(problem, pool)}
+    """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
+    found = looked_at(problem)
     _, choice = choose_engine(problem)
     return {**found, "engine": choice.engine, "engine_why": choice.why}
 
 
-def inert(problem: Problem, pool: Workers) -> list[str]:
-    """The parameters that change nothing: not a voltage in a short simulation, and then no trace under any protocol.
+def looked_at(problem: Problem) -> dict[str, Any]:
+    """What a worker finds in the model, and as `inert` the parameters that change nothing.
 
-    Args:
-        problem: whose parameters.
-        pool: workers of that problem, for the protocols; `found` says what the model has.
+    A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols.
+
+    Raises:
+        GbarError: the model cannot be built or loaded.
     """
-    base, changed = points(problem, pool.found["parameters"])
+    with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
+        short = beside.submit(_moved, problem)
+        with Workers(problem, 1) as pool:
+            suspects = short.result()
+            return {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
+
+
+def _moved(problem: Problem) -> list[int]:
+    """The parameters that move nothing in a short simulation; all of them where there cannot be one."""
     library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
-    content = {
-        "problem": problem.model_dump(mode="json"),
-        "library": str(library) if library else None,
-        "xs": [base.tolist(), base.tolist(), *changed.tolist()],
-    }
+    content = {"problem": problem.model_dump(mode="json"), "library": str(library) if library else None}
     try:
-        _, again, *moved = ask("sim.effects:spreads", content, START_LIMIT_S + problem.simulation.time_limit)
-        suspects = [i for i, by in enumerate(moved) if by <= max(SAME_MV, 10 * again)]
+        again, *moved = ask("sim.effects:spreads", content, START_LIMIT_S + problem.simulation.time_limit)
     except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
-        suspects = list(range(len(problem.names)))
-    if not suspects:
-        return []
+        return list(range(len(problem.names)))
+    return [i for i, by in enumerate(moved) if by <= max(SAME_MV, 10 * again)]
+
+
+def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> list[str]:
+    base, changed = _points(problem, [pool.found["parameters"][name]["value"] for name in problem.names])
     done = dict(pool.run([base, *changed[suspects]], traces=True))
     return [problem.names[i] for k, i in enumerate(suspects, start=1) if _same(done[0], done[k])]
 
 
-def points(problem: Problem, found: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _points(problem: Problem, own: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """The model's own values inside the bounds [D], and the same with one parameter changed in each row [D, D]."""
-    own = np.array([found[name]["value"] for name in problem.names])
     low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
     unit = np.clip(problem.unit(np.clip(own, low, high)), 0, 1)
     rows = np.tile(unit, (len(unit), 1))
@@ -73,7 +75,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def spreads(content: dict[str, Any]) -> list[float]:
-    """The other process: how far (mV) every voltage of the cell is from the first vector's, for each vector."""
+    """The other process: how far (mV) voltages are from those of a first run: in a second one, and with each change."""
     from sim import cell
 
     problem = Problem.model_validate(content["problem"])
@@ -81,12 +83,14 @@ def spreads(content: dict[str, Any]) -> list[float]:
         mechanisms.load(Path(content["library"]))
     built = cell.build(problem.folder, problem.model)
     bound = cell.Bound(built, problem.parameter)
-    responses = [_response(problem, built, bound, x) for x in content["xs"]]
-    found = [float(np.max(np.abs(response - responses[0]))) for response in responses]
+    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
+    base, changed = _points(problem, own)
+    first, *others = [_response(problem, built, bound, x) for x in (base, base, *changed)]
+    found = [float(np.max(np.abs(other - first))) for other in others]
     return [distance if np.isfinite(distance) else 1e9 for distance in found]
 
 
-def _response(problem: Problem, built: Any, bound: Any, x: list[float]) -> np.ndarray:
+def _response(problem: Problem, built: Any, bound: Any, x: np.ndarray) -> np.ndarray:
     """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
     from neuron import h
 

@@ -296,8 +296,8 @@ class Rheobase(Current):
 
     @property
     def words(self) -> str:
-        """What is looked for."""
-        return "smallest current that fires"
+        """What is looked for, and where."""
+        return "smallest of {:g} … {:g} nA that fires".format(*self.bounds)
 
     @property
     def current(self) -> float | None:

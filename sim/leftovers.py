@@ -6,7 +6,7 @@ The functions take plain arguments, because an exported script carries their sou
 from typing import Any
 
 
-def stimuli(sections: list[Any]) -> list[Any]:
+def clamps(sections: list[Any]) -> list[Any]:
     """The current and voltage clamps on a cell that are switched on."""
     found = [process for section in sections for segment in section for process in segment.point_processes()]
     ends = [process for section in sections for x in (0, 1) for process in section(x).point_processes()]

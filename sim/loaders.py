@@ -79,16 +79,27 @@ def load_python(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
     """Import a Python file and call the function or class it names. Raises GbarError."""
     file, _, function = model.load.partition(":")
     before = set(h.allsec())
-    sys.path.insert(0, str((folder / file).parent))
-    sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location(Path(file).stem, folder / file)
-    if spec is None or spec.loader is None:
-        raise GbarError(f"{file}: Python cannot load it")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # as an import would; dataclasses in it need it
-    spec.loader.exec_module(module)
+    module = _imported(folder / file, folder)
     if not callable(getattr(module, function, None)):
         names = [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]
         raise GbarError(f"{file} defines no function '{function}'{nearest(function, names)}")
     made = getattr(module, function)(*model.arguments)
     return (module if made is None else made), module, sections_since(before)
+
+
+def _imported(file: Path, folder: Path) -> Any:
+    """The module of a Python file, run once a process, whatever else is called the same."""
+    for name in (file.stem, f"{file.stem}_of_the_model"):
+        known = sys.modules.get(name)
+        if known is not None and getattr(known, "__file__", None) == str(file):
+            return known
+        if known is None:
+            break
+    sys.path[:0] = [str(folder), *([str(file.parent)] if file.parent != folder else [])]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise GbarError(f"{file.name}: Python cannot load it")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as an import would; dataclasses in it need it
+    spec.loader.exec_module(module)
+    return module

@@ -3,6 +3,7 @@
 The user's folders stay as they are: files are copied into a cache folder named by their content and built there.
 """
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from sim.errors import GbarError
 from sim.evaluation import Accuracy
+from sim.ranged import Ranged, spread
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
@@ -37,13 +39,48 @@ class Setup(NamedTuple):
     batched: bool  # many copies of the cell, or one
     library: str | None  # the mechanisms in NEURON's own form; None where the model has none
     core: str | None  # the same in CoreNEURON's, where that is to be used
+    ranged: tuple[Ranged, ...] = ()  # GLOBALs that are RANGE in these
 
 
-def prepare(folders: Sequence[Path], accuracy: Accuracy) -> Setup:
-    """Build what an engine needs, or find it built. Raises GbarError as `build` and `build_core` do."""
+def prepare(folders: Sequence[Path], accuracy: Accuracy, free: Sequence[str] = ()) -> Setup:
+    """Build what an engine needs, or find it built.
+
+    Args:
+        folders: of MOD files.
+        accuracy: whose engine it is.
+        free: GLOBALs that are to differ between copies of the cell, as hoc calls them: RANGE in what a batch loads.
+
+    Raises:
+        GbarError: as `build`, `build_core` and `sim.ranged.spread`.
+    """
+    done: tuple[Ranged, ...] = ()
+    if accuracy.batched and free:
+        folder, done = _spread(_gathered(folders), free)
+        folders = [folder] if done else folders
     library = build(folders)
     core = str(build_core(folders)) if accuracy.engine == "coreneuron" else None
-    return Setup(accuracy.batched, str(library) if library else None, core)
+    return Setup(accuracy.batched, str(library) if library else None, core, done)
+
+
+def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[Ranged, ...]]:
+    """A folder of the cache with all files, where GLOBALs are RANGE. Nothing is written where none of them is."""
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    texts, done = spread({name: content.decode("latin-1") for name, content in contents.items()}, free)
+    contents |= {name: text.encode("latin-1") for name, text in texts.items()}
+    digest = hashlib.sha256()
+    for name in sorted(contents):
+        digest.update(name.encode() + b"\0" + contents[name] + b"\0")
+    target = cache_folder() / "ranged" / digest.hexdigest()[:20]
+    if done and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            whole = Path(work) / target.name
+            whole.mkdir()
+            for name, content in contents.items():
+                (whole / name).write_bytes(content)
+            with contextlib.suppress(OSError):  # another process was faster
+                whole.rename(target)
+    return target, done
 
 
 def build(folders: Iterable[Path]) -> Path | None:

@@ -16,6 +16,12 @@ def outside(problem: Problem, found: Mapping[str, Any]) -> list[str]:
     return [p.name for p in problem.parameter if p.name in own and not p.bounds[0] <= own[p.name] <= p.bounds[1]]
 
 
+def remarks(problem: Problem, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a program: how many measurements, the parameters outside their bounds, every line of `notes`."""
+    said = list(notes(problem, found))
+    return {"measurements": len(problem.measurements), "outside": outside(problem, found), "notes": said}
+
+
 def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
     """One line a remark.
 

@@ -30,6 +30,8 @@ def places(cell: Cell, target: str) -> list[tuple[Any, Any]]:
     if first == "global":
         if rest in SET_BY_GBAR:
             raise GbarError(f"'{target}': '{rest}' is set at the start of every run, so it cannot be free")
+        if rest in cell.ranged:
+            return cell.ranged[rest]
         if not hasattr(h, rest.partition("[")[0]):
             raise GbarError(f"'{target}': NEURON has no global variable '{rest}'")
         return [(h, rest)]
@@ -43,7 +45,7 @@ def places(cell: Cell, target: str) -> list[tuple[Any, Any]]:
     if variable in OF_A_SECTION:
         found: list[tuple[Any, Any]] = [(section, variable) for section in listed]
     elif process:
-        found = [(point, variable) for point in _point_processes(listed, process)]
+        found = [(point, variable) for point in point_processes_of(listed, process)]
     else:
         found = [(seg, variable) for section in listed for seg in section if _has(seg, variable)]
     if not found or not _has(found[0][0], variable):
@@ -77,7 +79,7 @@ def attribute_of(cell: Cell, target: str) -> tuple[Any, Any]:
     return owner, path[-1]
 
 
-def _point_processes(listed: list[Any], kind: str) -> list[Any]:
+def point_processes_of(listed: list[Any], kind: str) -> list[Any]:
     """The point processes of one kind in sections, in the order of their making."""
     spots = [spot for section in listed for spot in (section(0), *section, section(1))]
     found = {point.hname(): point for spot in spots for point in spot.point_processes()}

@@ -30,7 +30,7 @@ class Model(Strict):
 
     load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
     template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
-    arguments: tuple[str | float, ...] = ()  # of the template, function or class
+    arguments: tuple[str | int | float, ...] = ()  # of the template, function or class
     setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
@@ -99,6 +99,12 @@ class Problem(Strict):
         """Parameter names, in the order of every parameter vector."""
         return tuple(parameter.name for parameter in self.parameter)
 
+    @property
+    def globals(self) -> tuple[str, ...]:
+        """The global variables that parameters set, as hoc calls them."""
+        targets = [target for parameter in self.parameter for target in (*parameter.set, *parameter.tied)]
+        return tuple(dict.fromkeys(at.removeprefix("global.") for at in targets if at.startswith("global.")))
+
     def physical(self, unit: np.ndarray) -> np.ndarray:  # [..., D] in [0, 1] -> [..., D] in NEURON's units
         """Map the unit cube onto the bounds, each parameter on its own scale."""
         low, high, log = self._bounds()
@@ -162,8 +168,13 @@ class Problem(Strict):
 
 def model_files(folder: Path) -> Iterator[Path]:
     """The files in a model's folder that decide a simulation, without what runs have left there."""
+    yield from (file for file in files_in(folder) if file.suffix in MODEL_FILES and file.name not in TABLES)
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files in a model's folder, without measurements, what runs have left there and what was built."""
     for path, folders, files in os.walk(folder):
         here = Path(path).resolve()
         ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
         folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS | TABLES)
+        yield from (here / name for name in files if name not in RESULTS)

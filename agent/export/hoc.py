@@ -2,53 +2,66 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from agent.export.chosen import Chosen, hoc_string
 from agent.export.model import copy_model, mechanism_name
 from agent.export.places import ADDED, Place, find_places, is_explicit
+from agent.export.sections import write_out
 from agent.result import write_whole
-from sim import Accuracy, GbarError, Parameter, Problem
+from sim import Accuracy
 from sim.formula import Formula
 from sim.response import stimulated
 
 
 def check(chosen: Chosen) -> None:
-    """Refuse a model or a parameter that is not hoc's. Raises GbarError."""
-    load = chosen.problem.model.load
-    if not load.endswith(".hoc"):
-        what = "a morphology" if load.lower().endswith((".swc", ".asc")) else "loaded by Python"
-        raise GbarError(f"the model is {what} ({load}), which hoc cannot do: export to python instead")
-    for p in chosen.problem.parameter:
-        if any(text.startswith("module.") for text in (*p.set, *p.tied, *p.apply)):
-            raise GbarError(f"parameter '{p.name}' is Python's, which hoc cannot set: export to python instead")
+    """Refuse, before anything is written, a cell that hoc can neither load nor hold. Raises GbarError."""
+    _written_out(chosen)
+
+
+def _written_out(chosen: Chosen) -> list[str] | None:
+    """The cell section by section, where hoc cannot load the model."""
+    if chosen.problem.model.load.endswith(".hoc"):
+        return None
+    return write_out(chosen.problem, chosen.candidate.parameters)
 
 
 def write(chosen: Chosen, folder: Path) -> list[Path]:
     """Write solution.hoc and the model it loads. Raises GbarError."""
-    found = find_places(chosen.problem, chosen.candidate.parameters)
-    mechanisms = copy_model(chosen.problem, chosen.model)
-    values, owner = chosen.candidate.parameters, "cell." if chosen.problem.model.template else ""
+    problem = chosen.problem
+    written = _written_out(chosen)
+    mechanisms = copy_model(problem, chosen.model)
     model = Path(os.path.relpath(chosen.model, folder)).as_posix()
-    parameters = [
-        (p.name, chosen.units[p.name], [statement(place, values[p.name], owner) for place in found[p.name]])
-        for p in _in_order(chosen.problem)
-    ]
-    calls = dict.fromkeys(text for p in chosen.problem.parameter for text in p.apply)
+    loading: dict[str, Any] = {"cell": written, "parameters": [], "added": [], "arguments": [], "calls": []}
     text = chosen.render(
         "solution.hoc.j2",
         model=model,
         mechanisms=[f"{model}/{name}" for name in mechanisms],
-        known=mechanism_name(chosen.problem),
-        parameters=parameters,
-        added=[statement(place, 0.0, owner) for place in found[ADDED]],
-        arguments=[hoc_string(a) if isinstance(a, str) else repr(a) for a in chosen.problem.model.arguments],
-        calls=[spelled(text, values, owner) for text in calls],
-        accuracy=Accuracy.of(chosen.problem).tight(),
-        stimuli=list(stimulated(chosen.problem)),
+        known=mechanism_name(problem),
+        accuracy=Accuracy.of(problem).tight(),
+        stimuli=list(stimulated(problem)),
+        **(loading if written else loading | _spoken(chosen)),
     )
     file = folder / "solution.hoc"
     write_whole(file, text)
     return [file, chosen.model]
+
+
+def _spoken(chosen: Chosen) -> dict[str, Any]:
+    """How the model that hoc has loaded is given the solution."""
+    problem, values = chosen.problem, chosen.candidate.parameters
+    found = find_places(problem, values)
+    owner = "cell." if problem.model.template else ""
+    calls = dict.fromkeys(text for p in problem.parameter for text in p.apply)
+    return {
+        "parameters": [
+            (p.name, chosen.units[p.name], [statement(place, values[p.name], owner) for place in found[p.name]])
+            for p in sorted(problem.parameter, key=is_explicit)  # what is written out has the last word, as in gbar
+        ],
+        "added": [statement(place, 0.0, owner) for place in found[ADDED]],
+        "arguments": [hoc_string(a) if isinstance(a, str) else repr(a) for a in problem.model.arguments],
+        "calls": [spelled(text, values, owner) for text in calls],
+    }
 
 
 def statement(place: Place, value: float, owner: str) -> str:
@@ -74,8 +87,3 @@ def spelled(call: str, values: dict[str, float], owner: str) -> str:
         return call
     name, _, inside = call.removeprefix("cell.").rstrip(") ").partition("(")
     return f"{owner}{name}({', '.join(repr(Formula(part)(values)) for part in inside.split(',') if part.strip())})"
-
-
-def _in_order(problem: Problem) -> list[Parameter]:
-    """Plain values first, as gbar sets them: what is written out afterwards is what the places hold in the end."""
-    return sorted(problem.parameter, key=is_explicit)

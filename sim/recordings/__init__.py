@@ -97,7 +97,7 @@ def measure_recordings(
     threshold = float({**SETTINGS, **problem.efel}["Threshold"])
     intake = take_in(paths, reading, threshold)
     sweeps, left = assigned(problem, intake.good)
-    made, made_sweeps = created(left, list(problem.protocol))
+    made, made_sweeps = created(left, problem)
     unmatched = [f"{_step(keys)}, {count(len(made_sweeps[name]), 'sweep')}" for name, keys in made.items()]
     if create and made:
         problem = extended(problem, made)

@@ -1,5 +1,6 @@
 """Which protocol of a problem a recorded step is, or a new one made from it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,12 +83,12 @@ def families(protocol: Rheobase, good: Sequence[Good], threshold: float) -> dict
     return found
 
 
-def created(left: Sequence[Good], taken: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[Good]]]:
+def created(left: Sequence[Good], problem: Problem) -> tuple[dict[str, dict[str, Any]], dict[str, list[Good]]]:
     """Protocols made from the steps that no protocol of the problem has.
 
     Args:
         left: the sweeps.
-        taken: names that are in use.
+        problem: its names are not used again; its other steps say where the electrode is.
 
     Returns:
         name -> the protocol's keys as problem.toml has them, and name -> its sweeps.
@@ -98,8 +99,9 @@ def created(left: Sequence[Good], taken: Sequence[str]) -> tuple[dict[str, dict[
         same.append(one) if same is not None else groups.append([one])
     content: dict[str, dict[str, Any]] = {}
     sweeps: dict[str, list[Good]] = {}
+    taken = list(problem.protocol)
     for group in groups:
-        protocol = _keys(group)
+        protocol = _keys(group) | _site(problem)
         name = base = f"{protocol['kind']}_{1000 * protocol['amplitude']:.0f}pA".replace("-", "minus_")
         while name in content or name in taken:
             name = f"{base}_{len(content) + len(taken)}"
@@ -131,6 +133,15 @@ def _keys(group: Sequence[Good]) -> dict[str, Any]:
     if not close(holding, 0.0, HOLDING, keys["amplitude"]):
         keys["holding"] = float(f"{holding:.3g}")
     return keys
+
+
+def _site(problem: Problem) -> dict[str, str]:
+    """Where most of the problem's steps are injected and recorded; nothing where that is the default."""
+    steps = [protocol for protocol in problem.protocol.values() if isinstance(protocol, Step)]
+    sites = Counter((step.at, step.record) for step in steps)
+    default = tuple(Step.model_fields[key].default for key in ("at", "record"))
+    ((site, _),) = sites.most_common(1) or [(default, 0)]
+    return {} if site == default else dict(zip(("at", "record"), site, strict=True))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -66,7 +66,7 @@ def text(found: "Findings") -> str:
 
 def toml(name: str, content: Mapping[str, Any]) -> str:
     """A protocol as problem.toml has it."""
-    keys: Sequence[str] = ("kind", "amplitude", "holding", "delay", "duration", "total")
+    keys: Sequence[str] = ("kind", "at", "record", "amplitude", "holding", "delay", "duration", "total")
     units = {"amplitude": "nA", "holding": "nA", "delay": "ms, as recorded: lengthen it if the model has not settled"}
     lines = [f"\n[protocol.{name}]  # made from recordings"]
     for key in keys:

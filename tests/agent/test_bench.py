@@ -20,9 +20,18 @@ HH = MODELS / "hh"
 TINY = Settings(tolerance=3.0, budget=40)
 
 
+@pytest.fixture
+def axon(tmp_path: Path) -> Path:
+    """The squid axon with its engine given, so that none is tried."""
+    folder = Path(shutil.copytree(HH, tmp_path / "hh"))
+    with (folder / "problem.toml").open("a") as stream:
+        stream.write('\n[simulation]\nengine = "cvode"\n')
+    return folder
+
+
 @pytest.mark.neuron
-def test_methods_take_turns_on_the_same_problem_and_rows_are_kept(tmp_path: Path) -> None:
-    cells = [(HH, table) for table in find_tables(HH)]
+def test_methods_take_turns_on_the_same_problem_and_rows_are_kept(axon: Path, tmp_path: Path) -> None:
+    cells = [(axon, table) for table in find_tables(axon)]
     out = tmp_path / "scores.csv"
     scores = list(compare(cells, ["random", "cma"], [0, 1], out, TINY))
     assert [(s.cell, s.seed, s.method) for s in scores] == [
@@ -37,9 +46,9 @@ def test_methods_take_turns_on_the_same_problem_and_rows_are_kept(tmp_path: Path
 
 
 @pytest.mark.neuron
-def test_a_method_that_fails_costs_its_own_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_fails_costs_its_own_row(axon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut short by the time limit before anything is done: unsolved at the whole budget, with the reason."""
-    cells = [(HH, HH / "measurements" / "squid.csv")]
+    cells = [(axon, axon / "measurements" / "squid.csv")]
     (score,) = compare(cells, ["random"], [0], tmp_path / "scores.csv", TINY._replace(time_limit=0.2))
     assert (score.solved, score.evaluations, score.reason) == (False, TINY.budget, "not done within 0.2 s")
     monkeypatch.setattr("sys.executable", shutil.which("false"))  # ends with code 1 and not a word

@@ -416,8 +416,7 @@ def runs(models: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
         run = simulated(base / name, problem, x, measured(problem, *keys))
         export_solution(run, 1, "python")
         export_solution(run, 1, "json")
-        if name not in {"python", "swc", "module"}:
-            export_solution(run, 1, "hoc")
+        export_solution(run, 1, "hoc")
     away = tmp_path_factory.mktemp("sent away") / "to somebody"  # with a space
     shutil.move(base, away)
     for name in wanted:
@@ -626,6 +625,9 @@ STIMULI = {  # a protocol, where its current goes in, where -20 mV is a spike
     "tree": ("step", "cell.soma", "cell.soma"),
     "flat": ("step", "soma", "soma"),
     "rules": ("step", "cell.soma", "cell.soma"),
+    "python": ("step", "soma", "soma"),
+    "swc": ("step", "soma[0]", "soma[0]"),
+    "module": ("step", "soma", "soma"),
 }
 
 
@@ -683,10 +685,15 @@ def test_hoc_writes_out_what_it_has_no_words_for(runs: dict[str, Path], tmp_path
         assert said == pytest.approx(value, rel=1e-12), place
 
 
-def test_hoc_is_refused_for_a_model_in_python(models: Path, tmp_path: Path) -> None:
-    problem = load_problem(models / "python", measured=False)
-    run = a_run(tmp_path / "run", problem, [1.0, 0.1], {"step.AP_height": 3.0}, measured(problem, "step.AP_height"))
-    with pytest.raises(GbarError, match="export to python"):
+def test_hoc_is_refused_where_sections_are_not_all(models: Path, tmp_path: Path) -> None:
+    """A synapse made in Python is not written out: nothing is written at all."""
+    folder = shutil.copytree(models / "module", tmp_path / "module")
+    with (folder / "cell.py").open("a") as file:
+        file.write("\nclass Cell(Cell):\n    def __init__(self, *given):\n        super().__init__(*given)\n")
+        file.write("        self.syn = h.Exp2Syn(self.soma(0.5))\n")
+    problem = load_problem(folder, measured=False)
+    run = a_run(tmp_path / "run", problem, [0.1, 3e-4], {"step.AP_height": 3.0}, measured(problem, "step.AP_height"))
+    with pytest.raises(GbarError, match=r"point processes \(Exp2Syn\[0\]\): export to python"):
         export_solution(run, 1, "hoc")
     assert not (run / "solutions").exists()
 
@@ -934,7 +941,7 @@ def test_other_refusals(hh: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = hh
     with pytest.raises(GbarError, match=r"no result\.json"):
         export_solution(tmp_path, 1, "json")
-    with pytest.raises(GbarError, match="expected hoc, python or json"):
+    with pytest.raises(GbarError, match="expected hoc, python, json, bluepyopt, csv or parquet"):
         export_solution(run, 1, "matlab")  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(GbarError, match="cannot be written"):

@@ -15,10 +15,27 @@ import pytest
 from agent.report import trust, write_report
 from agent.report.axis import Axis, around
 from agent.report.contents import read_contents
+from agent.report.limits import findings
 from agent.report.trust import verdict
 from agent.report.voltages import decimate
 from agent.report.words import mean_sd, number, short, z_score
-from agent.result import Accuracy, Candidate, Measured, Progress, Range, Result, Wall, write_result, write_traces
+from agent.result import (
+    Accuracy,
+    Achieved,
+    Candidate,
+    Conflict,
+    Diagnosis,
+    Measured,
+    Pressing,
+    Progress,
+    Range,
+    Result,
+    Uninformative,
+    Unreachable,
+    Wall,
+    write_result,
+    write_traces,
+)
 from sim import GbarError
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"y"
@@ -308,6 +325,43 @@ def test_unconstrained_parameters_are_named(tmp_path: Path) -> None:
     result.parameters[1].uncertainty_left = 0.97
     text = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8")).text
     assert "Not constrained by these measurements: cell_p1." in text
+
+
+def diagnosed(result: Result) -> Result:
+    """The result with one finding of every kind."""
+    first, second = (f"{m.protocol}.{m.feature}" for m in result.measurements[:2])
+    low, high = Achieved(feature=first, value=1.5, z=-0.5), Achieved(feature=second, value=2.5, z=None)
+    limits = Diagnosis(
+        pressing=[Pressing(parameter=result.parameters[0].name, side="upper", bound=0.5, sets=2, of=2)],
+        unreachable=[
+            Unreachable(nearest=Achieved(feature=first, value=40.25, z=-4.5), parameters={}),
+            Unreachable(nearest=Achieved(feature=second, value=None, z=None), parameters={}),
+        ],
+        conflicts=[Conflict(together=[low, high], trade_off=[[low, high], [high, low]])],
+        uninformative=[Uninformative(feature=second, reason="constant")],
+        unconstrained=[result.parameters[1].name],
+        probed=12,
+    )
+    return result.model_copy(update={"diagnosis": limits})
+
+
+def test_why_it_cannot_be_done(tmp_path: Path) -> None:
+    """On the page, and in the same words in the terminal; nothing where there is nothing to say."""
+    result = diagnosed(a_result(solutions=0))
+    page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
+    assert not page.open
+    found = findings(result)
+    assert [finding.title for finding in found] == [
+        "Out of reach", "One at a time", "At a bound", "No information", "Not constrained"
+    ]  # fmt: skip
+    for finding in found:
+        assert finding.title in page.text
+        assert all(re.sub(r"\s+", " ", sentence) in page.text for sentence in finding.sentences)
+    assert "40.2" in found[0].sentences[0] and "not defined in any simulation" in found[0].sentences[1]
+    assert "Why it cannot be done" in page.text and "12 times more" in page.text
+    assert findings(a_result(solutions=2)) == []
+    short = a_result(solutions=0).model_copy(update={"diagnosis": Diagnosis(probed=8)})
+    assert [finding.title for finding in findings(short)] == ["Nothing in the way"]
 
 
 def test_result_alone_is_enough(tmp_path: Path) -> None:

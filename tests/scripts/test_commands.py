@@ -26,6 +26,7 @@ HH = ROOT / "models" / "hh"
 BUSY = 2.0  # times a stated time, on a machine that does other work as well
 CHATTER = ("NEURON", "DISPLAY", "Changed dt", "nrnivmodl", "jax", "XLA", "Warning", "Traceback")
 COMMANDS = {  # what DESIGN lists, and --json wherever something is printed
+    "init": ["FOLDER", "--load", "--template", "--json"],
     "check": ["PROBLEM", "--json"],
     "measure": ["PROBLEM", "--set", "--json"],
     "measurements": ["PROBLEM", "--out"],
@@ -136,7 +137,8 @@ def test_check_says_what_it_found(tmp_path: Path) -> None:
     assert re.search(r"fire +step +2 nA, 200 ms at axon\(0\.5\) +5", ran.stdout)
     found = document(gbar("check", HH, "--json", folder=tmp_path))
     assert isinstance(found, dict)
-    assert found["parameters"]["gl"] == {"value": 3e-4, "unit": "S/cm2", "places": 5}
+    assert found["parameters"]["gl"] == {"value": 3e-4, "known": True, "varies": False, "unit": "S/cm2", "places": 5}
+    assert found["inert"] == [] and found["notes"] == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -311,6 +313,8 @@ BAD: dict[str, Case] = {  # what is typed; what is replaced in the problem's fil
     "verify no run": (["verify", "p"], {}, "no result.json in p"),
     "report no run": (["report", "nowhere"], {}, "no result.json in nowhere"),
     "export no run": (["export", "p"], {}, "no result.json in p"),
+    "table of no run": (["export", "p", "--to", "csv"], {}, "no result.json in p"),
+    "table of one solution": (["export", "p", "--to", "csv", "--solution", "1"], {}, "leave --solution out"),
     "broken result": (["verify", "broken"], {}, "not a result of this version"),
     "result that is no text": (["report", "binary"], {}, "not a result of this version"),
 }

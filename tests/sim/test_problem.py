@@ -89,7 +89,7 @@ def folder(write: Callable[..., Path]) -> Folder:
         for old, new in replaced:
             assert toml.count(old) >= 1, f"{old!r} is not in the valid problem"
             toml = toml.replace(old, new, 1)
-        files = {"problem.toml": toml, "cell.hoc": "", "cell.py": "", "mod/a.mod": "", "cell.csv": csv}
+        files = {"problem.toml": toml, "cell.hoc": "", "cell.py": "", "cell.swc": "", "mod/a.mod": "", "cell.csv": csv}
         return write("cell", **{**files, **more})
 
     return made
@@ -118,6 +118,7 @@ def test_the_valid_problem_is_valid(folder: Folder) -> None:
 
 
 STEP = "[protocol.hyperpolarise]\n"
+CELSIUS = "celsius = 36.0\n"
 ALPHA = "weight = 1e-3\ntau1 = 1\ntau2 = 2\n"
 FIRST = '[[parameter]]\nname = "gnabar"\n'
 SECOND = '[[parameter]]\nname = "Ra"\nset = ["all.Ra"]\nbounds = [50, 200]\n'
@@ -346,6 +347,58 @@ BAD_TOML = {
         ["model.load", "'cell.py'", "cell.py:FUNCTION"],
     ),
     "neither hoc nor Python": ([('"cell.hoc"', '"cell.csv"')], ["model.load", "'cell.csv'", ".hoc nor .py"]),
+    "a function of a hoc file": ([('"cell.hoc"', '"cell.hoc:build"')], ["'cell.hoc:build'", "only a Python file"]),
+    "a template of a Python file": ([('"cell.hoc"', '"cell.py:build"')], ["model.template", "'cell.py:build'"]),
+    "arguments of a flat hoc": ([('template = "Cell"', "arguments = [1]")], ["model.arguments", "a hoc template"]),
+    "set-up of a template": ([(CELSIUS, CELSIUS + 'setup = ["make()"]\n')], ["model.setup", "without a template"]),
+    "the axon of a hoc": ([(CELSIUS, CELSIUS + 'axon = "stub"\n')], ["model.axon", "for a morphology"]),
+    "an unknown axon": ([(CELSIUS, CELSIUS + 'axon = "none at all"\n')], ["model.axon", "'stub'", "'none at all'"]),
+    "two rules for segments": (
+        [('"cell.hoc"', '"cell.swc"'), ('template = "Cell"', "d_lambda = 0.1\nsegment_length = 40")],
+        ["d_lambda and segment_length", "keep one"],
+    ),
+    "segments of no length": ([(CELSIUS, CELSIUS + "segment_length = 0\n")], ["model.segment_length", "more than 0"]),
+    "stimuli neither off nor kept": ([(CELSIUS, CELSIUS + 'stimuli = "on"\n')], ["model.stimuli", "'off' or 'keep'"]),
+    "a word for mechanisms to insert": (
+        [(CELSIUS, CELSIUS + 'insert = { all = "pas" }\n')],
+        ["model.insert", "a list"],
+    ),
+    "a value without a place": ([(CELSIUS, CELSIUS + "values = { g_pas = 1 }\n")], ["'g_pas'", "SECTIONS.VARIABLE"]),
+    "a value of a parameter": (
+        [(CELSIUS, CELSIUS + 'values = { "soma.cm" = "Ra * 2" }\n')],
+        ["model.values", "'Ra * 2'", "distance and own, not 'Ra'"],
+    ),
+    "a formula that is none": (
+        [(FIRST, FIRST + 'formula = "value *"\n')],
+        ["parameter.gnabar.formula", "is no formula"],
+    ),
+    "a formula that is code": (
+        [(FIRST, FIRST + "formula = \"__import__('os').getcwd()\"\n")],
+        ["parameter.gnabar.formula", "is no arithmetic"],
+    ),
+    "a formula that looks inside": (
+        [(FIRST, FIRST + 'formula = "value.real"\n')],
+        ["'value.real'", "is no arithmetic"],
+    ),
+    "a formula too long": ([(FIRST, FIRST + f'formula = "{"1+" * 300}1"\n')], ["601 characters", "500 or fewer"]),
+    "an unknown function": ([(FIRST, FIRST + 'formula = "exq(value)"\n')], ["no function 'exq'", "nearest: 'exp'"]),
+    "an unknown name in a formula": ([(FIRST, FIRST + 'formula = "value * slop"\n')], ["parameter.gnabar", "'slop'"]),
+    "a formula without a place": (
+        [('["all.Ra"]', "[]"), ("bounds = [50, 200]", 'bounds = [50, 200]\nformula = "value * 2"')],
+        ["parameter.Ra", "formula without a place"],
+    ),
+    "an unknown mode": ([(FIRST, FIRST + 'mode = "add"\n')], ["parameter.gnabar.mode", "'set' or 'scale'", "'add'"]),
+    "a tie without a place": (
+        [(FIRST, FIRST + 'tied = { Ra = "2" }\n')],
+        ["parameter.gnabar.tied", "'Ra' is no place"],
+    ),
+    "a tie to a number": ([(FIRST, FIRST + 'tied = { "soma.cm" = 2 }\n')], ["parameter.gnabar.tied", "text in quotes"]),
+    "a tie that is no formula": ([(FIRST, FIRST + 'tied = { "soma.cm" = "2 3" }\n')], ["'2 3' is no formula"]),
+    "a name that formulas know": (
+        [('name = "Ra"', 'name = "distance"'), (FIRST, FIRST + 'formula = "value * 2"\n')],
+        ["parameter.distance", "something else", "rename"],
+    ),
+    "a number to apply": ([(FIRST, FIRST + "apply = 3\n")], ["parameter.gnabar.apply", "a list", "got 3"]),
     "missing mechanisms folder": ([('["mod"]', '["mods"]')], ["model.mechanisms", "'mods'", "'mod'"]),
     "mechanisms folder without any": ([('["mod"]', '["."]')], ["model.mechanisms", "no MOD files", "'.'"]),
 }

