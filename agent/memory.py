@@ -212,7 +212,7 @@ def _restored(
     key = jax.random.key(0)
     blank = Memory(  # shapes alone: making the arrays would compile what is not needed
         jax.eval_shape(lambda: init(key, network, config.fit.members, dimension)),
-        Scaling(*(jax.ShapeDtypeStruct((features,), jnp.float32) for _ in Scaling._fields)),
+        jax.eval_shape(lambda: Scaling(*(jnp.zeros(features) for _ in Scaling._fields))),
         jax.eval_shape(lambda: init_policy(key, env.observation_size(dimension, features), dimension)),
         np.zeros(features),
         header["rows"],

@@ -37,12 +37,12 @@ def agent(
         for session in rehearse(loaded, archive, arms.split(","), targets, tolerance, rows):
             sessions.append(session)
             show(len(sessions), session.arm)
-    rows = summarise(sessions)
+    summary = summarise(sessions)
     if as_json:
-        _shared.print_json([row._asdict() for row in rows])
+        _shared.print_json([row._asdict() for row in summary])
         return
     columns = ["arm", "targets", "first |z|<=3", "first solved", "median first", "solved", "mean evaluations"]
-    table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in rows]
+    table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in summary]
     title = "Sessions against an emulator of the archive"
     _shared.print_table(title, [*columns, "s a batch", "in 90 %", "RMSE/SD"], table)
 
