@@ -221,8 +221,11 @@ def test_copies_differ_in_what_was_global(problem: Problem) -> None:
 @pytest.mark.neuron
 @pytest.mark.slow
 def test_coreneuron_takes_it_too(problem: Problem) -> None:
+    """Its own copies of hh and of a KINETIC scheme differ from NEURON's, whatever is free: by less than 1 mV here."""
     x = problem.physical(design(len(problem.names), 8, 2))
-    assert furthest(evaluated(problem, x, Accuracy("coreneuron")), evaluated(problem, x, Accuracy("neuron"))) < 1e-3
+    core, plain = evaluated(problem, x, Accuracy("coreneuron")), evaluated(problem, x, Accuracy("neuron"))
+    assert furthest(core, plain) < 2.0  # mV
+    assert all(furthest([one], [other]) > 4.0 for one, other in zip(core[:-1], core[1:], strict=True))
 
 
 def squeezed(text: str) -> str:
