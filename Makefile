@@ -63,7 +63,7 @@ $(STAMP): pyproject.toml constraints.txt
 	else \
 		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,recordings,parquet]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet]'
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 

@@ -18,7 +18,7 @@ from agent.env import World
 from agent.goal import UNDEFINED, Aim, residual, z_scores
 from agent.mind import Mind
 from agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
-from sim import Accuracy, Archive, Workers, design
+from sim import Accuracy, Archive, Pool, design
 from surrogate import Params, Response, respond
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Reach(NamedTuple):
     probed: int  # evaluations made to find out
 
 
-def explore(session: "Session", archive: Archive, pool: Workers) -> Reach | None:
+def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
@@ -82,7 +82,7 @@ def explore(session: "Session", archive: Archive, pool: Workers) -> Reach | None
     return Reach(evidence, hopeless, len(u) - len(session.u))
 
 
-def _simulate(session: "Session", archive: Archive, pool: Workers, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
     x, engine = session.problem.physical(u), Accuracy.of(session.problem)
     run = f"{session.name} diagnosis"
     first, done = archive.count(run), {}

@@ -10,7 +10,7 @@ from agent.mind import Forecast
 from agent.propose import DISTINCT
 from agent.result import FirstBatch, Progress
 from agent.session import Confirmed, Observer, Predicted, Session, run_name
-from sim import Accuracy, Archive, Evaluation, Workers
+from sim import Accuracy, Archive, Evaluation, Pool
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
@@ -23,7 +23,7 @@ class Lab:
 
     session: Session
     archive: Archive
-    pool: Workers
+    pool: Pool
     observe: Observer
     next_probe: int = 0  # batch before which no near miss is confirmed again
 

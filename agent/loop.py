@@ -13,7 +13,7 @@ from agent.lab import Lab
 from agent.mind import Forecast, Mind
 from agent.propose import PROPOSERS, choose
 from agent.session import Observer, Session, TuneConfig, run_name
-from sim import Accuracy, Archive, Problem, Rows, Workers, design
+from sim import Accuracy, Archive, Problem, Rows, design, open_pool
 
 
 def search(
@@ -38,7 +38,7 @@ def search(
     session = _open(problem, config, archive)
     with session.timed("fit"):
         _recall(session, archive)
-    with Workers(problem, config.workers, log=log) as pool:
+    with open_pool(problem, config.workers, log=log, dask=config.dask) as pool:
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
         try:

@@ -208,10 +208,11 @@ def _restored(
     header: dict[str, Any], arrays: dict[str, np.ndarray], dimension: int, features: int, config: MemoryConfig
 ) -> Memory:
     network = Response(features, config.fit.hidden, config.fit.layers)
-    blank = Memory(
-        init(jax.random.key(0), network, config.fit.members, dimension),
-        Scaling(*(jnp.zeros(features) for _ in Scaling._fields)),
-        init_policy(jax.random.key(0), env.observation_size(dimension, features), dimension),
+    key = jax.random.key(0)
+    blank = Memory(  # shapes alone: making the arrays would compile what is not needed
+        jax.eval_shape(lambda: init(key, network, config.fit.members, dimension)),
+        Scaling(*(jax.ShapeDtypeStruct((features,), jnp.float32) for _ in Scaling._fields)),
+        jax.eval_shape(lambda: init_policy(key, env.observation_size(dimension, features), dimension)),
         np.zeros(features),
         header["rows"],
         header["solved"],

@@ -28,8 +28,8 @@ from surrogate import (
 
 Planner = Literal["auto", "policy", "gradient", "both"]
 
-# error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of the
-# first batches of development cells (docs/agent.md)
+# error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
+# batches of development cells (docs/agent.md)
 NEARER = 0.4
 
 

@@ -32,6 +32,7 @@ class TuneConfig(NamedTuple):
     workers: int = 2
     batch: int | None = None  # evaluations between two fits; None: as `batch_of` says
     mind: MindConfig = MindConfig()
+    dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
         """Evaluations before the first fit: 4 per parameter in whole batches."""

@@ -18,6 +18,10 @@ def agent(
     ] = "both,policy,gradient,untrained",
     targets: Annotated[int, typer.Option(min=1, metavar="N", help="How many archived cells to aim at.")] = 24,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution.")] = 1.0,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=64, metavar="N", help="Let sessions know only so many of the archive's evaluations."),
+    ] = None,
     engine: EngineOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -29,7 +33,7 @@ def agent(
 
     sessions = []
     with _shared.progress_bar(targets * len(arms.split(","))) as show:
-        for session in rehearse(loaded, archive, arms.split(","), targets, tolerance):
+        for session in rehearse(loaded, archive, arms.split(","), targets, tolerance, rows):
             sessions.append(session)
             show(len(sessions), session.arm)
     rows = summarise(sessions)

@@ -29,6 +29,9 @@ Measurements = Annotated[
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
 ]
+DaskOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
+]
 EngineOption = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
 ]

@@ -3,6 +3,7 @@
 import typer
 
 from scripts._bench_agent import agent
+from scripts._bench_long import long, pools
 from scripts._bench_sim import sim
 from scripts._bench_surrogate import surrogate
 from scripts._bench_tune import tune
@@ -19,6 +20,8 @@ bench.command()(tune)
 bench.command()(surrogate)
 bench.command()(agent)
 bench.command()(sim)
+bench.command()(long)
+bench.command()(pools)
 
 
 if __name__ == "__main__":

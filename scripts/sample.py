@@ -18,6 +18,7 @@ def sample(
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: runs/NAME/archive.sqlite.")] = None,
     measurements: Measurements = None,
     engine: EngineOption = None,
+    dask: _shared.DaskOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a space-filling design into an archive, which serves any later tune of the same model.
@@ -39,7 +40,7 @@ def sample(
             failed += getattr(evaluation, "status", "ok") == "failed"
             show(done, f"{failed} failed")
 
-        made = fill(loaded, kept, count, seed, workers, file.parent / "neuron.log", observe)
+        made = fill(loaded, kept, count, seed, workers, file.parent / "neuron.log", observe, dask)
         total = kept.count()
     if as_json:
         _shared.print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})

@@ -27,6 +27,7 @@ def tune(
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
     batch: _shared.BatchOption = None,
     engine: EngineOption = None,
+    dask: _shared.DaskOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
@@ -42,7 +43,7 @@ def tune(
 
     folder = out or default_folder(loaded)
     mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind)
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind, dask)
     with _shared.progress_bar(budget) as show:
         watch = lambda now: show(now.evaluations, best_so_far(now))  # noqa: E731
         result = run(loaded, config, folder, archive and archive.resolve(), watch)

@@ -11,6 +11,7 @@ from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
 from sim.loading import load_problem
 from sim.parameter import Parameter
+from sim.pool import Pool, open_pool
 from sim.problem import Measurement, Problem
 from sim.sampling import design, sample
 from sim.workers import Workers
@@ -23,12 +24,14 @@ __all__ = [
     "GbarError",
     "Measurement",
     "Parameter",
+    "Pool",
     "Problem",
     "Rows",
     "Workers",
     "choose_engine",
     "design",
     "load_problem",
+    "open_pool",
     "sample",
     "simulate",
     "with_engine",
@@ -43,6 +46,7 @@ def simulate(
     accuracy: Accuracy | None = None,
     traces: bool = False,
     log: Path | None = None,
+    dask: str | None = None,
 ) -> list[Evaluation]:
     """Run all protocols of a problem for parameter vectors, in isolated processes.
 
@@ -53,6 +57,7 @@ def simulate(
         accuracy: integrator and tolerance; the problem's own by default.
         traces: whether evaluations keep their voltage traces.
         log: where NEURON's own output goes.
+        dask: address of a Dask scheduler whose workers simulate instead.
 
     Returns:
         B evaluations in the order of x. One that crashed, hung or diverged has status "failed" and a reason.
@@ -60,6 +65,6 @@ def simulate(
     Raises:
         GbarError: the mechanisms do not build, or the model cannot be loaded.
     """
-    with Workers(problem, min(workers, max(1, len(x))), accuracy, log) as pool:
+    with open_pool(problem, min(workers, max(1, len(x))), accuracy, log, dask) as pool:
         done = dict(pool.run(list(x), traces=traces))
     return [done[i] for i in range(len(x))]

@@ -4,12 +4,14 @@ Each result is one transaction in write-ahead mode, so killing the process outri
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from sim.evaluation import Evaluation
 from sim.problem import Problem
 
 SCHEMA_VERSION = "1"
+LOCK_LIMIT_S = 60.0  # that another program may keep the file to itself
+KEPT = ("run", "batch", "slot", "proposer", "engine", "parameters", "features", "status", "reason", "seconds")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS evaluations (
@@ -32,6 +36,7 @@ CREATE TABLE IF NOT EXISTS evaluations (
     status TEXT NOT NULL,       -- ok | failed
     reason TEXT NOT NULL,
     seconds REAL NOT NULL,
+    digest TEXT,                -- of all of the above but id: a byte changed by a disk is noticed
     at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );
 """
@@ -64,7 +69,7 @@ class Archive:
     def __init__(self, path: Path, problem: Problem):
         self.path, self.names = Path(path), problem.names
         with self._refusing():
-            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
         try:
             with self._refusing():
                 self._open(problem)
@@ -78,7 +83,10 @@ class Archive:
         if tables and not tables >= {"meta", "evaluations"}:
             raise sqlite3.DatabaseError("it is another program's database")
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT")  # two processes may open a new one at once
+        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")  # two processes may open a new one at once
+        if "digest" not in {column[1] for column in self._db.execute("PRAGMA table_info(evaluations)")}:
+            self._db.execute("ALTER TABLE evaluations ADD COLUMN digest TEXT")  # made before there was one
+        self._db.execute("COMMIT")
         ours = {"identity": problem.identity(), "problem": problem.name, "schema": SCHEMA_VERSION}
         self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(ours.items()))
         meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
@@ -89,15 +97,35 @@ class Archive:
                 f"{self.path}: was made with another model or protocol set ({meta['problem']}, {meta['identity']}; "
                 f"this is {problem.name}, {ours['identity']}): name another with --archive"
             )
+        self._check()
+
+    def _check(self) -> None:
+        """Look for damage: a row that is not what was written must not teach anybody. Raises GbarError."""
+        (said,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {said.splitlines()[-1]}")
+        for number, digest, *row in self._db.execute(f"SELECT id, digest, {', '.join(KEPT)} FROM evaluations"):
+            if digest is not None and digest != _digest(row):
+                raise GbarError(
+                    f"{self.path}: evaluation {number} is not what was written: the file is damaged: use a copy, or "
+                    f"have it made again after: sqlite3 {self.path} 'DELETE FROM evaluations WHERE id = {number}'"
+                )
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
-        """SQLite's errors (not a database, damaged, disk full) as ours."""
+        """SQLite's errors (not a database, damaged, locked, disk full) as ours."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                way_out = f"another program has kept it to itself for {LOCK_LIMIT_S:g} s: wait for it, or "
+            elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                way_out = "what was written before is kept: make room and start again, or "
+            else:
+                way_out = ""
             raise GbarError(
-                f"{self.path}: cannot be used as an archive ({error}): name another with --archive"
+                f"{self.path}: cannot be used as an archive ({error}): {way_out}name another with --archive"
             ) from None
 
     def __enter__(self) -> "Archive":
@@ -114,13 +142,14 @@ class Archive:
         """Keep one finished evaluation, for good when this returns."""
         values = {key: value if math.isfinite(value) else None for key, value in done.features.items()}
         parameters = dict(zip(self.names, map(float, x), strict=True))
-        row = (run, batch, slot, proposer, engine, json.dumps(parameters), json.dumps(values))
+        row = (
+            *(run, batch, slot, proposer, engine, json.dumps(parameters), json.dumps(values)),
+            *(done.status, done.reason, float(done.seconds)),
+        )
         with self._refusing():
             self._db.execute(
-                "INSERT INTO evaluations"
-                " (run, batch, slot, proposer, engine, parameters, features, status, reason, seconds)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, done.status, done.reason, done.seconds),
+                f"INSERT INTO evaluations ({', '.join(KEPT)}, digest) VALUES ({', '.join('?' * len(KEPT))}, ?)",
+                (*row, _digest(row)),
             )
 
     def count(self, run: str | None = None) -> int:
@@ -160,3 +189,8 @@ class Archive:
             reasons,
             np.array(seconds, float),
         )
+
+
+def _digest(row: Sequence[Any]) -> str:
+    """Of one row's values, in the order of `KEPT`."""
+    return hashlib.blake2b(json.dumps(list(row), default=repr).encode(), digest_size=8).hexdigest()

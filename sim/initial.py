@@ -16,6 +16,7 @@ from sim.isolated import ask
 from sim.loading import load_problem
 from sim.problem import Measurement
 from sim.proposal import MOST, propose_parameters, propose_protocols, quoted
+from sim.tables import COLUMNS
 from sim.workers import START_LIMIT_S, Workers
 
 
@@ -142,10 +143,10 @@ def _first_that_loads(
 
 def _table_in(folder: Path) -> Path | None:
     """A CSV that has the columns of a table of measurements."""
-    columns = {*Measurement.model_fields}
     for file in sorted([*folder.glob("*.csv"), *folder.glob("measurements/*.csv")]):
         lines = [line for line in file.read_text(errors="replace").splitlines() if line and not line.startswith("#")]
-        if lines and {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} == columns and len(lines) > 1:
+        header = {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} if lines else set()
+        if set(COLUMNS) <= header <= set(Measurement.model_fields) and len(lines) > 1:
             return file
     return None
 
@@ -258,7 +259,7 @@ def _template(problem: Any, measured: dict[str, list[str]]) -> str:
     lines = [
         "# One row a measurement: take the # away and put in what you measured. SD, not SEM.",
         "# The means below are the model's own as it is now, for orientation.",
-        ",".join(Measurement.model_fields),
+        ",".join(COLUMNS),
     ]
     for protocol, names in measured.items():
         for name in (name for name in names if f"{protocol}.{name}" in own):

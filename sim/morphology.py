@@ -39,6 +39,8 @@ def load_morphology(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
         setattr(cell, kind, list(getattr(cell, kind, None) or []))
     if not cell.soma:
         raise GbarError(f"{model.load}: no soma in it: expected points of type 1 (SWC) or a CellBody contour (ASC)")
+    if model.segment_length is not None:  # before the axon is read: a section's diameter is its middle segment's
+        cut([section for kind in LISTS for section in getattr(cell, kind)], model.d_lambda, model.segment_length)
     if model.axon != "keep":
         replace_axon(cell, model.axon == "stub")
     for kind, name in LISTS.items():

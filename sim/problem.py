@@ -168,8 +168,13 @@ class Problem(Strict):
 
 def model_files(folder: Path) -> Iterator[Path]:
     """The files in a model's folder that decide a simulation, without what runs have left there."""
+    yield from (file for file in files_in(folder) if file.suffix in MODEL_FILES and file.name not in TABLES)
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files in a model's folder, without measurements, what runs have left there and what was built."""
     for path, folders, files in os.walk(folder):
         here = Path(path).resolve()
         ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
         folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if Path(name).suffix in MODEL_FILES and name not in RESULTS | TABLES)
+        yield from (here / name for name in files if name not in RESULTS)

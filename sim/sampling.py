@@ -7,8 +7,8 @@ import numpy as np
 
 from sim.archive import Archive
 from sim.evaluation import Accuracy, Evaluation
+from sim.pool import open_pool
 from sim.problem import Problem
-from sim.workers import Workers
 
 
 def design(dimension: int, count: int, seed: int) -> np.ndarray:  # [count, dimension] in the unit cube
@@ -26,11 +26,13 @@ def sample(
     workers: int,
     log: Path | None = None,
     observe: Callable[[int, Evaluation | None], None] = lambda done, evaluation: None,
+    dask: str | None = None,
 ) -> int:
     """Evaluate the first `count` points of a design, without those the archive has; every result is kept as it comes.
 
     Args:
         observe: called with the number of points done, once at the start and after every evaluation.
+        dask: address of a Dask scheduler whose workers simulate instead.
 
     Returns:
         How many evaluations were made now.
@@ -42,7 +44,7 @@ def sample(
     observe(count - len(missing), None)
     if not missing:
         return 0
-    with Workers(problem, workers, accuracy, log) as pool:
+    with open_pool(problem, workers, accuracy, log, dask) as pool:
         for number, (i, evaluation) in enumerate(pool.run(list(x[missing])), start=1):
             archive.add(run, 0, missing[i], "design", str(accuracy), x[missing[i]], evaluation)
             observe(count - len(missing) + number, evaluation)

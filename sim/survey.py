@@ -143,12 +143,16 @@ def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | No
             return _fires(at, current, duration, start)
 
         first = START_MV / resistance * (1 if duration == PULSE_MS else 8)
-        found[name] = _least(fires, first, since + ENOUGH_S)
+        if name == "rheobase" or found["rheobase"] is not None:
+            found[name] = _least(fires, first, since + ENOUGH_S)
     return found
 
 
 def _fires(at: Any, current: float, duration: float, start: Callable[[], None]) -> bool:
-    """Whether a square current after SETTLE_MS makes a segment cross THRESHOLD_MV."""
+    """Whether a square current after SETTLE_MS makes a segment cross THRESHOLD_MV.
+
+    During a long one it has to come down again: a passive cell only charges.
+    """
     from neuron import h
 
     clamp, counter = h.IClamp(at), h.APCount(at)
@@ -159,7 +163,11 @@ def _fires(at: Any, current: float, duration: float, start: Callable[[], None]) 
     spontaneous = counter.n
     while h.t < SETTLE_MS + duration + AFTER_MS and counter.n == spontaneous:
         h.fadvance()
-    return bool(counter.n > spontaneous)
+    crossed = counter.n > spontaneous
+    while duration == PULSE_MS and crossed and at.v > THRESHOLD_MV:
+        h.fadvance()
+        crossed = h.t < SETTLE_MS + duration
+    return bool(crossed)
 
 
 def _least(fires: Callable[[float], bool], high: float, deadline: float) -> float | None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sim.problem import Problem
 
 
+LOG_LIMIT = 10_000_000  # bytes
+
+
 def serve(pipe: Connection) -> None:
     """Build the model, then answer (task, xs [n, D], traces, accuracy) by (task, n Evaluations) until the pipe closes.
 
@@ -44,6 +47,7 @@ def serve(pipe: Connection) -> None:
             task, xs, keep_traces, accuracy = pipe.recv()
         except (EOFError, OSError):
             return
+        _trim_log()
         start, cpu = time.perf_counter(), time.process_time()
         try:
             done = engine.evaluate(xs, accuracy)
@@ -56,6 +60,12 @@ def serve(pipe: Connection) -> None:
             evaluation.seconds, evaluation.cpu = seconds, cpu
             evaluation.traces = evaluation.traces if keep_traces else {}
         pipe.send((task, done))
+
+
+def _trim_log() -> None:
+    """Begin the log anew when it has grown long: a model or an engine may say something at every evaluation."""
+    if os.fstat(1).st_size > LOG_LIMIT:
+        os.ftruncate(1, 0)  # all who write into it append
 
 
 def _engine(problem: "Problem", setup: "Setup") -> "Single | Batch":

@@ -25,6 +25,7 @@ import psutil
 from sim import mechanisms
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
+from sim.modelfolder import Watch
 from sim.problem import Problem
 
 START_LIMIT_S = 120.0  # for a model to load
@@ -33,7 +34,8 @@ LAST_WORDS = 100_000  # bytes of a log that are searched for them
 TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
 TOO_BIG = "grew past the memory limit of {:g} MB"
 CHECK_S = 0.1  # between two looks at time and memory
-SLOWER = 5.0  # how many times slower than all before a batch may be before it counts as hanging
+SLOWER = 5.0  # how many times slower than all before a batch may be before halves of it are tried
+PATIENCE_S = 5.0  # that a batch may take in any case
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Workers:
         self.problem, self.count = problem, count
         self.accuracy = accuracy or Accuracy.of(problem)
         self.copies = COPIES  # in one batch at most
+        self._watch = Watch(problem)
         self._scratch = tempfile.TemporaryDirectory(prefix="gbar-")
         self.log = log.resolve() if log else Path(self._scratch.name) / "neuron.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
@@ -112,9 +115,13 @@ class Workers:
 
         Yields:
             (index into xs, its evaluation), as they finish; every index once.
+
+        Raises:
+            GbarError: the model's files have changed since the pool was opened, or it can no longer be loaded.
         """
         if not self._crews:
             raise ValueError("these workers are closed")
+        self._watch.check()
         accuracy = accuracy or self.accuracy
         setup, crew = self._crew(accuracy)
         waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
@@ -264,10 +271,16 @@ class Workers:
         return None
 
     def _time_limit(self, task: list[int]) -> float:
-        """Seconds for a task: an evaluation's own, and more for many only as far as they have been seen to need it."""
+        """Seconds for a task: an evaluation's own limit, where it is alone.
+
+        Too long for many only means that halves of them are tried, so it need not be as long as the slowest could take:
+        as many times longer than what has been seen as is out of the ordinary, and one evaluation's while nothing has.
+        """
         limit = self.problem.simulation.time_limit
-        known = SLOWER * self._seconds if self._seconds else limit
-        return max(limit, len(task) * min(limit, known))
+        if len(task) == 1 or not self._seconds:
+            return limit
+        lanes = -(-len(task) // LANES) * LANES
+        return max(min(PATIENCE_S, limit), SLOWER * lanes * self._seconds)
 
     @staticmethod
     def _ending(worker: _Worker) -> str:

@@ -28,7 +28,8 @@ class Other(NamedTuple):
 
 
 ARMS: dict[str, Arm] = {
-    "gbar": Arm("nothing: both planners, the default", lambda mind: mind),
+    "gbar": Arm("nothing: the defaults", lambda mind: mind),
+    "gbar-both": Arm("the choice of planner: both of them always", lambda mind: mind._replace(planner="both")),
     "gbar-policy": Arm("gradient planning: the learned policy alone", lambda mind: mind._replace(planner="policy")),
     "gbar-gradient": Arm("the policy: gradient planning alone", lambda mind: mind._replace(planner="gradient")),
     "gbar-untrained": Arm(

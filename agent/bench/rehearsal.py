@@ -91,9 +91,12 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse(
-    problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0
+    problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0, most: int | None = None
 ) -> Iterator[Rehearsed]:
     """Play a session with every arm towards each of `count` targets, arms in turn.
+
+    Args:
+        most: only so many of the archive's evaluations are known to the sessions; the emulator has them all.
 
     Raises:
         GbarError: an arm that is not known, or an archive with too little in it.
@@ -110,11 +113,14 @@ def rehearse(
     if len(u) < config.memory.least:
         raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.memory.least}")
     stamp = memories.stamp(problem, goal, engine, config.memory, config.env)
-    memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
     emulator = emulate(u, features, goal)
+    if most:
+        memory = memories.remember(u[:most], features[:most], goal, config.memory, config.env)
+    else:
+        memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
     chosen = _targets(features, memory, count)
     means = emulator.simulate(u[chosen])
-    known = np.setdiff1d(np.arange(len(u)), chosen)
+    known = np.setdiff1d(np.arange(most or len(u)), chosen)
     for number, mean in enumerate(means):
         target = Goal(mean, sd_elsewhere(goal, mean), tolerance)
         if np.isfinite(mean).all():

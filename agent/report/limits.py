@@ -47,7 +47,7 @@ def findings(result: Result) -> list[Finding]:
         ),
         Finding(
             "One at a time",
-            "Each of the two can be met, both together cannot: trust one less (a larger SD), or free what sets both.",
+            "Each can be met, both together cannot: trust one less (a larger SD), or free a parameter that parts them.",
             [_one_at_a_time(conflict, measured) for conflict in diagnosis.conflicts],
             [_trade_off(conflict, measured) for conflict in diagnosis.conflicts],
         ),

@@ -262,3 +262,96 @@ def test_a_killed_run_loses_nothing_that_was_finished(file: Path) -> None:
     check = sqlite3.connect(file)
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     check.close()
+
+
+# ---- damage, and others at the file
+
+
+def test_a_flipped_byte_is_never_taken_for_a_result(problem: Problem, file: Path) -> None:
+    """Wherever a byte changes, the file is refused in one line or gives back exactly what was written."""
+    written(problem, file, 40)
+    whole = file.read_bytes()
+    with Archive(file, problem) as archive:
+        right = archive.rows([f"a.{n}" for n in range(20)], CVODE)
+    assert len(right) == 40
+    outcomes = {"refused": 0, "whole": 0}
+    for place in np.random.default_rng(0).integers(0, len(whole), 120):
+        for beside in (f"{file}-wal", f"{file}-shm"):
+            Path(beside).unlink(missing_ok=True)
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x01
+        file.write_bytes(bytes(damaged))
+        try:
+            with Archive(file, problem) as archive:
+                rows = archive.rows([f"a.{n}" for n in range(20)], CVODE)
+        except GbarError as error:
+            assert str(file) in str(error) and "\n" not in str(error)
+            outcomes["refused"] += 1
+            continue
+        np.testing.assert_array_equal(rows.x, right.x)
+        np.testing.assert_array_equal(rows.features, right.features)
+        assert (rows.run, rows.proposer, rows.reason) == (right.run, right.proposer, right.reason)
+        outcomes["whole"] += 1
+    assert outcomes["refused"] > 60, outcomes
+
+
+def test_an_archive_of_before_there_were_digests(problem: Problem, file: Path) -> None:
+    written(problem, file, 3)
+    with sqlite3.connect(file) as old:
+        old.execute("ALTER TABLE evaluations DROP COLUMN digest")
+    written(problem, file, 2)
+    with Archive(file, problem) as archive:
+        assert archive.count() == 5
+        assert len(archive.rows(["a.1"], CVODE)) == 5
+
+
+def test_a_damaged_row_can_be_done_without(problem: Problem, file: Path) -> None:
+    written(problem, file, 3)
+    with sqlite3.connect(file) as damaged:
+        damaged.execute("UPDATE evaluations SET features = replace(features, '0.14', '0.15') WHERE id = 2")
+    message = refusal(lambda: Archive(file, problem))
+    assert "evaluation 2 is not what was written" in message
+    statement = message.rpartition("'DELETE")[2].rstrip("'")
+    with sqlite3.connect(file) as damaged:
+        damaged.execute(f"DELETE{statement}")
+    with Archive(file, problem) as archive:
+        assert archive.count() == 2
+
+
+def test_an_archive_that_another_program_keeps(problem: Problem, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.archive.LOCK_LIMIT_S", 0.2)
+    written(problem, file, 2)
+    with Archive(file, problem) as archive, sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        message = refusal(lambda: archive.add("r", 0, 9, "design", CVODE, X, Evaluation({"a.0": 1.0})))
+        assert "another program has kept it to itself for 0.2 s: wait for it" in message
+        other.execute("ROLLBACK")
+        archive.add("r", 0, 9, "design", CVODE, X, Evaluation({"a.0": 1.0}))
+        assert archive.count() == 3
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from sim import Archive, Evaluation, GbarError, load_problem
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
+    for slot in range(100_000):
+        try:
+            archive.add("r", 0, slot, "design", "cvode atol 0.0001", np.ones(3), Evaluation({"a.x": float(slot)}))
+        except GbarError as error:
+            print(slot, error)
+            break
+"""
+
+
+def test_a_full_disk_loses_nothing_that_was_written(problem: Problem, file: Path) -> None:
+    runner = started(FULL, file, HH)
+    said, _ = runner.communicate(timeout=120)
+    kept, _, message = said.strip().partition(" ")
+    assert runner.returncode == 0 and int(kept) > 20
+    assert message.startswith(str(file)) and "what was written before is kept: make room" in message
+    with Archive(file, problem) as archive:
+        rows = archive.rows(["a.x"], CVODE)
+        assert rows.features[:, 0].tolist() == list(range(int(kept)))
+        archive.add("r", 0, int(kept), "design", CVODE, X, Evaluation({"a.x": 1.0}))

@@ -30,9 +30,10 @@ VERBATIM
             case 3: for (;;) usleep(1000);
             case 4: for (;;) { memset(malloc(4000000), 1, 4000000); usleep(4000); }
             case 5: hoc_execerror("the mechanism gives up", 0);
+            case 7: abort();
         }
 ENDVERBATIM
-        if (level > 5.5) {
+        if (level > 5.5 && level < 6.5) {
             i = log(-1)
         }
     }
