@@ -27,7 +27,7 @@ Row = tuple[str, float, float, str]
 def run(tmp_path: Path) -> Callable[..., Result]:
     """Tune the squid axon, within other bounds where they are given, to a table of the test's own."""
 
-    def tuned(*rows: Row, budget: int = 64, bounds: dict[str, str] | None = None) -> Result:
+    def tuned(*rows: Row, budget: int = 64, solutions: int = 2, bounds: dict[str, str] | None = None) -> Result:
         model = Path(shutil.copytree(HH, tmp_path / "hh"))
         text = (model / "problem.toml").read_text()
         for old, new in (bounds or {}).items():
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
         (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
         problem = load_problem(model, tmp_path / "table.csv")
-        return tune(problem, TuneConfig(budget, 2, mind=MIND), tmp_path / "run")
+        return tune(problem, TuneConfig(budget, solutions, mind=MIND), tmp_path / "run")
 
     return tuned
 
@@ -69,7 +69,7 @@ def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[.
     """Below threshold sodium does little; an SD of 100 mV takes everything; a cell held silent has no spikes."""
     quiet = {"[0.06, 0.24]": "[0.06, 0.10]", "[0.018, 0.072]": "[0.036, 0.072]"}
     rough, silent = (RIN[0], RIN[1], 0.6, RIN[3]), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
-    found = run(rough, WIDE_BASE, WIDE_TROUGH, silent, bounds=quiet).diagnosis
+    found = run(rough, WIDE_BASE, WIDE_TROUGH, silent, solutions=20, bounds=quiet).diagnosis  # more than the design has
     assert {measurement.feature: measurement.reason for measurement in found.uninformative} == {
         "hyperpolarise.voltage_base": "always met",
         "hyperpolarise.minimum_voltage": "always met",
@@ -85,7 +85,7 @@ def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
     result = run(low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"))
     (pressing,) = [p for p in result.diagnosis.pressing if p.parameter == "gkbar"]
     assert (pressing.side, pressing.bound) == ("upper", 0.072)
-    assert pressing.sets * 2 >= pressing.of == len(result.solutions) > 0
+    assert pressing.sets * 2 >= pressing.of == (len(result.solutions) or 1 + len(result.next_nearest))
 
 
 def test_nothing_to_say(run: Callable[..., Result]) -> None:
