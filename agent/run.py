@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import fcntl
 import io
+import os
 import platform
 import shutil
 import sqlite3
@@ -113,13 +115,27 @@ def _run_folder(out: Path) -> Iterator[None]:
     except OSError as error:
         raise GbarError(f"--out {out}: cannot be made: {error.strerror}") from None
     try:
-        yield
+        with _alone(out):
+            yield
     except GbarError:
         if out in missing and not _holds_evaluations(out / "archive.sqlite"):
             shutil.rmtree(out)
             for folder in missing[1:]:
                 folder.rmdir()
         raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep the folder to this process; the system lets go of it however this one ends."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise GbarError(f"--out {out}: another gbar is at work in it: wait for it, or name another folder") from None
+    finally:
+        os.close(folder)
 
 
 def _holds_evaluations(archive: Path) -> bool:

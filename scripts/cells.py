@@ -22,6 +22,7 @@ def cells(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
     workers: WorkersOption = 2,
     engine: EngineOption = None,
+    dask: _shared.DaskOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Tune every cell of a table, each from all that was simulated before it.
@@ -39,7 +40,7 @@ def cells(
     from agent.session import TuneConfig
 
     folder = out or Path("runs") / f"{loaded.name}-cells"
-    config = TuneConfig(budget, solutions, tolerance, seed, workers)
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, dask=dask)
     with _shared.progress_bar(budget) as show:
         watch = lambda cell, now: show(now.evaluations, cell)  # noqa: E731
         done = list(tune_cells(loaded, cells, archive.resolve(), folder, config, watch))

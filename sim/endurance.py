@@ -1,4 +1,4 @@
-"""Long runs and more workers: do memory and throughput stay flat, and do twice the workers do twice as much?"""
+"""Whether memory and throughput stay flat over a long run, and whether twice the workers do twice as much."""
 
 import tempfile
 import time

@@ -33,6 +33,7 @@ COPIES = 64  # of a cell in one process at most: more are no faster (docs/simula
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
 TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
 TOO_BIG = "grew past the memory limit of {:g} MB"
+KILLED = "crashed with SIGKILL"
 CHECK_S = 0.1  # between two looks at time and memory
 SLOWER = 5.0  # how many times slower than all before a batch may be before halves of it are tried
 PATIENCE_S = 5.0  # that a batch may take in any case
@@ -125,7 +126,7 @@ class Workers:
         accuracy = accuracy or self.accuracy
         setup, crew = self._crew(accuracy)
         waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
-        unfinished = len(xs)
+        unfinished, killed = len(xs), set[int]()
         try:
             while unfinished:
                 for slot, worker in enumerate(crew):
@@ -139,6 +140,11 @@ class Workers:
                     assert task is not None
                     if isinstance(outcome, Evaluation) and len(task) > 1:  # whose fault it was, only smaller tasks tell
                         waiting.extendleft([task[len(task) // 2 :], task[: len(task) // 2]])
+                        self._replace(setup, slot)
+                        continue
+                    if isinstance(outcome, Evaluation) and outcome.reason == KILLED and task[0] not in killed:
+                        killed.add(task[0])  # by somebody, or by the system for its memory: not twice by chance
+                        waiting.appendleft(task)
                         self._replace(setup, slot)
                         continue
                     done = [outcome] if isinstance(outcome, Evaluation) else outcome

@@ -1,12 +1,14 @@
 """A run folder: what it holds when a run ends well, and what stays when one does not."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from agent import tune
 from agent.session import Session, TuneConfig
-from sim import Archive, GbarError, load_problem
+from sim import Archive, GbarError, load_problem, with_engine
 
 HH = Path(__file__).parents[2] / "models" / "hh"
 
@@ -43,3 +45,16 @@ def test_nothing_stays_when_a_run_cannot_start(tmp_path: Path) -> None:
     with pytest.raises(GbarError, match="NoSuchCell"):
         tune(broken, TuneConfig(budget=12), tmp_path / "deep" / "run")
     assert not (tmp_path / "deep").exists()
+
+
+def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    """Held by the system: a run that is killed does not leave a lock."""
+    (tmp_path / "run").mkdir()
+    other = os.open(tmp_path / "run", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(GbarError, match="another gbar is at work in it"):
+            tune(with_engine(load_problem(HH), "cvode atol 0.0001"), TuneConfig(budget=12), tmp_path / "run")
+    finally:
+        os.close(other)
+    assert list((tmp_path / "run").iterdir()) == []
