@@ -54,7 +54,7 @@ def choose_engine(
     """Settle which engine simulates a problem.
 
     Args:
-        problem: one whose `simulation.engine` is not "auto" keeps it; $GBAR_ENGINE decides for the others, if it is set.
+        problem: one whose `simulation.engine` is not "auto" keeps it; for others $GBAR_ENGINE decides, if it is set.
         log: where NEURON's own output goes.
         observe: told what is being tried.
 

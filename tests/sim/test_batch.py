@@ -132,6 +132,6 @@ def test_what_cannot_be_copied_is_simulated_one_at_a_time(write, monkeypatch: py
 
 def test_the_environment_may_name_the_engine(squid: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GBAR_ENGINE", "neuron dt 0.0125")
-    problem, choice = choose_engine(squid)
+    _, choice = choose_engine(squid)
     assert (choice.engine, choice.why) == ("neuron dt 0.0125", "asked for")
     assert choose_engine(with_engine(squid, "cvode atol 1e-05"))[0].simulation.engine == "cvode"
