@@ -80,7 +80,7 @@ def compare_pools(
 ) -> list[Speed]:
     """Time the same `count` evaluations with one process, with two, and on a cluster, in turn."""
     x = list(problem.physical(design(len(problem.names), count, 0)))
-    kinds = {"1 local worker": (1, None), "2 local workers": (2, None)}
+    kinds: dict[str, tuple[int, str | None]] = {"1 local worker": (1, None), "2 local workers": (2, None)}
     if dask is not None:
         kinds["Dask"] = (1, dask)
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
