@@ -1,7 +1,7 @@
 """What one archive has taught: a surrogate and a policy that serve every later cell of the same model.
 
-FILE.mind.npz lies beside the archive FILE and holds plain arrays and one JSON header; opening it runs no code. It is
-used as it is until the archive has grown by half, and learned anew, saying why, when anything it depends on changed.
+FILE.HASH.mind.npz lies beside the archive FILE and holds plain arrays and one JSON header; opening it runs no code.
+It is used as it is until the archive has grown by half, and learned anew, saying why, when what it depends on changed.
 """
 
 import contextlib
@@ -125,9 +125,10 @@ def _practise(
     return learner.policy, solved
 
 
-def file_beside(archive: Path) -> Path:
-    """Where an archive's memory is kept."""
-    return archive.with_name(archive.name + ".mind.npz")
+def file_beside(archive: Path, stamp: dict[str, Any]) -> Path:
+    """Where an archive keeps its memory of the features, tolerance and engine in question: each has its own."""
+    asked = json.dumps([stamp["features"], stamp["tolerance"], stamp["engine"]])
+    return archive.with_name(f"{archive.name}.{hashlib.sha256(asked.encode()).hexdigest()[:8]}.mind.npz")
 
 
 def stamp(problem: Problem, goal: Goal, engine: str, config: MemoryConfig, rules: EnvConfig) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def recall(
     Returns:
         The memory, and why it was learned now; empty where a kept one was used.
     """
-    file = file_beside(archive)
+    file = file_beside(archive, stamp)
     found, reason = load(file, stamp, len(u), config)
     if found is None:
         found = remember(u, features, goal, config, rules)
@@ -211,7 +212,7 @@ def _restored(
     key = jax.random.key(0)
     blank = Memory(  # shapes alone: making the arrays would compile what is not needed
         jax.eval_shape(lambda: init(key, network, config.fit.members, dimension)),
-        Scaling(*(jax.ShapeDtypeStruct((features,), jnp.float32) for _ in Scaling._fields)),
+        jax.eval_shape(lambda: Scaling(*(jnp.zeros(features) for _ in Scaling._fields))),
         jax.eval_shape(lambda: init_policy(key, env.observation_size(dimension, features), dimension)),
         np.zeros(features),
         header["rows"],

@@ -13,6 +13,7 @@ from scripts._shared import EngineOption, JsonFlag, ProblemArgument
 def agent(
     problem: ProblemArgument,
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A few thousand evaluations: gbar sample.")],
+    measurements: _shared.Measurements = None,
     arms: Annotated[
         str, typer.Option(help="both, policy, gradient, untrained, frozen.")
     ] = "both,policy,gradient,untrained",
@@ -28,7 +29,7 @@ def agent(
     """Zero-shot quality and evaluations to a solution of the policy, of gradients and of both. Simulates nothing."""
     from sim import load_problem
 
-    loaded = _shared.engaged(load_problem(problem), engine)
+    loaded = _shared.engaged(load_problem(problem, measurements), engine)
     from agent.bench.rehearsal import rehearse, summarise
 
     sessions = []
@@ -36,12 +37,12 @@ def agent(
         for session in rehearse(loaded, archive, arms.split(","), targets, tolerance, rows):
             sessions.append(session)
             show(len(sessions), session.arm)
-    rows = summarise(sessions)
+    summary = summarise(sessions)
     if as_json:
-        _shared.print_json([row._asdict() for row in rows])
+        _shared.print_json([row._asdict() for row in summary])
         return
     columns = ["arm", "targets", "first |z|<=3", "first solved", "median first", "solved", "mean evaluations"]
-    table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in rows]
+    table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in summary]
     title = "Sessions against an emulator of the archive"
     _shared.print_table(title, [*columns, "s a batch", "in 90 %", "RMSE/SD"], table)
 

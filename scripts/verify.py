@@ -4,7 +4,7 @@ import typer
 
 from scripts._shared import JsonFlag, RunArgument, WorkersOption, guarded, print_json, print_table, waiting
 
-COLUMNS = ["feature", "verdict", "recent", "in 90 %", "held out", "whole run", "AUROC", "why"]
+COLUMNS = ["feature", "verdict", "recent", "in 90 %", "held out", "whole run", "AUROC"]
 
 
 @guarded
@@ -37,11 +37,13 @@ def verify(run: RunArgument, workers: WorkersOption = 2, as_json: JsonFlag = Fal
                 _shown(a.held_out_rmse_over_sd),
                 _shown(a.prequential_rmse_over_sd),
                 _shown(a.validity_auroc),
-                a.why,
             )
             for key, a in found.surrogate.items()
         ]
-        print_table(f"Surrogate over {found.evaluations} evaluations", COLUMNS, accuracy, left=2, spare=4)
+        print_table(f"Surrogate over {found.evaluations} evaluations", COLUMNS, accuracy, left=2, spare=3)
+        for key, a in found.surrogate.items():
+            if a.verdict != "good":
+                typer.echo(f"{key}: {a.verdict}: {a.why}")
         typer.echo(
             "Errors (recent, held out, whole run): RMSE against NEURON in SDs of the\nmeasurement; see docs/result.md."
         )

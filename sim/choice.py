@@ -1,6 +1,7 @@
 """Which engine simulates a model while searching: found by trying, once for each model, and remembered."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -53,7 +54,7 @@ def choose_engine(
     """Settle which engine simulates a problem.
 
     Args:
-        problem: one whose `simulation.engine` is not "auto" keeps it.
+        problem: one whose `simulation.engine` is not "auto" keeps it; for others $GBAR_ENGINE decides, if it is set.
         log: where NEURON's own output goes.
         observe: told what is being tried.
 
@@ -63,6 +64,8 @@ def choose_engine(
     Raises:
         GbarError: no engine can simulate the model; with the reason of the single-cell one.
     """
+    if problem.simulation.engine == "auto" and (wanted := os.environ.get("GBAR_ENGINE")):
+        problem = with_engine(problem, wanted)
     if problem.simulation.engine != "auto":
         asked = Accuracy.of(problem)
         return problem, Choice(engine=str(asked), confirm=asked.confirm, why="asked for", trials=[])

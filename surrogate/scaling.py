@@ -1,4 +1,4 @@
-"""Features to network space and back, the same for every target."""
+"""Features to network space and back."""
 
 from typing import NamedTuple
 
@@ -39,6 +39,12 @@ def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Sc
     one_sd = sd / np.hypot(knee, mean)
     width = np.maximum(one_sd, (quarters[2] - quarters[0]) / NORMAL_IQR)
     return Scaling(*(jnp.asarray(part, jnp.float32) for part in (knee, quarters[1], width)))
+
+
+def centred(scaling: Scaling, mean: np.ndarray) -> Scaling:
+    """The same scale about measurements [F]: finest there, for a surrogate that serves no other target."""
+    knee = np.asarray(scaling.knee, float)
+    return scaling._replace(centre=jnp.asarray(np.arcsinh(mean / knee), jnp.float32))
 
 
 def squash(scaling: Scaling, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]

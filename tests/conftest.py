@@ -26,6 +26,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Mechanisms are built into a folder of this session's, not into the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["GBAR_CACHE"] = str(folder)
+    os.environ["GBAR_ENGINE"] = "cvode atol 0.0001"  # trying engines builds CoreNEURON's, half a minute for each model
     os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"
     return folder
 

@@ -10,7 +10,7 @@ from synthetic import MIND
 from agent import read_result
 from agent.cells import CellSummary, overall, split_table, tune_cells
 from agent.session import GUIDED_BATCH, TuneConfig
-from sim import Archive, GbarError, load_problem
+from sim import Archive, GbarError, load_problem, with_engine
 from sim.sampling import sample
 
 HH = Path(__file__).parents[2] / "models" / "hh"
@@ -71,7 +71,7 @@ def test_overall() -> None:
 @pytest.mark.slow
 def test_later_cells_start_from_all_that_is_known(tmp_path: Path) -> None:
     """The archive's samples are learned from once; each cell has a run folder and a row of the summary."""
-    problem, archive = load_problem(HH), tmp_path / "archive.sqlite"
+    problem, archive = with_engine(load_problem(HH), "cvode atol 0.0001"), tmp_path / "archive.sqlite"
     with Archive(archive, problem) as kept:
         sample(problem, kept, SAMPLES, seed=0, workers=2)
     squid = (HH / "measurements" / "squid.csv").read_text()
@@ -79,7 +79,7 @@ def test_later_cells_start_from_all_that_is_known(tmp_path: Path) -> None:
     cells.mkdir()
     (cells / "a.csv").write_text(squid)
     (cells / "b.csv").write_text(squid.replace("87.2354", "84.0"))
-    config = TuneConfig(budget=80, solutions=1, mind=MIND)
+    config = TuneConfig(budget=80, solutions=1, tolerance=0.7, mind=MIND)  # which no sample meets by chance
     done = list(tune_cells(problem, cells, archive, tmp_path / "out", config))
     results = [read_result(tmp_path / "out" / name) for name in "ab"]
     assert [(r.memory.evaluations, r.memory.learned_now) for r in results if r.memory] == [
@@ -91,10 +91,9 @@ def test_later_cells_start_from_all_that_is_known(tmp_path: Path) -> None:
         assert result.first_batch
         assert result.first_batch.evaluations == result.batch == GUIDED_BATCH
         assert line.first_batch_best == result.first_batch.best_max_abs_z
-        assert line.first_solution_at == result.first_solution_at is not None
-        assert result.solutions[0].proposer in {"policy", "gradient", "archive", "design"}
+        assert line.first_solution_at == result.first_solution_at
     with (tmp_path / "out" / "cells.csv").open(newline="") as stream:
         assert [line["cell"] for line in csv.DictReader(stream)] == ["a", "b"]
     content = json.loads((tmp_path / "out" / "cells.json").read_text())
-    assert content["overall"]["solved"] == 2
+    assert content["overall"]["solved"] == sum(line.solutions > 0 for line in done) > 0
     assert len(content["cells"]) == 2

@@ -118,7 +118,8 @@ total = 50
 
 
 @pytest.mark.slow
-def test_what_cannot_be_copied_is_simulated_one_at_a_time(write) -> None:
+def test_what_cannot_be_copied_is_simulated_one_at_a_time(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GBAR_ENGINE")
     folder = write("flat", **{"flat.hoc": FLAT, "problem.toml": FLAT_PROBLEM})
     problem, choice = choose_engine(load_problem(folder, measured=False))
     assert problem.simulation.engine == "cvode"
@@ -127,3 +128,10 @@ def test_what_cannot_be_copied_is_simulated_one_at_a_time(write) -> None:
     assert all("copy" in reason or "section" in reason for reason in refused.values()), refused
     again = choose_engine(load_problem(folder, measured=False))[1]
     assert again == choice  # remembered, not tried again: times would differ
+
+
+def test_the_environment_may_name_the_engine(squid: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GBAR_ENGINE", "neuron dt 0.0125")
+    _, choice = choose_engine(squid)
+    assert (choice.engine, choice.why) == ("neuron dt 0.0125", "asked for")
+    assert choose_engine(with_engine(squid, "cvode atol 1e-05"))[0].simulation.engine == "cvode"

@@ -1,5 +1,6 @@
 """Parameters that are GLOBAL in their MOD: made RANGE in a private copy of it, to the last digit the same mechanism."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -221,8 +222,11 @@ def test_copies_differ_in_what_was_global(problem: Problem) -> None:
 @pytest.mark.neuron
 @pytest.mark.slow
 def test_coreneuron_takes_it_too(problem: Problem) -> None:
+    """Its own copies of hh and of a KINETIC scheme differ from NEURON's, whatever is free: by less than 1 mV here."""
     x = problem.physical(design(len(problem.names), 8, 2))
-    assert furthest(evaluated(problem, x, Accuracy("coreneuron")), evaluated(problem, x, Accuracy("neuron"))) < 1e-3
+    core, plain = evaluated(problem, x, Accuracy("coreneuron")), evaluated(problem, x, Accuracy("neuron"))
+    assert furthest(core, plain) < 2.0  # mV
+    assert all(furthest([one], [other]) > 4.0 for one, other in itertools.pairwise(core))
 
 
 def squeezed(text: str) -> str:
@@ -330,3 +334,41 @@ def test_another_file_that_reads_the_global_is_refused() -> None:
 def test_what_is_no_global_of_these_files_is_left_out() -> None:
     texts = {"m.mod": mod("INITIAL { y = x }", "SUFFIX m RANGE r, x"), "n.mod": mod("", "SUFFIX nothing")}
     assert spread(texts, ["x_m", "x", "celsius", "usetable_hh", "x_nothing", "table_m[2]"]) == ({}, ())
+
+
+def test_no_batch_is_started_with_a_mechanism_that_cannot_be_rewritten(problem: Problem, write) -> None:
+    write("model/mod", **{"kdr.mod": KDR.replace("LOCAL a, b", "LOCAL a, b\n TABLE ninf FROM -99 TO 99 WITH 99")})
+    with pytest.raises(GbarError, match=r"kdr\.mod: 'vh' cannot differ between copies of the cell: a TABLE"):
+        Workers(problem, 1, Accuracy("neuron"))
+
+
+LEAK = """NEURON { SUFFIX lk  NONSPECIFIC_CURRENT i }
+PARAMETER { half = -60 (mV) }
+ASSIGNED { v (mV) i (mA/cm2) }
+BREAKPOINT { i = 1e-4 * (v + 65) * opened(v) }
+FUNCTION opened(u (mV)) { opened = 1 / (1 + exp((half - u) / 5)) }
+"""
+TWIG = """
+begintemplate Twig
+public soma, opened, told
+create soma
+proc init() { soma { L = 20  diam = 20  insert lk } %s }
+proc told() { }
+endtemplate Twig
+"""
+
+
+@pytest.mark.neuron
+@pytest.mark.slow
+def test_what_the_model_s_code_asks_of_a_global_is_not_answered_wrongly(problem: Problem, write) -> None:
+    """A FUNCTION called outside any segment, and a call that may read the GLOBAL."""
+    first, *_ = PROBLEM.split("[[parameter]]")
+    text = first.replace("Tree", "Twig") + "[protocol" + PROBLEM.split("[protocol")[1]
+    free = '[[parameter]]\nname = "half"\nset = ["global.half_lk"]\nbounds = [-70, -50]\n'
+    for code, more in (("opened_lk(-60)", ""), ("", 'apply = "cell.told()"\n')):
+        folder = write("twig", **{"tree.hoc": TWIG % code, "problem.toml": f"{text}{free}{more}"})
+        write("twig/mod", **{"lk.mod": LEAK})
+        asking = load_problem(folder, measured=False)
+        assert evaluated(asking, np.array([[-60.0]]), Accuracy("fixed", confirm="fixed"))
+        with pytest.raises(GbarError, match="told" if more else "opened_lk|setdata"):
+            Workers(asking, 1, Accuracy("neuron"))
