@@ -31,6 +31,7 @@ class Model(Strict):
     load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
     template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
     arguments: tuple[str | int | float, ...] = ()  # of the template, function or class
+    requires: tuple[str, ...] = ()  # hoc files to load before, such as the one of another template that this one makes
     setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
