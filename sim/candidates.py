@@ -106,7 +106,7 @@ def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | fl
 def _makes_sections(file: Path) -> bool:
     """Whether a hoc file makes sections outside of templates, by itself or through a file that it loads."""
     outside = re.sub(r"begintemplate.*?endtemplate", "", plain_hoc(file), flags=re.S)
-    return bool(re.search(r"^\s*create\b", outside, re.M) or (file.stem in FIRST and "load" in outside))
+    return bool(re.search(r"^\s*create\b", outside, re.M) or (file.stem in FIRST and re.search("load|xopen", outside)))
 
 
 def _functions(folder: Path, file: Path) -> Iterator[Candidate]:

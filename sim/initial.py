@@ -225,9 +225,9 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list
         lines.append(f'template = "{chosen.template}"')
     if chosen.arguments:
         said = ", ".join(f'"{a}"' if isinstance(a, str) else f"{a:g}" for a in chosen.arguments)
-        lines.append(f"arguments = [{said}]".ljust(34) + "# a guess: what its init wants")
+        lines.append(f"arguments = [{said}] ".ljust(34) + "# a guess: what its init wants")
     if chosen.requires:
-        lines.append(f"requires = {quoted(chosen.requires)}".ljust(34) + "# loaded first: templates that it makes")
+        lines.append(f"requires = {quoted(chosen.requires)} ".ljust(34) + "# loaded first: templates that it makes")
     if sources:
         lines.append(f"mechanisms = {quoted(sources)}")
     default = "NEURON's default, the model sets none: " if found["celsius"] == 6.3 else ""

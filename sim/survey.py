@@ -48,8 +48,8 @@ def _steps_as_it_likes() -> bool:
     """Whether every mechanism in the model works with CVODE: those that integrate by themselves do not."""
     from neuron import h
 
-    h.cvode.active(True)
     try:
+        h.cvode.active(True)
         h.finitialize()
         h.fadvance()
     except RuntimeError:
