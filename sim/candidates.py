@@ -18,6 +18,7 @@ class Candidate:
     load: str
     template: str | None = None
     arguments: tuple[str | float, ...] = ()
+    requires: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.load}, template {self.template}" if self.template else self.load
@@ -31,8 +32,9 @@ def find_candidates(folder: Path) -> list[Candidate]:
         by.setdefault(file.suffix.lower(), []).append(file)
     shapes = [*by.get(".asc", []), *by.get(".swc", [])]
     found: list[Candidate] = []
+    homes = _homes(folder, by.get(".hoc", []))
     for file in by.get(".hoc", []):
-        found += _templates(folder, file, shapes)
+        found += _templates(folder, file, shapes, homes)
     for file in by.get(".py", []):
         found += _functions(folder, file)
     flat = [file for file in by.get(".hoc", []) if _makes_sections(file)]
@@ -56,11 +58,32 @@ def _name(folder: Path, file: Path) -> str:
     return file.resolve().relative_to(folder.resolve()).as_posix()
 
 
-def _templates(folder: Path, file: Path, shapes: list[Path]) -> Iterator[Candidate]:
+def _homes(folder: Path, files: list[Path]) -> dict[str, str]:
+    """Template -> the first file that defines it; NEURON's own importers of morphologies come from import3d.hoc."""
+    homes: dict[str, str] = {}
+    for file in files:
+        for name in re.findall(r"begintemplate\s+(\w+)", plain_hoc(file)):
+            homes.setdefault(name, _name(folder, file))
+    return homes
+
+
+def _required(own: str, text: str, homes: dict[str, str]) -> Iterator[str]:
+    """The files of the templates that a hoc file makes objects of and neither defines nor loads anything for."""
+    if "load_file" in text or "xopen" in text:
+        return
+    made = dict.fromkeys(re.findall(r"\bnew\s+(\w+)", text))
+    if any(name.startswith("Import3d") for name in made):
+        yield "import3d.hoc"
+    yield from dict.fromkeys(homes[name] for name in made if homes.get(name, own) != own)
+
+
+def _templates(folder: Path, file: Path, shapes: list[Path], homes: dict[str, str]) -> Iterator[Candidate]:
     """The templates of a hoc file that make sections, with arguments where their init wants some."""
-    for name, body in re.findall(r"begintemplate\s+(\w+)(.*?)endtemplate", plain_hoc(file), re.S):
+    text, own = plain_hoc(file), _name(folder, file)
+    requires = tuple(_required(own, text, homes))
+    for name, body in re.findall(r"begintemplate\s+(\w+)(.*?)endtemplate", text, re.S):
         if re.search(r"\bcreate\b|Import3d|load_morphology|load_file", body):
-            yield Candidate(_name(folder, file), name, tuple(_arguments(folder, body, shapes)))
+            yield Candidate(own, name, tuple(_arguments(folder, body, shapes)), requires)
 
 
 def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | float]:
@@ -83,7 +106,7 @@ def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | fl
 def _makes_sections(file: Path) -> bool:
     """Whether a hoc file makes sections outside of templates, by itself or through a file that it loads."""
     outside = re.sub(r"begintemplate.*?endtemplate", "", plain_hoc(file), flags=re.S)
-    return bool(re.search(r"^\s*create\b", outside, re.M) or (file.stem in FIRST and "load" in outside))
+    return bool(re.search(r"^\s*create\b", outside, re.M) or (file.stem in FIRST and re.search("load|xopen", outside)))
 
 
 def _functions(folder: Path, file: Path) -> Iterator[Candidate]:

@@ -26,9 +26,9 @@ class Accuracy:
 
     @classmethod
     def of(cls, problem: Problem) -> "Accuracy":
-        """The accuracy a problem asks for while searching. What is still to be chosen ("auto") stands for cvode."""
+        """The accuracy a problem asks for while searching. An engine still to be chosen stands for what confirms."""
         wanted = problem.simulation
-        engine = "cvode" if wanted.engine == "auto" else wanted.engine
+        engine = wanted.confirm if wanted.engine == "auto" else wanted.engine
         return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
 
     @classmethod

@@ -123,6 +123,7 @@ def _first_that_loads(
             "load": candidate.load,
             "template": candidate.template,
             "arguments": list(candidate.arguments),
+            "requires": list(candidate.requires),
             "celsius": 6.3,
             "v_init": -65.0,
         }
@@ -134,9 +135,13 @@ def _first_that_loads(
             "library": str(library) if library else None,
         }
         try:
-            return candidate, ask("sim.survey:look", content, START_LIMIT_S), refused
+            found = ask("sim.survey:look", content, START_LIMIT_S)
         except GbarError as error:
             refused[str(candidate)] = str(error)
+            continue
+        if propose_parameters(found):
+            return candidate, found, refused
+        refused[str(candidate)] = "its sections hold no mechanism with a conductance, so there is nothing to tune"
     reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
     raise GbarError(f"{folder}: no model in it loads: {reasons}")
 
@@ -220,7 +225,9 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list
         lines.append(f'template = "{chosen.template}"')
     if chosen.arguments:
         said = ", ".join(f'"{a}"' if isinstance(a, str) else f"{a:g}" for a in chosen.arguments)
-        lines.append(f"arguments = [{said}]".ljust(34) + "# a guess: what its init wants")
+        lines.append(f"arguments = [{said}] ".ljust(34) + "# a guess: what its init wants")
+    if chosen.requires:
+        lines.append(f"requires = {quoted(chosen.requires)} ".ljust(34) + "# loaded first: templates that it makes")
     if sources:
         lines.append(f"mechanisms = {quoted(sources)}")
     default = "NEURON's default, the model sets none: " if found["celsius"] == 6.3 else ""
@@ -236,6 +243,12 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list
             'all = ["pas"]                     # add the mechanisms of each list of sections',
         ]
         lines += ["", "[model.values]", '"all.g_pas" = 1e-4', '"all.e_pas" = -70.0']
+    if not found["variable_step"]:
+        lines += [
+            "",
+            "[simulation]",
+            'confirm = "fixed"'.ljust(34) + "# a mechanism of the model cannot be used with CVODE",
+        ]
     return [*lines, ""]
 
 

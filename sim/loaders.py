@@ -43,7 +43,8 @@ def sections_since(before: Any) -> list[Any]:
 
 def load_template(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
     """Load a hoc file and make one object of its template. Raises GbarError."""
-    _load_hoc(folder, model.load)
+    for file in (*model.requires, model.load):
+        _load_hoc(folder, file)
     if not hasattr(h, model.template):
         known = re.findall(r"begintemplate\s+(\w+)", (folder / model.load).read_text(errors="replace"))
         raise GbarError(
@@ -58,7 +59,8 @@ def load_template(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
 def load_flat(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
     """Load a hoc file that makes sections by itself. Raises GbarError."""
     before = set(h.allsec())
-    _load_hoc(folder, model.load)
+    for file in (*model.requires, model.load):
+        _load_hoc(folder, file)
     for statement in model.setup:
         run_hoc(statement, "model.setup")
     return h, None, sections_since(before)
@@ -71,7 +73,8 @@ def run_hoc(statement: str, where: str) -> None:
 
 
 def _load_hoc(folder: Path, file: str) -> None:
-    if not h.load_file(str(folder / file)):
+    own = folder / file  # anything else is of NEURON's own library
+    if not h.load_file(str(own) if own.is_file() else file):
         raise GbarError(f"{file}: NEURON cannot load it: its own message is in the log")
 
 

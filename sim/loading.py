@@ -21,6 +21,7 @@ from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
 LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
+NEURONS_OWN = {"nrngui.hoc", "stdlib.hoc", "stdrun.hoc", "import3d.hoc", "subiter.hoc"}  # hoc files of NEURON itself
 
 
 def load_problem(path: str | Path, measurements: str | Path | None = None, *, measured: bool = True) -> Problem:
@@ -116,6 +117,9 @@ def _check_model(problem: Problem, where: str) -> None:
     if function and not load.endswith(".py"):
         raise GbarError(f"{where}: model.load: '{problem.model.load}': only a Python file has functions: \"{load}\"")
     _check_kind(problem.model, f"{where}: model")
+    for file in problem.model.requires:
+        if file not in NEURONS_OWN and not (problem.folder / file).is_file():
+            raise GbarError(f"{where}: model.requires: no file '{file}' in {problem.folder.name}/")
     for folder in problem.model.mechanisms:
         if not (problem.folder / folder).is_dir():
             folders = [entry.name for entry in problem.folder.iterdir() if entry.is_dir()]
@@ -132,6 +136,8 @@ def _check_kind(model: Model, where: str) -> None:
         raise GbarError(f"{where}.template: only a hoc file has templates, '{model.load}' is none: leave template out")
     if model.setup and (model.template or suffix != ".hoc"):
         raise GbarError(f"{where}.setup: for a hoc file without a template: a template or function sets itself up")
+    if model.requires and suffix != ".hoc":
+        raise GbarError(f"{where}.requires: for a hoc file, which loads no others by itself: leave requires out")
     if model.arguments and not (model.template or suffix == ".py"):
         raise GbarError(f"{where}.arguments: for a hoc template or a Python function: name one")
     if of_morphology and suffix not in {".swc", ".asc"}:

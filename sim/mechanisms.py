@@ -224,7 +224,12 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
             where = f"{file}, line {number}" if number else f"{file}, line {found[2]} of its translation to C++"
             return f"{where}: does not compile: {found[3]}"
     said = next((line for line in lines if re.search(r"^error|not found|cannot|couldn't", line, re.I)), lines[-1])
-    translated = next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
+    named = re.search(r"in file ([\w.-]+\.mod)", said)  # of several translated at once, the one that it is about
+    translated = (
+        named[1]
+        if named
+        else next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
+    )
     return f"{files.get(translated, 'the MOD files')}: does not compile: {said.removeprefix('Error: ')}"
 
 

@@ -31,6 +31,7 @@ class Model(Strict):
     load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
     template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
     arguments: tuple[str | int | float, ...] = ()  # of the template, function or class
+    requires: tuple[str, ...] = ()  # hoc files to load before, such as the one of another template that this one makes
     setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
     mechanisms: tuple[str, ...] = ()  # folders of MOD files
     celsius: float  # degC
@@ -154,7 +155,7 @@ class Problem(Strict):
         for file in sorted({file for folder in folders for file in model_files(folder)}):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         content = {
-            "model": self.model.model_dump(),
+            "model": self.model.model_dump(exclude=None if self.model.requires else {"requires"}),
             "parameters": [
                 parameter.model_dump(exclude={"bounds", "scale", "unit"}, exclude_defaults=True)
                 for parameter in self.parameter

@@ -40,7 +40,23 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
         "points": sorted({p.hname().partition("[")[0] for s in built.sections for x in s for p in x.point_processes()}),
         "stimuli": list(built.stimuli),
     }
-    return found | {"response": _response(built, celsius, float(getattr(h, "v_init", -65.0)))}
+    response = _response(built, celsius, float(getattr(h, "v_init", -65.0)))
+    return found | {"response": response, "variable_step": _steps_as_it_likes()}
+
+
+def _steps_as_it_likes() -> bool:
+    """Whether every mechanism in the model works with CVODE: those that integrate by themselves do not."""
+    from neuron import h
+
+    try:
+        h.cvode.active(True)
+        h.finitialize()
+        h.fadvance()
+    except RuntimeError:
+        return False
+    finally:
+        h.cvode.active(False)
+    return True
 
 
 def _inserted(section: Any) -> list[str]:

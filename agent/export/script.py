@@ -30,7 +30,18 @@ IMPORTS: set[tuple[str, str | None]] = {
 TO_BUILD: set[tuple[str, str | None]] = {
     *((module, None) for module in ("platform", "shutil", "subprocess", "tempfile"))
 }
-DECIDES = {"template", "arguments", "setup", "stimuli", "insert", "values", "axon", "d_lambda", "segment_length"}
+DECIDES = {
+    "template",
+    "arguments",
+    "requires",
+    "setup",
+    "stimuli",
+    "insert",
+    "values",
+    "axon",
+    "d_lambda",
+    "segment_length",
+}
 DECIDES |= {"mode", "formula", "tied", "apply"}
 TITLES = {
     "sim.errors": "what goes wrong, in one line",

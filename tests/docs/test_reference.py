@@ -19,7 +19,7 @@ from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = ["problem.md", "your-model.md", "features.md", "measurements.md", "bluepyopt.md", "result.md"]
-PAGES += ["benchmarks.md", "simulation.md"]
+PAGES += ["benchmarks.md", "simulation.md", "compatibility.md"]
 STIMULUS, HOLDING, AMPLITUDE = "Keys of every stimulus", "Keys of every current", "Keys of an amplitude"
 
 

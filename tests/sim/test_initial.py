@@ -75,6 +75,42 @@ class PyramidalCell:
         self.dend.insert("pas")
         self.dend.connect(self.soma)
 """
+OUTER = """
+begintemplate Traced
+public all, somatic, axonal, basal, apical, soma, dend
+create soma[1], dend[1]
+objref all, somatic, axonal, basal, apical, this
+proc init() { localobj reader, made, filling
+    all = new SectionList()
+    somatic = new SectionList()
+    axonal = new SectionList()
+    basal = new SectionList()
+    apical = new SectionList()
+    reader = new Import3d_SWC_read()
+    reader.quiet = 1
+    reader.input($s1)
+    made = new Import3d_GUI(reader, 0)
+    made.instantiate(this)
+    filling = new Biophysics()
+    filling.fill(this)
+}
+endtemplate Traced
+"""
+STEPPER = """
+NEURON { SUFFIX stepper  NONSPECIFIC_CURRENT i  RANGE gbar }
+PARAMETER { gbar = 1e-6 (S/cm2)  e = -65 (mV)  dt (ms) }
+ASSIGNED { v (mV)  i (mA/cm2) }
+STATE { n }
+INITIAL { n = 1 }
+BREAKPOINT { SOLVE states  i = gbar * n * (v - e) }
+PROCEDURE states() { n = n + (1 - exp(-dt)) * (1 - n) }
+"""
+INNER = """
+begintemplate Biophysics
+public fill
+proc fill() { forsec $o1.all { insert pas  g_pas = 2e-4 } }
+endtemplate Biophysics
+"""
 SWC = "1 1 0 -10 0 10 -1\n2 1 0 10 0 10 1\n3 3 0 11 0 1 2\n4 3 0 300 0 0.8 3\n"
 KINDS: dict[str, dict[str, str]] = {
     "template": {"cell.hoc": TEMPLATE, "shape.swc": SWC},
@@ -211,6 +247,35 @@ NOTHING: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a loader that ends the process": ({"cell.hoc": "create soma\nquit()\n"}, "no model in it loads: cell.hoc"),
 }
+
+
+def test_a_template_that_makes_another_ones_object(write: Write) -> None:
+    """The file of the other template is loaded first, as is NEURON's own importer; neither is loaded by the model."""
+    folder = write("two files", **{"cell.hoc": OUTER, "parts/biophysics.hoc": INNER, "shape.swc": SWC})
+    assert begin(folder).loaded == "cell.hoc, template Traced"
+    model = tomllib.loads((folder / "problem.toml").read_text())["model"]
+    assert model["requires"] == ["import3d.hoc", "parts/biophysics.hoc"]
+    found = looked_at(load_problem(folder, measured=False))
+    assert found["parameters"]["g_pas"]["value"] == pytest.approx(2e-4)
+
+
+def test_a_mechanism_that_cvode_refuses(write: Write) -> None:
+    """One that integrates by itself is simulated with fixed steps from the first table on."""
+    own = PARTS.replace("insert hh  gnabar", "insert hh  insert stepper  gnabar")
+    begin(folder := write("stepper", **{"cell.hoc": own, "stepper.mod": STEPPER}))
+    problem = load_problem(folder, measured=False)
+    assert problem.simulation.confirm == "fixed"
+    assert "#hyperpolarise,voltage_base," in (folder / "measurements.csv").read_text()
+
+
+def test_bare_sections_are_passed_over(write: Write) -> None:
+    """A file that only has a shape leaves nothing to tune: said so, and the next one taken."""
+    folder = write("bare", **{"a.hoc": "create soma\nsoma { L = 20  diam = 20 }\n", "b.hoc": PARTS})
+    assert begin(folder).loaded == "b.hoc"
+    assert "# also here: a.hoc (does not load: its sections hold no mechanism" in (folder / "problem.toml").read_text()
+    (folder / "problem.toml").unlink()
+    with pytest.raises(GbarError, match=r"no model in it loads: a.hoc: its sections hold no mechanism"):
+        begin(folder, "a.hoc")
 
 
 @pytest.mark.parametrize("case", NOTHING)

@@ -105,6 +105,12 @@ BROKEN = {  # what replaces what in LEAK; the line named; what the message must 
         ["unheard_of", "not declared"],
     ),
     "unknown block": ("BREAKPOINT {", "BREAKPOINT {\n    SOLVE states METHOD cnexp", None, ["states"]),
+    "a function called as a variable": (
+        "BREAKPOINT {",
+        "FUNCTION g(x) {\n    g = x\n}\n\nBREAKPOINT {",
+        None,
+        ["g used as both variable and function"],
+    ),
 }
 
 

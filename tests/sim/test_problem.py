@@ -350,6 +350,14 @@ BAD_TOML = {
     "a function of a hoc file": ([('"cell.hoc"', '"cell.hoc:build"')], ["'cell.hoc:build'", "only a Python file"]),
     "a template of a Python file": ([('"cell.hoc"', '"cell.py:build"')], ["model.template", "'cell.py:build'"]),
     "arguments of a flat hoc": ([('template = "Cell"', "arguments = [1]")], ["model.arguments", "a hoc template"]),
+    "a required file that is not there": (
+        [(CELSIUS, CELSIUS + 'requires = ["biophysics.hoc"]\n')],
+        ["model.requires", "no file 'biophysics.hoc'"],
+    ),
+    "a required file of a morphology": (
+        [('"cell.hoc"', '"cell.swc"'), ('template = "Cell"', 'requires = ["import3d.hoc"]')],
+        ["model.requires", "for a hoc file"],
+    ),
     "set-up of a template": ([(CELSIUS, CELSIUS + 'setup = ["make()"]\n')], ["model.setup", "without a template"]),
     "the axon of a hoc": ([(CELSIUS, CELSIUS + 'axon = "stub"\n')], ["model.axon", "for a morphology"]),
     "an unknown axon": ([(CELSIUS, CELSIUS + 'axon = "none at all"\n')], ["model.axon", "'stub'", "'none at all'"]),
