@@ -79,6 +79,10 @@ class Batch:
             name = next(iter(first.bound.process_wide))
             raise GbarError(f"parameter '{name}' has one value for the whole process, so copies cannot differ in it")
         self._parallel = h.ParallelContext()
+        try:
+            self._grow()
+        except GbarError as error:  # a flat hoc, say, whose file makes its sections once
+            raise GbarError(f"a second copy of the cell cannot be made ({error})") from None
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `sim.engine.describe`."""
