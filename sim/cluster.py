@@ -180,7 +180,7 @@ def _client(address: str) -> Any:
         raise GbarError("--dask needs the package distributed: pip install 'gbar[dask]'") from None
     try:
         return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, AssertionError) as error:  # the last: its event loop has not started
         raise GbarError(
             f"--dask {address}: no Dask scheduler answers there ({_cause(error)}): "
             "expected an address such as tcp://HOST:8786, which `dask scheduler` prints"

@@ -117,7 +117,8 @@ SECTIONS = {
     "all": ["soma", "dend[0]", "dend[1]", "dend[2]"],
 }
 SEGMENTS = {"soma(0.5)": ["soma", 0.5], "dend[1](0.75)": ["dend[1]", 0.75], "soma( .5 )": ["soma", 0.5]}
-SEGMENTS |= {"dend@100": ["dend[0]", 0.5], "tuft@75": ["dend[1]", 0.25]}  # every section is 100 µm long
+# every section is 100 µm long; of several that reach a distance it is the last
+SEGMENTS |= {"dend@100": ["dend[2]", 0.5], "tuft@75": ["dend[2]", 0.25]}
 PLACES = {  # how many segments or sections have it
     "soma.gnabar_hh": 1,
     "all.gnabar_hh": 1,

@@ -391,7 +391,7 @@ def test_hoc_that_does_not_load(write: Callable[..., Path], case: str) -> None:
         ("def build():\n    return 1 / 0\n", ["ZeroDivisionError: division by zero"]),
         ("import not_there\ndef build(): pass\n", ["ModuleNotFoundError", "not_there"]),
         ("def bild(): pass\n", ["no function 'build'", "'bild'"]),
-        ("def build(): pass\n", ["no section or section list 'soma'"]),
+        ("def build(): pass\n", ["cell.py:build made no section"]),
         ("import os\ndef build(): os.abort()\n", ["loading the model crashed with SIGABRT"]),
         ("import sys\ndef build(): sys.exit(4)\n", ["loading the model exited with code 4"]),
         ("def build():\n    x = []\n    while True: x.append(bytearray(4000000))\n", ["the memory limit of 300 MB"]),
