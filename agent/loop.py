@@ -8,6 +8,7 @@ import numpy as np
 
 from agent import goal as goals
 from agent import memory as memories
+from agent import pace
 from agent.diagnose import explore
 from agent.lab import Lab
 from agent.mind import Forecast, Mind
@@ -44,8 +45,12 @@ def search(
         try:
             lab.confirm_again()
             # 1. sample the parameter space with NEURON
-            lab.simulate(_design(session), ["design"])
+            points, before = _design(session), session.seconds["simulate"]
+            lab.simulate(points, ["design"])
+            design_s = session.seconds["simulate"] - before
             lab.confirm()
+            with session.timed("fit"):
+                pace.settle(session, pool, design_s, len(points))
             while len(session.solutions) < config.solutions and session.left > 0:
                 # 2. learn the response
                 with session.timed("fit"):
@@ -136,11 +141,8 @@ def _design(session: Session) -> np.ndarray:
 
 def _learned(session: Session) -> Mind:
     """The session's mind, refitted to all evaluations."""
-    config = session.config
     if session.mind is None:
-        rows = memories.padded(len(session.u) + session.left + session.batch)
-        key = jax.random.key(config.seed)
-        session.mind = Mind(key, session.u.shape[1], session.goal, rows, config.mind, session.memory)
+        session.mind = session.new_mind(jax.random.key(session.config.seed))
     session.mind.refit(session.u, session.judged)
     session.mind.practise(session.u, session.judged)
     return session.mind

@@ -1,45 +1,89 @@
-"""How many evaluations to make between two fits, from what each takes."""
+"""How many evaluations to make between two fits: chosen once for a model, from what simulating and thinking take."""
 
-from collections.abc import Sequence
+import hashlib
+import math
+import time
+from importlib import metadata
+from pathlib import Path
+
+import jax
+from pydantic import ValidationError
+
+from agent.result import Pace, write_whole
+from agent.session import GUIDED_BATCH, Session
+from sim import Pool, cache_folder, processor
 
 SIZES = (8, 16, 32, 64, 128)
 WASTE = 0.5  # the evaluations a run needs grow with the batch to this power: later ones of a batch are chosen blindly
+SLACK = 1.25  # times the least wall clock that a run may take for the sake of fewer evaluations
 
 
-def choose_batch(think_s: float, start_s: float, each_s: float, sizes: Sequence[int] = SIZES) -> int:
-    """The batch with which a run takes the least wall clock.
+def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
+    """The smallest batch with which a run takes hardly more wall clock than with any other.
 
-    A run of batches of B needs about B**WASTE evaluations, so B**(WASTE - 1) batches, and each of them takes thinking,
-    what a batch of any size takes to start, and B evaluations.
+    A run of batches of B needs about B**WASTE evaluations, so B**(WASTE - 1) batches, and each takes thinking and as
+    many rounds of simulating as B evaluations need.
 
     Args:
         think_s: fitting and planning of one batch.
-        start_s: simulating a batch of any size, however small.
-        each_s: each evaluation more, on all workers together.
-        sizes: to choose from; the smallest of equals wins.
+        round_s: simulating one round, full or not.
+        at_once: evaluations in a round: one a worker, or a whole vector of the processor.
 
     Raises:
-        ValueError: a time below zero, or nothing to choose from.
+        ValueError: a time below zero, or nothing at once.
     """
-    if min(think_s, start_s, each_s) < 0 or not sizes:
-        raise ValueError("expected times of at least 0 s, and sizes")
-    return min(sorted(sizes), key=lambda size: size ** (WASTE - 1) * (think_s + start_s + size * each_s))
+    if min(think_s, round_s) < 0 or at_once < 1:
+        raise ValueError("expected times of at least 0 s, and at least one evaluation at once")
+    sizes = SIZES if at_once <= SIZES[-1] else (*SIZES, at_once)
+    seconds = {size: size ** (WASTE - 1) * (think_s + math.ceil(size / at_once) * round_s) for size in sizes}
+    return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 
 
-def line_of(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float]:
-    """`start_s` and `each_s` of `choose_batch` from batches that were timed: the least-squares line, neither below 0.
+def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None:
+    """Choose the session's batch, unless the user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
-        sizes: of the batches, at least one.
-        seconds: that each took.
+        session: after the design, without a mind yet.
+        pool: what simulates.
+        design_s: how long it took `designed` evaluations.
     """
-    count = len(sizes)
-    mean_size, mean_s = sum(sizes) / count, sum(seconds) / count
-    square = sum((size - mean_size) ** 2 for size in sizes)
-    each = (
-        sum((size - mean_size) * (s - mean_s) for size, s in zip(sizes, seconds, strict=True)) / square if square else 0
-    )
-    if each <= 0:  # all of one size, or noise
-        return 0.0, mean_s / mean_size
-    start = max(0.0, mean_s - each * mean_size)
-    return start, each if start else mean_s / mean_size
+    if session.config.batch or session.memory:
+        session.batch = session.config.batch or GUIDED_BATCH
+        return
+    file = _file(session, pool)
+    session.pace = _remembered(file)
+    if session.pace is None:
+        if not designed:  # all of it was in the archive
+            return
+        think_s, round_s = _thinking_s(session), design_s / math.ceil(designed / pool.at_once)
+        batch = choose_batch(think_s, round_s, pool.at_once)
+        session.pace = Pace(batch=batch, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, session.pace.model_dump_json(indent=1) + "\n")
+    session.batch = session.pace.batch
+
+
+def _thinking_s(session: Session) -> float:
+    """Fitting and planning of one batch, with everything compiled: the second batch of a mind made for this alone."""
+    mind, seconds = session.new_mind(jax.random.key(0)), 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        mind.refit(session.u, session.judged)
+        mind.practise(session.u, session.judged)
+        mind.plan(session.u, session.judged)
+        seconds = time.perf_counter() - start
+    return seconds
+
+
+def _file(session: Session, pool: Pool) -> Path:
+    """The file that remembers the choice for a model, its engine, its workers and this version on this processor."""
+    asked = (session.problem.identity(), session.keys, session.engine, session.config.dask, pool.count)
+    content = str((*asked, session.config.mind, metadata.version("gbar"), metadata.version("jax"), processor()))
+    return cache_folder() / "paces" / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
+
+
+def _remembered(file: Path) -> Pace | None:
+    try:
+        return Pace.model_validate_json(file.read_text())
+    except (OSError, ValidationError):
+        return None

@@ -76,6 +76,15 @@ class Range(Plain):
     uncertainty_left: float | None = None  # 1: the measurements say nothing, 0: they fix it (see docs/result.md)
 
 
+class Pace(Plain):
+    """What the batch was chosen from, measured once for a model and remembered (agent.pace)."""
+
+    batch: int  # evaluations between two fits
+    think_s: float  # fitting and planning of one batch
+    round_s: float  # simulating `at_once` evaluations
+    at_once: int  # evaluations that take as long as one
+
+
 class FirstBatch(Plain):
     """How far the first batch came, before anything was learned from this cell."""
 
@@ -166,6 +175,7 @@ class Result(Plain):
     budget: int
     wanted: int  # solutions asked for
     batch: int
+    pace: Pace | None = None  # what the batch was chosen from; null where the user or a memory decided
     planner: Literal["auto", "policy", "gradient", "both"]
     workers: int
     engine: str  # while searching; --engine takes it back

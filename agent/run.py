@@ -84,7 +84,7 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
         found = read_result(out)
     except GbarError:  # of another version
         return None
-    batch = config.batch_of(guided=found.memory is not None)
+    batch = config.batch or found.batch
     asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.mind.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
@@ -164,6 +164,7 @@ def make_result(session: Session, archive: Path) -> Result:
         budget=config.budget,
         wanted=config.solutions,
         batch=session.batch,
+        pace=session.pace,
         planner=config.mind.planner,
         workers=config.workers,
         engine=session.engine,

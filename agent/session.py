@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from agent import goal as goals
 from agent.bias import engine_bias
 from agent.diagnose import Reach
-from agent.memory import Memory
+from agent.memory import Memory, padded
 from agent.mind import Forecast, Mind, MindConfig
-from agent.result import FirstBatch, Progress
+from agent.result import FirstBatch, Pace, Progress
 from sim import Evaluation, Problem
 
-BATCH, GUIDED_BATCH = 16, 8  # evaluations between two fits, from scratch and with a memory
+BATCH, GUIDED_BATCH = 16, 8  # evaluations between two fits: before it is known what they take, and with a memory
 
 
 class TuneConfig(NamedTuple):
@@ -30,18 +31,13 @@ class TuneConfig(NamedTuple):
     tolerance: float = 2.0
     seed: int = 0
     workers: int = 2
-    batch: int | None = None  # evaluations between two fits; None: as `batch_of` says
+    batch: int | None = None  # evaluations between two fits; None: see agent.pace
     mind: MindConfig = MindConfig()
     dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
-        """Evaluations before the first fit: 4 per parameter in whole batches."""
-        batch = self.batch_of(guided=False)
-        return -(-4 * dimension // batch) * batch
-
-    def batch_of(self, guided: bool) -> int:
-        """Evaluations between two fits: fewer where an archive's memory guides, because each fit then teaches more."""
-        return self.batch or (GUIDED_BATCH if guided else BATCH)
+        """Evaluations before the first fit, 4 per parameter: no matter of the batch, which is chosen after it."""
+        return -(-4 * dimension // BATCH) * BATCH
 
 
 @dataclass
@@ -88,6 +84,8 @@ class Session:
     failures: Counter[str] = field(default_factory=Counter)
     solutions: list[Confirmed] = field(default_factory=list)
     first_solution_at: int | None = None
+    batch: int = BATCH  # evaluations between two fits; agent.pace chooses it after the design
+    pace: Pace | None = None  # what that was chosen from; None where the user or a memory decides
     batches: int = 0  # made by earlier sessions of this run
     confirmations: int = 0  # made for this run, earlier sessions of it included
     confirmed_before: set[bytes] = field(default_factory=set)  # x that an earlier session paid for
@@ -123,10 +121,10 @@ class Session:
         """What the run's rows are called in the archive."""
         return run_name(self.problem, self.config)
 
-    @property
-    def batch(self) -> int:
-        """Evaluations between two fits."""
-        return self.config.batch_of(guided=self.memory is not None)
+    def new_mind(self, key: jax.Array) -> Mind:
+        """A mind that knows what a memory does, with room for every evaluation that the budget allows."""
+        rows = padded(len(self.u) + self.left)
+        return Mind(key, self.u.shape[1], self.goal, rows, self.config.mind, self.memory)
 
     @property
     def left(self) -> int:

@@ -37,7 +37,9 @@ EngineOption = Annotated[
 ]
 BatchOption = Annotated[
     int | None,
-    typer.Option(min=1, max=4096, metavar="N", help="Evaluations between refits. Default: 16; 8 with a kept memory."),
+    typer.Option(
+        min=1, max=4096, metavar="N", help="Evaluations between refits. Default: from what they take, measured once."
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 

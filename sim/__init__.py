@@ -10,6 +10,7 @@ from sim.choice import Choice, choose_engine, with_engine
 from sim.errors import GbarError
 from sim.evaluation import Accuracy, Evaluation
 from sim.loading import load_problem
+from sim.mechanisms import cache_folder, processor
 from sim.parameter import Parameter
 from sim.pool import Pool, open_pool
 from sim.problem import Measurement, Problem
@@ -28,10 +29,12 @@ __all__ = [
     "Problem",
     "Rows",
     "Workers",
+    "cache_folder",
     "choose_engine",
     "design",
     "load_problem",
     "open_pool",
+    "processor",
     "sample",
     "simulate",
     "with_engine",

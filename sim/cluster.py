@@ -17,7 +17,7 @@ import numpy as np
 
 from sim import modelfolder
 from sim.errors import GbarError
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import LANES, Accuracy, Evaluation
 from sim.problem import Problem
 from sim.workers import Workers, tasks
 
@@ -68,6 +68,11 @@ class Cluster:
     def count(self) -> int:
         """How many evaluations the cluster's workers make side by side at present."""
         return max(1, sum(self._client.nthreads().values()))
+
+    @property
+    def at_once(self) -> int:
+        """See `Workers.at_once`."""
+        return self.count * (LANES if self.accuracy.batched else 1)
 
     def run(
         self, xs: Sequence[np.ndarray], traces: bool = False, accuracy: Accuracy | None = None

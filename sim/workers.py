@@ -97,6 +97,11 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def at_once(self) -> int:
+        """Evaluations that take as long as one: one a process, or a whole vector of the processor."""
+        return self.count * (LANES if self.accuracy.batched else 1)
+
     def close(self) -> None:
         """End every worker, whatever it is doing."""
         for worker in (worker for crew in self._crews.values() for worker in crew):

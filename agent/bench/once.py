@@ -58,7 +58,7 @@ def _search_arm(problem: Problem, run: Run) -> Outcome:
     config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, mind=mind)
     with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
         session = search(problem, config, archive, Path(scratch) / "neuron.log")
-    first, largest = session.first_solution_at, max(config.batch_of(guided=False), config.design(len(problem.names)))
+    first, largest = session.first_solution_at, max(session.batch, config.design(len(problem.names)))
     return Outcome(first is not None, first or run.budget, largest, session.seconds["simulate"], _reason(first))
 
 
