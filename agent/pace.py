@@ -50,7 +50,7 @@ def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None
     if session.config.batch or session.memory:
         session.batch = session.config.batch or GUIDED_BATCH
         return
-    file = _file(session, pool)
+    file = _file(session)
     session.pace = _remembered(file)
     if session.pace is None:
         if not designed:  # all of it was in the archive
@@ -75,9 +75,9 @@ def _thinking_s(session: Session) -> float:
     return seconds
 
 
-def _file(session: Session, pool: Pool) -> Path:
-    """The file that remembers the choice for a model, its engine, its workers and this version on this processor."""
-    asked = (session.problem.identity(), session.keys, session.engine, session.config.dask, pool.count)
+def _file(session: Session) -> Path:
+    """What remembers the choice for a model and its engine; not for its workers, which must not change an answer."""
+    asked = (session.problem.identity(), session.keys, session.engine)
     content = str((*asked, session.config.mind, metadata.version("gbar"), metadata.version("jax"), processor()))
     return cache_folder() / "paces" / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
 
