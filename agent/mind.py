@@ -17,7 +17,6 @@ from surrogate import (
     FitConfig,
     Params,
     Response,
-    centred,
     choose_scaling,
     fit,
     pad,
@@ -100,7 +99,7 @@ class Mind:
             params = refine(self.memory.params, data, self.network, self.fitting)
         else:
             if self._params is None:
-                self.scaling = centred(choose_scaling(features, self.goal.mean, self.goal.sd), self.goal.mean)
+                self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
             data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
             params = fit(self._next_key(), data, self.network, self.fitting, self._params)
         self._params = jax.block_until_ready(params)

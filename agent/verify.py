@@ -15,7 +15,6 @@ from sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate
 from surrogate import (
     FitConfig,
     Response,
-    centred,
     choose_scaling,
     feature_accuracy,
     fit,
@@ -152,7 +151,7 @@ def _cross_validated(u: np.ndarray, features: np.ndarray, goal: Goal, seed: int)
     """Predictions of every row by an ensemble that was not shown it: asinh(z) and probability of definedness."""
     config: FitConfig = MindConfig().fit
     network = Response(features=len(goal.mean), hidden=config.hidden)
-    scaling = centred(choose_scaling(features, goal.mean, goal.sd), goal.mean)
+    scaling = choose_scaling(features, goal.mean, goal.sd)
     weight = (1.0 + distance(z_scores(features, goal))) ** -2.0
     fold = np.random.default_rng(seed).permutation(len(u)) % FOLDS
     r, p = np.empty_like(features), np.empty_like(features)

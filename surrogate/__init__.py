@@ -4,7 +4,7 @@ from surrogate.accuracy import FeatureAccuracy, feature_accuracy, validity_auroc
 from surrogate.calibration import Z90, Calibration
 from surrogate.fit import Data, FitConfig, fit, pad, refine
 from surrogate.network import Params, Prediction, Response, respond
-from surrogate.scaling import Scaling, centred, choose_scaling, squash, unsquash
+from surrogate.scaling import Scaling, choose_scaling, squash, unsquash
 
 __all__ = [
     "Z90",
@@ -16,7 +16,6 @@ __all__ = [
     "Prediction",
     "Response",
     "Scaling",
-    "centred",
     "choose_scaling",
     "feature_accuracy",
     "fit",

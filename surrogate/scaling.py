@@ -41,12 +41,6 @@ def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Sc
     return Scaling(*(jnp.asarray(part, jnp.float32) for part in (knee, quarters[1], width)))
 
 
-def centred(scaling: Scaling, mean: np.ndarray) -> Scaling:
-    """The same scale about measurements [F]: finest there, for a surrogate that serves no other target."""
-    knee = np.asarray(scaling.knee, float)
-    return scaling._replace(centre=jnp.asarray(np.arcsinh(mean / knee), jnp.float32))
-
-
 def squash(scaling: Scaling, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
     """Network space: see `choose_scaling`."""
     knee, centre, width = (np.asarray(part, float) for part in scaling)
