@@ -13,16 +13,16 @@ from agent.result import Pace, write_whole
 from agent.session import GUIDED_BATCH, Session
 from sim import Pool, cache_folder, processor
 
-SIZES = (8, 16, 32, 64, 128)
-WASTE = 0.5  # the evaluations a run needs grow with the batch to this power: later ones of a batch are chosen blindly
-SLACK = 1.25  # times the least wall clock that a run may take for the sake of fewer evaluations
+SIZES = (4, 8, 16, 32, 64, 128)
+WASTE = 0.7  # the evaluations a run needs after its design grow with the batch to this power (docs/agent.md)
+SLACK = 1.3  # times the least wall clock that a run may take for the sake of fewer evaluations
 
 
 def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     """The smallest batch with which a run takes hardly more wall clock than with any other.
 
-    A run of batches of B needs about B**WASTE evaluations, so B**(WASTE - 1) batches, and each takes thinking and as
-    many rounds of simulating as B evaluations need.
+    The later ones of a batch are chosen blindly: a run of batches of B needs about B**WASTE evaluations, which is
+    B**(WASTE - 1) batches, and each takes thinking and as many rounds of simulating as B evaluations need.
 
     Args:
         think_s: fitting and planning of one batch.

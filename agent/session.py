@@ -20,7 +20,8 @@ from agent.mind import Forecast, Mind, MindConfig
 from agent.result import FirstBatch, Pace, Progress
 from sim import Evaluation, Problem
 
-BATCH, GUIDED_BATCH = 16, 8  # evaluations between two fits: before it is known what they take, and with a memory
+BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a memory
+LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
 
 
 class TuneConfig(NamedTuple):
@@ -36,8 +37,8 @@ class TuneConfig(NamedTuple):
     dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
-        """Evaluations before the first fit, 4 per parameter: no matter of the batch, which is chosen after it."""
-        return -(-4 * dimension // BATCH) * BATCH
+        """Evaluations before the first fit: two a parameter, in whole vectors; the batch is chosen after it."""
+        return max(LEAST_DESIGN, -(-2 * dimension // WHOLE) * WHOLE)
 
 
 @dataclass

@@ -18,11 +18,11 @@ seconds = st.floats(0, 100)
 @pytest.mark.parametrize(
     ("think_s", "round_s", "at_once", "batch"),
     [
-        (1.0, 20.0, 2, 8),  # simulating is dear: think after every few
-        (10.0, 0.02, 2, 128),  # simulating is free: think rarely
-        (0.0, 2.0, 2, 8),
-        (0.25, 0.5, 16, 16),  # eight evaluations would cost as much as sixteen
-        (0.25, 0.5, 400, 400),  # a large cluster: nobody waits
+        (1.0, 20.0, 2, 4),  # simulating is dear: think after every few
+        (10.0, 0.02, 2, 64),  # simulating is free: think rarely
+        (0.0, 2.0, 2, 4),
+        (0.25, 0.5, 16, 8),  # sixteen would take as long, and be more
+        (0.25, 0.5, 400, 400),  # a large cluster
     ],
 )
 def test_by_hand(think_s: float, round_s: float, at_once: int, batch: int) -> None:
