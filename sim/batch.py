@@ -18,17 +18,14 @@ from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
-from sim.kinds import MAIN, Rheobase, Step, Stimulus
+from sim.kinds import MAIN, Rheobase, Stimulus
 from sim.places import point_processes_of
 from sim.problem import Problem
 from sim.ranged import Ranged
 from sim.search import RheobaseSearch
+from sim.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 
-MARGIN = 2  # dt before a stimulus that its run starts, so that no rounding of t can cut into it
-COARSE = 2  # dt in a step where nothing is fast: while cells settle, under a current that hyperpolarises, in a search
-FINE = 0.25  # dt in a step around a brief pulse
 LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
-SPIKE_MS = 10.0  # after a pulse, in which its spike is over
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
 OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
@@ -49,13 +46,6 @@ class Settled(NamedTuple):
     state: Any  # h.SaveState
     before: list[Recorded]  # of each copy, until then
     onwards: list[Recorded]  # the same and what a cell without a stimulus does next
-
-
-class Phase(NamedTuple):
-    """A part of a run in steps of one length."""
-
-    until: float  # ms
-    step: float  # in dt
 
 
 class Batch:
@@ -154,7 +144,7 @@ class Batch:
         if evaluation.status != "ok":
             return
         interval = float(self.problem.efel_settings(name)["interp_step"])
-        traces = {} if current is None else {key: _even(v, accuracy.dt, interval) for key, v in recorded.items()}
+        traces = {} if current is None else {key: even(v, accuracy.dt, interval) for key, v in recorded.items()}
         try:
             evaluation.features |= response.measure_protocol(self.problem, name, traces, current)
         except GbarError as error:
@@ -181,7 +171,7 @@ class Batch:
         counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in stimulated}
         if max(counts.values()) <= 0:
             return {}
-        kinds = {_recorded(p): p for name, p in stimulated if counts[name] > 0}  # one recording serves several protocols
+        kinds = {_recorded(p): p for name, p in stimulated if counts[name] > 0}
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
         states: dict[int, Any] = {}
         self._start(accuracy)
@@ -199,10 +189,10 @@ class Batch:
         return {
             name: Settled(
                 states[counts[name]],
-                [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[_recorded(protocol)]],
-                traces[_recorded(protocol)],
+                [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[_recorded(p)]],
+                traces[_recorded(p)],
             )
-            for name, protocol in stimulated
+            for name, p in stimulated
             if counts[name] in states
         }
 
@@ -213,7 +203,7 @@ class Batch:
         from neuron import h
 
         until = response.watched_until(self.problem, name)
-        phases = _phases(protocol, until, accuracy.dt) if settled is not None else [Phase(until, 1)]
+        phases = phases_of(protocol, until, accuracy.dt) if settled is not None else [Phase(until, 1)]
         placed = self._begin(protocol, currents, settled, accuracy)
         taken = [1]  # samples recorded at the end of each phase; the first is of the start
         for phase in phases:
@@ -225,7 +215,7 @@ class Batch:
             return recorded
         parts = [(first - 1, last, each.step) for first, last, each in zip(taken, taken[1:], phases, strict=False)]
         return [
-            {key: _joined(before[key], v, parts) for key, v in one.items()}
+            {key: joined(before[key], v, parts) for key, v in one.items()}
             for before, one in zip(settled.before, recorded, strict=False)
         ]
 
@@ -335,46 +325,6 @@ def _following(ranged: Sequence[Ranged]) -> Iterator[None]:
         del handler
 
 
-def _phases(protocol: Stimulus, until: float, dt: float) -> list[Phase]:
-    """In what steps a protocol is run (docs/simulation.md).
-
-    A brief strong pulse leaves the time of its spike, and so its slope on eFEL's grid, to fractions of a dt. Under a
-    current that only hyperpolarises nothing is fast, as long as its edges lie between two of the longer steps.
-    """
-    end = protocol.delay + protocol.duration
-    if isinstance(protocol, Step) and protocol.kind == "pulse" and end + SPIKE_MS < until:
-        return [Phase(end + SPIKE_MS, FINE), Phase(until, 1)]
-    if isinstance(protocol, Step) and protocol.kind == "step" and protocol.amplitude is not None:
-        edges = np.array([protocol.delay, end, until]) / (COARSE * dt)
-        if protocol.amplitude < 0 and np.allclose(edges, np.round(edges), rtol=0, atol=1e-6):
-            return [Phase(protocol.delay, COARSE), Phase(end, COARSE), Phase(until, COARSE)]
-    return [Phase(until, 1)]
-
-
-def _joined(before: np.ndarray, v: np.ndarray, parts: list[tuple[int, int, float]]) -> np.ndarray:
-    """A recording from t = 0 at every dt: what was settled, then the parts (first, last, dt in a step) of a run.
-
-    A run's first sample was taken before the state was restored; what was settled ends with the right one.
-    """
-    v[0] = before[-1]
-    return np.concatenate([before, *(finer(v[first:last], step)[1:] for first, last, step in parts)])
-
-
-def finer(v: np.ndarray, step: float) -> np.ndarray:
-    """A smooth recording in steps of so many dt, at every dt: cubic between samples that are two dt apart."""
-    if step <= 1:
-        return v[:: round(1 / step)]
-    out = np.empty(2 * len(v) - 1)
-    out[::2] = v
-    if len(v) < 4:
-        out[1::2] = (v[1:] + v[:-1]) / 2
-        return out
-    out[3:-3:2] = (9 * (v[1:-2] + v[2:-1]) - v[:-3] - v[3:]) / 16
-    for end in (out, out[::-1]):  # where one side has no second neighbour
-        end[1] = (5 * end[0] + 15 * end[2] - 5 * end[4] + end[6]) / 16
-    return out
-
-
 def _recorded(protocol: Stimulus) -> str:
     """What a protocol records: protocols that record the same share the recording of their settling."""
     return str({MAIN: protocol.record, **protocol.recordings})
@@ -382,7 +332,7 @@ def _recorded(protocol: Stimulus) -> str:
 
 def _fired(v: np.ndarray, protocol: Rheobase, threshold: float, dt: float) -> bool:
     """Whether a voltage recorded at every dt from t = 0 has a spike that the stimulus may have made."""
-    return protocols.crossed(np.arange(len(v)) * dt, v, protocol.delay, threshold)
+    return protocols.crossed(times(len(v), dt), v, protocol.delay, threshold)
 
 
 def _over(t: np.ndarray, v: np.ndarray, protocol: Rheobase) -> bool:
@@ -396,11 +346,3 @@ def _over(t: np.ndarray, v: np.ndarray, protocol: Rheobase) -> bool:
 
 def _values(placed: protocols.Placed) -> Recorded:
     return {name: np.array(vector) for name, vector in placed.recorded.items()}
-
-
-def _even(v: np.ndarray, dt: float, interval: float) -> tuple[np.ndarray, np.ndarray]:
-    """A trace recorded at every dt from t = 0, at even intervals (ms) as features need it: t [T] ms, values [T]."""
-    t = np.arange(len(v)) * dt
-    if abs(dt - interval) < 1e-12 or not np.isfinite(v).all():
-        return t, v
-    return protocols.resampled(t, v, interval)
