@@ -180,8 +180,9 @@ class Batch:
             self._parallel.psolve(count * coarse)
             states[count] = h.SaveState()
             states[count].save()
-        silent = [p.total for _, p in response.searched(self.problem) if p.bounds[0] == 0]
-        self._parallel.psolve(max([max(states) * coarse, *silent]))
+        until = max([p.total for _, p in response.searched(self.problem) if p.bounds[0] == 0], default=0.0)
+        if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
+            self._parallel.psolve(until)
         traces = {
             key: [{name: finer(v, COARSE) for name, v in _values(p).items()} for p in each]
             for key, each in placed.items()
