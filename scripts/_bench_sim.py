@@ -33,6 +33,7 @@ def sim(
     random: Annotated[int, typer.Option(min=1, help="Vectors from all over the bounds.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Of the timing; the median is shown.")] = 5,
     workers: WorkersOption = 2,
+    engines: Annotated[str, typer.Option(help="Only these, with commas: 'plain,cvode atol 0.0001'.")] = "",
     copies: Annotated[str, typer.Option(help="Batch sizes to time as well, with commas.")] = "8,16,32,64,128,256",
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Keep the rows.")] = None,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw cost against error: .svg or .png.")] = None,
@@ -44,10 +45,11 @@ def sim(
     within 0.25 and 1 SD of CVODE at an absolute tolerance of 1e-7.
     """
     from sim import Accuracy, load_problem
-    from sim.benchmark import batch_sizes, compare_engines, draw, write_rows
+    from sim.benchmark import batch_sizes, chosen_engines, compare_engines, draw, write_rows
 
     loaded = load_problem(problem, measured=False)
-    rows = compare_engines(loaded, near=near, random=random, repeats=repeats, workers=workers, observe=_told)
+    compared = chosen_engines(engines)
+    rows = compare_engines(loaded, compared, near, random, repeats, workers, observe=_told)
     sizes = [int(size) for size in copies.split(",") if size.strip()]
     batches = list(batch_sizes(loaded, sizes, Accuracy("coreneuron")))
     if out:

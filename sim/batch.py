@@ -18,15 +18,15 @@ from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
 from sim.evaluation import LANES, Accuracy, Evaluation
-from sim.kinds import MAIN, Rheobase, Step, Stimulus
+from sim.kinds import MAIN, Rheobase, Stimulus
 from sim.places import point_processes_of
 from sim.problem import Problem
 from sim.ranged import Ranged
 from sim.search import RheobaseSearch
+from sim.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 
-MARGIN = 2  # steps before a stimulus that its run starts, so that no rounding of t can cut into it
 LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
-SPIKE_MS = 10.0  # after a pulse, in which its spike is over
+RAISED = 4  # times that a rheobase found in coarse steps may be raised
 OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
 Currents = Sequence[float | None]  # nA for each copy; None where it has none
@@ -44,7 +44,8 @@ class Settled(NamedTuple):
     """A state that protocols which inject nothing before it start from."""
 
     state: Any  # h.SaveState
-    recorded: list[Recorded]  # of each copy, until then
+    before: list[Recorded]  # of each copy, until then
+    onwards: list[Recorded]  # the same and what a cell without a stimulus does next
 
 
 class Batch:
@@ -108,13 +109,17 @@ class Batch:
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
         rheobases: list[dict[str, float | None]] = [{} for _ in xs]
+        at_rheobase: dict[str, list[Recorded]] = {}
         for name, searched in response.searched(self.problem):
-            found = self._rheobase(name, searched, settled.get(name), accuracy, len(xs))
+            found, at_rheobase[name] = self._rheobase(name, searched, settled.get(name), accuracy, len(xs))
             for own, current in zip(rheobases, found, strict=True):
                 own[name] = current
         for name, protocol in response.stimulated(self.problem):
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
-            recorded = self._respond(protocol, currents, settled.get(name), accuracy)
+            if name in at_rheobase:
+                recorded = at_rheobase.pop(name)
+            else:
+                recorded = self._respond(name, protocol, currents, settled.get(name), accuracy)
             simulated = time.process_time()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
@@ -139,7 +144,7 @@ class Batch:
         if evaluation.status != "ok":
             return
         interval = float(self.problem.efel_settings(name)["interp_step"])
-        traces = {} if current is None else {key: _even(v, accuracy.dt, interval) for key, v in recorded.items()}
+        traces = {} if current is None else {key: even(v, accuracy.dt, interval) for key, v in recorded.items()}
         try:
             evaluation.features |= response.measure_protocol(self.problem, name, traces, current)
         except GbarError as error:
@@ -162,50 +167,57 @@ class Batch:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
         from neuron import h
 
-        stimulated = list(response.stimulated(self.problem))
-        steps = {name: int(protocol.quiet_until / accuracy.dt + 1e-6) - MARGIN for name, protocol in stimulated}
-        if max(steps.values()) <= 0:
+        stimulated, coarse = list(response.stimulated(self.problem)), COARSE * accuracy.dt
+        counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in stimulated}
+        if max(counts.values()) <= 0:
             return {}
-        kinds = {_recorded(p): p for name, p in stimulated if steps[name] > 0}  # one recording serves several protocols
+        kinds = {_recorded(p): p for name, p in stimulated if counts[name] > 0}
         placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
         states: dict[int, Any] = {}
         self._start(accuracy)
-        for count in sorted(count for count in set(steps.values()) if count > 0):
-            self._parallel.psolve(count * accuracy.dt)
+        h.dt = coarse
+        for count in sorted(count for count in set(counts.values()) if count > 0):
+            self._parallel.psolve(count * coarse)
             states[count] = h.SaveState()
             states[count].save()
-        traces = {key: [_values(p) for p in each] for key, each in placed.items()}
+        until = max([p.total for _, p in response.searched(self.problem) if p.bounds[0] == 0], default=0.0)
+        if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
+            self._parallel.psolve(until)
+        traces = {
+            key: [{name: finer(v, COARSE) for name, v in _values(p).items()} for p in each]
+            for key, each in placed.items()
+        }
         return {
             name: Settled(
-                states[steps[name]],
-                [{key: v[: steps[name] + 1] for key, v in one.items()} for one in traces[_recorded(protocol)]],
+                states[counts[name]],
+                [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[_recorded(p)]],
+                traces[_recorded(p)],
             )
-            for name, protocol in stimulated
-            if steps[name] in states
+            for name, p in stimulated
+            if counts[name] in states
         }
 
     def _respond(
-        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
+        self, name: str, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
     ) -> list[Recorded]:
         """What the first copies, each at its own current, recorded at every dt from t = 0; the others repeat them."""
         from neuron import h
 
-        phases = _phases(protocol) if settled is not None else [(protocol.total, 1)]
+        until = response.watched_until(self.problem, name)
+        phases = phases_of(protocol, until, accuracy.dt) if settled is not None else [Phase(until, 1)]
         placed = self._begin(protocol, currents, settled, accuracy)
         taken = [1]  # samples recorded at the end of each phase; the first is of the start
-        for until, steps in phases:
-            h.dt = accuracy.dt / steps
-            self._parallel.psolve(until)
+        for phase in phases:
+            h.dt = accuracy.dt * phase.step
+            self._parallel.psolve(phase.until)
             taken.append(int(placed[0].t.size()))
         recorded = [_values(p) for p in placed[: len(currents)]]
         if settled is None:
             return recorded
-        parts = [
-            (first - 1, last, steps) for first, last, (_, steps) in zip(taken[:-1], taken[1:], phases, strict=True)
-        ]
+        parts = [(first - 1, last, each.step) for first, last, each in zip(taken, taken[1:], phases, strict=False)]
         return [
-            {key: _joined(before[key], v, parts) for key, v in one.items()}
-            for before, one in zip(settled.recorded, recorded, strict=False)
+            {key: joined(before[key], v, parts) for key, v in one.items()}
+            for before, one in zip(settled.before, recorded, strict=False)
         ]
 
     def _begin(
@@ -226,32 +238,67 @@ class Batch:
 
     def _rheobase(
         self, name: str, protocol: Rheobase, settled: Settled | None, accuracy: Accuracy, count: int
-    ) -> list[float | None]:
-        """Bisect all copies together; a run ends as soon as every copy that is asked has fired or will not any more.
+    ) -> tuple[list[float | None], list[Recorded]]:
+        """The rheobase of the first copies, and what they recorded at it.
 
-        The first current, at which a cell must be silent, is tried to the end: then no later spike is the cell's own.
+        The search is made in coarse steps; a cell that does not fire at its rheobase in fine ones is taken to the next
+        current that the search could have found, a few times.
         """
         threshold = float(self.problem.efel_settings(name)["Threshold"])
         searches = [RheobaseSearch(*protocol.bounds, protocol.precision) for _ in range(count)]
-        looks = [protocol.delay + share * protocol.duration for share in LOOKS]
-        looks = [until for until in looks if until < protocol.total] + [protocol.total]
-        placed: list[protocols.Placed] = []
+        if settled is not None and protocol.bounds[0] == 0:  # what a cell does without a stimulus is known
+            for search, one in zip(searches, settled.onwards, strict=False):
+                search.fired(_fired(one[MAIN], protocol, threshold, accuracy.dt))
         while any(search.current is not None for search in searches):
-            tried = [search.current for search in searches]
-            placed.clear()  # before the next start: NEURON would notice the loss of a stimulus after it
-            placed = self._begin(protocol, tried, settled, accuracy)
-            asked, fired = {i for i, current in enumerate(tried) if current is not None}, set[int]()
-            for until in looks:
-                self._parallel.psolve(until)
-                fired |= {i for i in asked if _fired(placed[i], protocol, threshold)}
-                over = {i for i in asked if searches[i].tried > 0 and _over(placed[i], protocol)}
-                asked -= fired | over
-                if not asked:
-                    break
-            for i, search in enumerate(searches):
-                if tried[i] is not None:
-                    search.fired(i in fired)
-        return [search.found for search in searches]
+            fired = self._probe(protocol, searches, threshold, settled, accuracy)
+            for search, answer in zip(searches, fired, strict=True):
+                if search.current is not None:
+                    search.fired(answer)
+        found = [search.found for search in searches]
+        for _ in range(RAISED):
+            recorded = self._respond(name, protocol, found, settled, accuracy)
+            silent = [
+                i
+                for i, current in enumerate(found)
+                if current is not None and not _fired(recorded[i][MAIN], protocol, threshold, accuracy.dt)
+            ]
+            if not silent:
+                break
+            found = [searches[i].above(current) if i in silent else current for i, current in enumerate(found)]
+        else:
+            found = [None if i in silent else current for i, current in enumerate(found)]
+        return found, recorded
+
+    def _probe(
+        self,
+        protocol: Rheobase,
+        searches: Sequence[RheobaseSearch],
+        threshold: float,
+        settled: Settled | None,
+        accuracy: Accuracy,
+    ) -> list[bool]:
+        """Which copies fire at the currents that their searches ask for.
+
+        The run ends as soon as every copy that is asked has fired or will not any more. The first current, at which a
+        cell must be silent, is tried to the end: then no later spike is the cell's own.
+        """
+        from neuron import h
+
+        looks = [protocol.delay + share * protocol.duration for share in LOOKS]
+        placed = self._begin(protocol, [search.current for search in searches], settled, accuracy)
+        h.dt = COARSE * accuracy.dt
+        asked, fired = {i for i, search in enumerate(searches) if search.current is not None}, set[int]()
+        for until in [*(until for until in looks if until < protocol.total), protocol.total]:
+            self._parallel.psolve(until)
+            t = placed[0].t.as_numpy()
+            v = {i: placed[i].recorded[MAIN].as_numpy() for i in asked}
+            fired |= {i for i in asked if protocols.crossed(t, v[i], protocol.delay, threshold)}
+            asked -= fired | {i for i in asked if searches[i].tried > 0 and _over(t, v[i], protocol)}
+            if not asked:
+                break
+        for each in placed:
+            each.close()  # before the next start: NEURON would notice the loss of a stimulus after it
+        return [i in fired for i in range(len(searches))]
 
 
 def _places(listed: Sequence[Any], each: Ranged) -> list[tuple[Any, str]]:
@@ -279,35 +326,18 @@ def _following(ranged: Sequence[Ranged]) -> Iterator[None]:
         del handler
 
 
-def _phases(protocol: Stimulus) -> list[tuple[float, int]]:
-    """Until when (ms), and into how many steps, a dt is cut: a brief strong pulse leaves the time of its spike, and so
-    its slope on eFEL's grid, to fractions of one (docs/simulation.md)."""
-    spike = protocol.delay + protocol.duration + SPIKE_MS
-    if isinstance(protocol, Step) and protocol.kind == "pulse" and spike < protocol.total:
-        return [(spike, 4), (protocol.total, 1)]
-    return [(protocol.total, 1)]
-
-
-def _joined(before: np.ndarray, v: np.ndarray, parts: list[tuple[int, int, int]]) -> np.ndarray:
-    """A recording from t = 0 at every dt: what was settled, then the parts (first, last, steps in a dt) of a run.
-
-    A run's first sample was taken before the state was restored; what was settled ends with the right one.
-    """
-    return np.concatenate([before, *(v[first + steps : last : steps] for first, last, steps in parts)])
-
-
 def _recorded(protocol: Stimulus) -> str:
     """What a protocol records: protocols that record the same share the recording of their settling."""
     return str({MAIN: protocol.record, **protocol.recordings})
 
 
-def _fired(placed: protocols.Placed, protocol: Rheobase, threshold: float) -> bool:
-    return protocols.crossed(placed.t, placed.recorded[MAIN], protocol.delay, threshold)
+def _fired(v: np.ndarray, protocol: Rheobase, threshold: float, dt: float) -> bool:
+    """Whether a voltage recorded at every dt from t = 0 has a spike that the stimulus may have made."""
+    return protocols.crossed(times(len(v), dt), v, protocol.delay, threshold)
 
 
-def _over(placed: protocols.Placed, protocol: Rheobase) -> bool:
+def _over(t: np.ndarray, v: np.ndarray, protocol: Rheobase) -> bool:
     """Whether the stimulus has ended without a spike and most of its depolarisation is gone."""
-    t, v = np.array(placed.t), np.array(placed.recorded[MAIN])
     end = protocol.delay + protocol.duration
     if t[-1] <= end:
         return False
@@ -317,11 +347,3 @@ def _over(placed: protocols.Placed, protocol: Rheobase) -> bool:
 
 def _values(placed: protocols.Placed) -> Recorded:
     return {name: np.array(vector) for name, vector in placed.recorded.items()}
-
-
-def _even(v: np.ndarray, dt: float, interval: float) -> tuple[np.ndarray, np.ndarray]:
-    """A trace recorded at every dt from t = 0, at even intervals (ms) as features need it: t [T] ms, values [T]."""
-    t = np.arange(len(v)) * dt
-    if abs(dt - interval) < 1e-12 or not np.isfinite(v).all():
-        return t, v
-    return protocols.resampled(t, v, interval)

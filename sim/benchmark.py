@@ -26,6 +26,7 @@ ENGINES = (
     *(Accuracy("neuron", dt=dt) for dt in (0.025,)),
     *(Accuracy("coreneuron", dt=dt) for dt in (0.05, 0.025, 0.0125)),
 )
+MARKERS = "osD^v<>Ph*X"
 JITTER = 0.03  # SD of near-target vectors around their cell's hidden one, in the unit cube
 TIMED = 64  # evaluations of a batch in one timing; single-cell engines make a part of them
 SHARE = {"plain": 16, "cvode": 4, "fixed": 16}  # of those, one in so many
@@ -103,6 +104,12 @@ def compare_engines(
     nothing = Errors(math.nan, math.nan, 0)
     plain, cvode = costs.get(PLAIN), costs.get(Accuracy("cvode", 1e-4))
     return [_row(engine, costs[engine], plain, cvode, *errors.get(engine, (nothing, nothing))) for engine in engines]
+
+
+def chosen_engines(names: str) -> tuple[Accuracy, ...]:
+    """The engines that are named, with commas between them; all of `ENGINES` where none is. Raises GbarError."""
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    return tuple(PLAIN if name == PLAIN.engine else Accuracy.parse(name) for name in listed) or ENGINES
 
 
 def batch_sizes(
@@ -226,13 +233,14 @@ def draw(rows: Sequence[Row], batches: Sequence[tuple[int, float]], file: Path) 
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 4), layout="constrained")
-    for row in (row for row in rows if not math.isnan(row.near.within_quarter)):
+    colours = {"cvode": "tab:blue", "neuron": "tab:orange", "coreneuron": "tab:red"}
+    for row, marker in zip((row for row in rows if not math.isnan(row.near.within_quarter)), MARKERS, strict=False):
         missed = max(1 - row.near.within_quarter, 5e-4)
-        left.loglog(row.ms, missed, "o", color="tab:red" if row.engine.startswith("coreneuron") else "tab:blue")
-        left.annotate(row.engine, (row.ms, missed), textcoords="offset points", xytext=(5, 4), fontsize=7)
+        colour = colours.get(row.engine.partition(" ")[0], "black")
+        left.loglog(row.ms, missed, marker, color=colour, label=row.engine)
     for row in (row for row in rows if math.isnan(row.near.within_quarter)):
-        left.axvline(row.ms, color="grey", linestyle=":")
-        left.annotate(row.engine, (row.ms, 0.02), rotation=90, textcoords="offset points", xytext=(-9, 0), fontsize=7)
+        left.axvline(row.ms, color="grey", linestyle=":", label=row.engine)
+    left.legend(fontsize=7)  # beside the points, names would lie on one another
     left.axhline(0.01, color="black", linewidth=0.5)
     left.set(xlabel="ms of one core for an evaluation", ylabel="near-target features off by more than 0.25 SD")
     right.semilogx([size for size, _ in batches], [ms for _, ms in batches], "o-", color="tab:red", base=2)

@@ -51,6 +51,7 @@ PASSIVE = [
     "sag_ratio1",
     "sag_ratio2",
 ]
+BEFORE_DECAY_ENDS = {*PASSIVE, *OWN_OF_STEP}  # look no further than eFEL's `decay_end_after_stim` after a stimulus
 FIRING = [
     "voltage_base",
     "minimum_voltage",

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from sim import definitions, features
+from sim.decay import AFTER_MS
 from sim.errors import GbarError
 from sim.kinds import MAIN, Clamp, FiCurve, Rheobase, Stimulus
 from sim.problem import Problem
+
+DECAYED_MS = 5.0  # that a trace goes on after the last time a feature looks at
 
 Traces = Mapping[str, tuple[np.ndarray, np.ndarray]]  # recording -> t [T] ms, values [T]
 
@@ -59,6 +62,18 @@ def wanted(problem: Problem, name: str, recording: str = MAIN) -> list[str]:
     response = named(name, recording)
     measured = {m.feature for m in problem.measurements if m.protocol == response}
     return sorted({*features.catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable)} | measured)
+
+
+def watched_until(problem: Problem, name: str) -> float:
+    """The time (ms) after which no feature of a protocol looks: its end, or earlier where all that is computed lies in
+    the stimulus or in the decay after it."""
+    protocol: Any = problem.protocol[name]
+    names = {feature for recording in protocol.variables for feature in wanted(problem, name, recording)}
+    if protocol.kind != "step" or not names <= features.BEFORE_DECAY_ENDS:
+        return float(protocol.total)
+    decay = float(problem.efel_settings(name).get("decay_end_after_stim", AFTER_MS[1]))
+    decayed = protocol.delay + protocol.duration + decay + DECAYED_MS
+    return min(float(protocol.total), decayed)
 
 
 def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: float | None) -> dict[str, float]:

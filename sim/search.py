@@ -15,7 +15,7 @@ class RheobaseSearch:
     def __init__(self, low, high, precision):
         self.low, self.high, self.precision = low, high, precision
         self.current, self.found = low, None
-        self.tried = 0
+        self.top, self.tried = high, 0
 
     def fired(self, answer):
         """Take whether the cell fired at `current`, and choose the next."""
@@ -27,6 +27,11 @@ class RheobaseSearch:
         else:
             self.low, self.high = (self.low, self.current) if answer else (self.current, self.high)
             self._narrow()
+
+    def above(self, found):
+        """The next current above one that was found: as far from it as a silent one may be below; None outside."""
+        current = found + (self.high - self.low)
+        return None if current > self.top else current
 
     def _narrow(self):
         if self.high - self.low > self.precision:

@@ -290,7 +290,7 @@ def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[
     for one, other in zip(alone, together, strict=True):
         assert one.status == other.status == "ok", other.reason
         for key, value in one.features.items():
-            share = 0.05 if key.startswith("spread") else 1e-3  # a batch takes finer steps under a pulse
+            share = 0.05 if key.startswith("spread") else 0.02  # a batch takes steps of several lengths
             assert other.features[key] == pytest.approx(value, rel=share, abs=share, nan_ok=True), key
 
 

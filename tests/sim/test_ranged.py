@@ -137,6 +137,7 @@ kind = "step"
 at = "soma(0.5)"
 record = "soma(0.5).v"
 amplitude = 0.5
+holding = 0.001  # from the start: then a batch takes the steps that a single cell takes
 delay = 20
 duration = 60
 total = 100
