@@ -10,7 +10,6 @@ from sim.protocols import resampled
 
 MARGIN = 2  # dt before a stimulus that its run starts, so that no rounding of t can cut into it
 COARSE = 2  # dt in a step where nothing is fast: while cells settle, under a current that hyperpolarises, in a search
-LONGER = 1.25  # dt in a step of a cell that is held depolarised: features of its firing are means over many spikes
 FINE = 0.25  # dt in a step around a brief pulse
 SPIKE_MS = 10.0  # after a pulse, in which its spike is over
 
@@ -35,8 +34,6 @@ def phases_of(protocol: Stimulus, until: float, dt: float) -> list[Phase]:
         return [Phase(end + SPIKE_MS, FINE), *_fitting(end + SPIKE_MS, [until], COARSE, dt)]
     if protocol.kind == "step" and protocol.amplitude < 0:
         return _fitting(protocol.delay - MARGIN * dt, [protocol.delay, end, until], COARSE, dt)
-    if protocol.kind == "step":
-        return [Phase(protocol.delay, 1), *_fitting(protocol.delay, [end, until], LONGER, dt)]
     return [Phase(until, 1)]
 
 
