@@ -11,19 +11,21 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sim.errors import GbarError
 from sim.evaluation import Accuracy
 from sim.ranged import Ranged, spread
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
+BUILD_LIMIT_S = 300.0  # two dozen MOD files take half a minute; what takes this long hangs
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
 
 
@@ -195,13 +197,29 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
         for file_name, file in files.items():
             shutil.copy(file, work / file_name)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, env=environment)
+        code, said = _run(command, work, environment)
         # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
-        if (done.returncode != 0 and not flags) or not _library(work, name):
-            raise GbarError(_compile_error(done.stderr + done.stdout, files))
+        if (code != 0 and not flags) or not _library(work, name):
+            raise GbarError(_compile_error(said, files))
         work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a build: its exit code and what it said. Raises GbarError when it does not end: nothing is left running."""
+    kept: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=folder, text=True, env=environment, start_new_session=True, **kept)
+    try:
+        out, err = process.communicate(timeout=BUILD_LIMIT_S)
+    except BaseException as error:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it has started
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise GbarError(f"{Path(command[0]).name} was not done within {BUILD_LIMIT_S:g} s") from None
+        raise
+    return process.returncode, err + out
 
 
 def _compile_error(output: str, files: dict[str, Path]) -> str:
