@@ -241,6 +241,8 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
             number = _first_line_with(re.search(r"[‘'`](\w+)[’']", found[3]), file)
             where = f"{file}, line {number}" if number else f"{file}, line {found[2]} of its translation to C++"
             return f"{where}: does not compile: {found[3]}"
+    if refused := _refused_by_nmodl(lines, files):
+        return refused
     said = next((line for line in lines if re.search(r"^error|not found|cannot|couldn't", line, re.I)), lines[-1])
     named = re.search(r"in file ([\w.-]+\.mod)", said)  # of several translated at once, the one that it is about
     translated = (
@@ -249,6 +251,18 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
         else next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
     )
     return f"{files.get(translated, 'the MOD files')}: does not compile: {said.removeprefix('Error: ')}"
+
+
+def _refused_by_nmodl(lines: list[str], files: dict[str, Path]) -> str:
+    """What CoreNEURON's translator does not take: make says which file, the translator which line of it, and why."""
+    of = [f"{found[1]}.mod" for line in lines if (found := re.search(r"([\w.-]+)\.cpp\] Error", line))]
+    said = [line.rpartition(" :: ")[2] for line in lines if line.startswith("[NMODL] [error]")]
+    if not of or not said:
+        return ""
+    why = next((text for text in said if re.search(r"\[\d+\.\d+", text)), said[-1])
+    number = re.search(r" at \[(\d+)\.[\d-]+\]", why)
+    where = ", ".join(str(files.get(name, name)) for name in of)
+    return f"{where}{f', line {number[1]}' if number else ''}: CoreNEURON does not take it: {why}"
 
 
 def _first_line_with(word: re.Match[str] | None, file: Path) -> int | None:
