@@ -23,6 +23,7 @@ CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; s
 POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
 PATIENCE_S = 20.0  # for CVODE on all of them; fewer are compared where one takes longer
 FEW = 4  # evaluations by CVODE that a trial may cost, where all of them would take longer than PATIENCE_S
+LONGEST_S = 60.0  # for an evaluation by CVODE; nothing is compared with one that takes longer
 LEAST_S = 5.0  # that a candidate is given in any case: its first steps cost more than later ones
 NEAR = 0.5  # SD within which a feature counts as the same
 AGREE = (
@@ -120,6 +121,9 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     x = problem.physical(design(len(problem.names), POINTS, 0))
     observe("Trying engines: CVODE, one cell at a time")
     reference = _reference(problem, x, log)
+    if not reference.evaluations:
+        why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
+        return Choice(engine=str(reference.accuracy), confirm=reference.accuracy.confirm, why=why, trials=[])
     trials = [Trial(engine=str(reference.accuracy), seconds=reference.seconds, agree=1.0)]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
@@ -144,13 +148,13 @@ class Reference(NamedTuple):
     """What candidates are compared with."""
 
     accuracy: Accuracy
-    evaluations: list[Evaluation]  # of the first points
+    evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
     loading: float  # s, for one worker to load one cell
 
     @property
     def seconds(self) -> float:
         """That a worker needs for an evaluation."""
-        return float(np.mean([evaluation.seconds for evaluation in self.evaluations]))
+        return float(np.mean([evaluation.seconds for evaluation in self.evaluations.values()]))
 
     @property
     def patience(self) -> float:
@@ -164,14 +168,14 @@ def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
         started = time.monotonic()
         with Workers(problem, 2, accuracy, log) as pool:
             loading = time.monotonic() - started
-            first = dict(pool.run(list(x[:2])))
-            each = float(np.mean([evaluation.seconds for evaluation in first.values()]))
-            count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
-            done = first | {i + 2: evaluation for i, evaluation in pool.run(list(x[2:count]))}
-        evaluations = [done[i] for i in range(count)]
-        if any(evaluation.status == "ok" for evaluation in evaluations):
-            return Reference(accuracy, evaluations, loading)
-    raise GbarError(f"no engine can simulate the model: {evaluations[0].reason}")
+            done = dict(pool.run(list(x[:2]), within=LONGEST_S))
+            if done:
+                each = float(np.mean([evaluation.seconds for evaluation in done.values()]))
+                count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
+                done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
+        if not done or any(evaluation.status == "ok" for evaluation in done.values()):
+            return Reference(accuracy, done, loading)
+    raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
 
 
 def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Reference, log: Path | None) -> Trial:
@@ -182,7 +186,7 @@ def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: R
             done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
     except GbarError as error:
         return Trial(engine=str(candidate), refused=str(error))
-    pairs = [(done[i], ref) for i, ref in enumerate(reference.evaluations) if i in done]
+    pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
     failed = [one.reason for one, ref in pairs if (one.status, ref.status) == ("failed", "ok")]
     if failed:
         return Trial(engine=str(candidate), refused=failed[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sim import Accuracy, GbarError, choice, choose_engine, load_problem, mechanisms
+from sim import Accuracy, Evaluation, GbarError, choice, choose_engine, load_problem, mechanisms
 
 pytestmark = pytest.mark.neuron
 
@@ -62,12 +62,17 @@ def test_what_cannot_be_faster_is_stopped(write: Write, monkeypatch: pytest.Monk
     assert stopped.refused.startswith("slower than cvode atol 0.0001: 8 evaluations not done in ")
     assert stopped.refused in chosen.why
     assert by_cvode.seconds is not None and time.monotonic() - before < 60
+    monkeypatch.setattr(choice, "LONGEST_S", 0.0)  # a model that even CVODE takes too long for
+    monkeypatch.setenv("GBAR_CACHE", str(folder))  # where nothing is remembered
+    _, chosen = choose_engine(load_problem(folder, measured=False))
+    assert (chosen.engine, chosen.trials) == ("cvode atol 0.0001", [])
+    assert chosen.why == "an evaluation takes longer than 0 s: no other engine was tried"
     assert not psutil.Process().children()
 
 
 def test_the_patience_for_a_candidate() -> None:
     """As long as CVODE takes for as many; where that is long, what a few evaluations take."""
-    patience = {s: choice.Reference(Accuracy(), [choice.Evaluation(seconds=s)], 1.0).patience for s in (0.1, 2, 4, 12)}
+    patience = {s: choice.Reference(Accuracy(), {0: Evaluation(seconds=s)}, 1.0).patience for s in (0.1, 2, 4, 12)}
     assert patience == {0.1: choice.LEAST_S, 2: 16.0, 4: 20.0, 12: 48.0}
 
 
