@@ -314,13 +314,13 @@ def _template(measured: dict[str, list[str]], own: dict[str, float], why: str) -
         for name in (name for name in names if why or f"{protocol}.{name}" in own):
             unit = (features.unit_of(name) or "").replace("MΩ", "MOhm")
             value = own.get(f"{protocol}.{name}")
-            filled = "MEAN,SD" if value is None else f"{value:.4g},{_rounded_sd(value):g}"
+            filled = "MEAN,SD" if value is None else f"{value:.4g},{_rounded_sd(value, unit):g}"
             lines.append(f"#{protocol},{name},{filled},{unit}")
     return "\n".join(lines) + "\n"
 
 
-def _rounded_sd(value: float) -> float:
-    return float(f"{max(abs(value) / 10, 0.01):.1g}")
+def _rounded_sd(value: float, unit: str) -> float:
+    return float(f"{max(abs(value) / 10, 1e-4 if unit == 'nA' else 0.01):.1g}")  # currents of a small cell are tiny
 
 
 def _own_values(problem: Problem) -> tuple[dict[str, float], str]:
