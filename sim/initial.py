@@ -67,14 +67,16 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     remarks = _stopped(found)
     try:
         toml.write_text(text, encoding="utf-8")
-        limits = _simulation(load_problem(toml, measured=False), found)
+        limits = _simulation(problem := load_problem(toml, measured=False), found)
+        slow = _seconds(problem, found) > OWN_S
         toml.write_text("\n".join([text, *limits]), encoding="utf-8")
         problem = load_problem(toml, measured=False)
         if not table:
-            own, why = _own_values(problem)
+            own, why = _own_values(_without_searches(problem) if slow else problem)
+            why = why or ("the search for a rheobase takes this model too long" if slow else "")
             made[1].write_text(_template(protocols, own, why), encoding="utf-8")
             load_problem(toml, measured=False)
-            remarks += [f"the table has no values of the model's own: {why}"] if why else []
+            remarks += [f"{'some' if own else 'none'} of the model's own values are in the table: {why}"] if why else []
     except BaseException:
         for file in made:
             file.unlink(missing_ok=True)
@@ -265,14 +267,24 @@ def _simulation(problem: Problem, found: dict[str, Any]) -> list[str]:
     fixed, lines = not found["variable_step"], []
     if fixed:
         lines.append('confirm = "fixed"'.ljust(34) + "# a mechanism of the model cannot be used with CVODE")
-    runs = [(p.total, 3 + math.log2((p.bounds[1] - p.bounds[0]) / p.precision)) for _, p in searched(problem)]
-    runs += [(p.total, 1.0) for _, p in stimulated(problem)]
-    seconds = sum(total * times for total, times in runs) * found["response"]["pace"]
-    seconds *= survey.DT_MS / CONFIRM_DT if fixed else 1.0  # which CVODE needs about as often as it saves steps
+    seconds = _seconds(problem, found) * (survey.DT_MS / CONFIRM_DT if fixed else 1.0)  # by CVODE usually less
     if SPARE * seconds > problem.simulation.time_limit:
         limit = 60.0 * math.ceil(SPARE * seconds / 60.0)
         lines.append(f"time_limit = {limit:.1f}".ljust(34) + f"# s: to confirm a solution takes some {seconds:.0f} s")
     return ["[simulation]", *lines, ""] if lines else []
+
+
+def _seconds(problem: Problem, found: dict[str, Any]) -> float:
+    """That an evaluation would take in fixed steps of the survey's size."""
+    runs = [(p.total, 3 + math.log2((p.bounds[1] - p.bounds[0]) / p.precision)) for _, p in searched(problem)]
+    runs += [(p.total, 1.0) for _, p in stimulated(problem)]
+    return float(sum(total * times for total, times in runs) * found["response"]["pace"])
+
+
+def _without_searches(problem: Problem) -> Problem:
+    """The problem without the protocols that take it longest."""
+    left_out = {name for name, _ in searched(problem)}
+    return problem.model_copy(update={"protocol": {n: p for n, p in problem.protocol.items() if n not in left_out}})
 
 
 def _stopped(found: dict[str, Any]) -> list[str]:
@@ -304,14 +316,13 @@ def _template(measured: dict[str, list[str]], own: dict[str, float], why: str) -
     Where the model could not be simulated, rows say what to fill in, and a comment says why.
     """
     lines = ["# One row a measurement: take the # away and put in what you measured. SD, not SEM."]
-    lines.append(
-        f"# The model's own values are not here: {why}."
-        if why
-        else "# The means below are the model's own as it is now, for orientation."
-    )
+    lines += ["# The means below are the model's own as it is now, for orientation."] if own else []
+    lines += [f"# Where MEAN stands, the model's own value is not there: {why}."] if why else []
     lines.append(",".join(COLUMNS))
+    simulated = {key.partition(".")[0] for key in own}
     for protocol, names in measured.items():
-        for name in (name for name in names if why or f"{protocol}.{name}" in own):
+        unknown = why and protocol not in simulated
+        for name in (name for name in names if unknown or f"{protocol}.{name}" in own):
             unit = (features.unit_of(name) or "").replace("MΩ", "MOhm")
             value = own.get(f"{protocol}.{name}")
             filled = "MEAN,SD" if value is None else f"{value:.4g},{_rounded_sd(value, unit):g}"

@@ -293,12 +293,23 @@ def test_a_table_without_values_says_why(write: Write, monkeypatch: pytest.Monke
     monkeypatch.setattr(initial, "OWN_S", 0.0)
     begun = begin(folder := write("flat", **KINDS["flat"]))
     assert begun.remarks == [
-        "the table has no values of the model's own: it was simulated for 0 s and was not done; "
+        "none of the model's own values are in the table: it was simulated for 0 s and was not done; "
         "gbar measure waits for time_limit"
     ]
     table = (folder / "measurements.csv").read_text()
-    assert "# The model's own values are not here: it was simulated for 0 s" in table
+    assert "# Where MEAN stands, the model's own value is not there: it was simulated for 0 s" in table
     assert "#hyperpolarise,voltage_base,MEAN,SD,mV" in table and "#threshold,rheobase,MEAN,SD,nA" in table
+
+
+def test_a_slow_model_is_not_searched_for_its_rheobase(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen simulations more than the others together: its rows are there without a value, and say why."""
+    monkeypatch.setattr(initial, "_seconds", lambda problem, found: 200.0)
+    begun = begin(folder := write("flat", **KINDS["flat"]))
+    table = (folder / "measurements.csv").read_text()
+    assert "#threshold,rheobase,MEAN,SD,nA" in table and "MEAN" not in table.partition("#fire,")[2]
+    why = "the search for a rheobase takes this model too long"
+    assert begun.remarks == [f"some of the model's own values are in the table: {why}"] and why in table
+    assert load_problem(folder, measured=False).simulation.time_limit == 600.0
 
 
 def test_a_search_for_a_current_that_was_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
