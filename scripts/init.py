@@ -37,6 +37,8 @@ def init(
     for stimulus in begun.stimuli:
         typer.echo(f"Switched off: {stimulus}")
     typer.echo(f"Proposed:   {begun.parameters} free parameters, protocols {', '.join(begun.protocols)}")
+    for remark in begun.remarks:
+        typer.echo(f"Note:       {remark}")
     typer.echo(f"Wrote:      {begun.toml}")
     typer.echo(f"Table:      {begun.table}")
     typer.echo(f"Next:       gbar check {folder}")

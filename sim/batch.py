@@ -83,7 +83,8 @@ class Batch:
         try:
             self._grow()
         except GbarError as error:  # a flat hoc, say, whose file makes its sections once
-            raise GbarError(f"a second copy of the cell cannot be made ({error})") from None
+            said = str(error).partition(": if ")[0]  # the usual fix that follows is for a first one
+            raise GbarError(f"a second copy of the cell cannot be made ({said})") from None
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `sim.engine.describe`."""

@@ -2,24 +2,29 @@
 
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sim import mechanisms
 from sim.errors import GbarError
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import LANES, Accuracy, Evaluation
 from sim.problem import Problem
 from sim.sampling import design
 from sim.synthetic import typical_sd
 from sim.workers import Workers
 
 CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; single-cell CVODE where neither will do
-POINTS = 8  # parameter vectors that are compared
+POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
 PATIENCE_S = 20.0  # for CVODE on all of them; fewer are compared where one takes longer
+FEW = 4  # evaluations by CVODE that a trial may cost, where all of them would take longer than PATIENCE_S
+LONGEST_S = 60.0  # for an evaluation by CVODE; nothing is compared with one that takes longer
+LEAST_S = 5.0  # that a candidate is given in any case: its first steps cost more than later ones
 NEAR = 0.5  # SD within which a feature counts as the same
 AGREE = (
     0.9  # share of features that must be: broad samples hold cells on a knife's edge, which every engine sees otherwise
@@ -35,6 +40,12 @@ class Trial(BaseModel):
     seconds: float | None = None  # of one worker for an evaluation; None where it cannot simulate the model
     agree: float | None = None  # share of features within `NEAR` of CVODE's
     refused: str = ""  # why it cannot be used
+    slow: bool = False  # whether that is because it was stopped for taking too long
+
+    @property
+    def simulates(self) -> bool:
+        """Whether it can simulate the model at all."""
+        return self.slow or self.seconds is not None
 
 
 class Choice(BaseModel):
@@ -109,16 +120,21 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     """Simulate a few points with CVODE and with each candidate, and take the fastest that sees the same."""
     x = problem.physical(design(len(problem.names), POINTS, 0))
     observe("Trying engines: CVODE, one cell at a time")
-    confirm, x, reference = _reference(problem, x, log)
-    trials = [Trial(engine=str(reference[0]), seconds=_seconds(reference[1]), agree=1.0)]
+    reference = _reference(problem, x, log)
+    if not reference.evaluations:
+        why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
+        return Choice(engine=str(reference.accuracy), confirm=reference.accuracy.confirm, why=why, trials=[])
+    trials = [Trial(engine=str(reference.accuracy), seconds=reference.seconds, agree=1.0)]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
-        trials.append(_compared(problem, candidate, x, reference[1], log))
+        trials.append(_compared(problem, candidate, x, reference, log))
+        if trials[-1].simulates:
+            break  # the next one takes the same steps, more slowly
     usable = [trial for trial in trials if trial.seconds is not None and (trial.agree or 0.0) >= AGREE]
     best = min(usable, key=lambda trial: trial.seconds or math.inf)
     others = [f"{trial.engine}: {_said(trial)}" for trial in trials if trial is not best]
     why = f"{_said(best)}; {'; '.join(others)}"
-    return Choice(engine=best.engine, confirm=confirm, why=why, trials=trials)
+    return Choice(engine=best.engine, confirm=reference.accuracy.confirm, why=why, trials=trials)
 
 
 def _said(trial: Trial) -> str:
@@ -128,49 +144,70 @@ def _said(trial: Trial) -> str:
     return f"{1000 * trial.seconds:.3g} ms an evaluation{same}"
 
 
-def _reference(
-    problem: Problem, x: np.ndarray, log: Path | None
-) -> tuple[str, np.ndarray, tuple[Accuracy, list[Evaluation]]]:
-    """What confirms solutions, the points that were simulated, and the accuracy and evaluations to compare with."""
+class Reference(NamedTuple):
+    """What candidates are compared with."""
+
+    accuracy: Accuracy
+    evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
+    loading: float  # s, for one worker to load one cell
+
+    @property
+    def seconds(self) -> float:
+        """That a worker needs for an evaluation."""
+        return float(np.mean([evaluation.seconds for evaluation in self.evaluations.values()]))
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a batch: as long as one cell after the other takes, since who needs longer is not the faster."""
+        return max(LEAST_S, min(LANES * self.seconds, max(PATIENCE_S, FEW * self.seconds)))
+
+
+def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
+    """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
     for accuracy in (Accuracy("cvode", problem.simulation.atol), Accuracy("fixed", confirm="fixed")):
+        started = time.monotonic()
         with Workers(problem, 2, accuracy, log) as pool:
-            first = dict(pool.run(list(x[:2])))
-            count = int(np.clip(PATIENCE_S / max(_seconds(list(first.values())), 1e-3), 2, len(x)))
-            done = first | {i + 2: evaluation for i, evaluation in pool.run(list(x[2:count]))}
-        evaluations = [done[i] for i in range(count)]
-        if any(evaluation.status == "ok" for evaluation in evaluations):
-            return accuracy.confirm, x[:count], (accuracy, evaluations)
-    raise GbarError(f"no engine can simulate the model: {evaluations[0].reason}")
+            loading = time.monotonic() - started
+            done = dict(pool.run(list(x[:2]), within=LONGEST_S))
+            if done:
+                each = float(np.mean([evaluation.seconds for evaluation in done.values()]))
+                count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
+                done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
+        if not done or any(evaluation.status == "ok" for evaluation in done.values()):
+            return Reference(accuracy, done, loading)
+    raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
 
 
-def _compared(
-    problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Sequence[Evaluation], log: Path | None
-) -> Trial:
-    """One candidate beside the reference."""
+def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Reference, log: Path | None) -> Trial:
+    """One candidate beside the reference. It simulates all points, which costs a batch no more than some of them."""
+    limit = reference.patience
     try:
         with Workers(problem, 1, candidate, log) as pool:
-            done = dict(pool.run(list(x)))
+            done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
     except GbarError as error:
         return Trial(engine=str(candidate), refused=str(error))
-    evaluations = [done[i] for i in range(len(x))]
-    failed = [
-        e.reason for e, ref in zip(evaluations, reference, strict=True) if (e.status, ref.status) == ("failed", "ok")
-    ]
+    pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
+    failed = [one.reason for one, ref in pairs if (one.status, ref.status) == ("failed", "ok")]
     if failed:
         return Trial(engine=str(candidate), refused=failed[0])
-    agree = _agreement(problem, evaluations, reference)
-    return Trial(engine=str(candidate), seconds=_seconds(evaluations), agree=agree)
+    if len(done) < len(x):
+        return Trial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
+    seconds = float(np.mean([evaluation.seconds for evaluation in done.values()]))
+    return Trial(engine=str(candidate), seconds=seconds, agree=_agreement(problem, pairs))
 
 
-def _seconds(evaluations: Sequence[Evaluation]) -> float:
-    return float(np.mean([evaluation.seconds for evaluation in evaluations]))
+def _too_slow(reference: Reference, limit: float) -> str:
+    """Why a candidate was stopped."""
+    times = LANES * reference.seconds / limit
+    rival = "slower than" if times <= 1 else f"not {times:.2g} times as fast as"
+    return f"{rival} {reference.accuracy}: {POINTS} evaluations not done in {limit:.3g} s"
 
 
-def _agreement(problem: Problem, evaluations: Sequence[Evaluation], reference: Sequence[Evaluation]) -> float:
+def _agreement(problem: Problem, pairs: Sequence[tuple[Evaluation, Evaluation]]) -> float:
     """Share of features that two engines see within `NEAR` SDs of each other, or both as not defined."""
     measured = {m.key: m.sd for m in problem.measurements}
     same = []
-    for one, other in zip(evaluations, reference, strict=True):
+    for one, other in pairs:
         for key in measured or other.features:
             a, b = one.features.get(key, math.nan), other.features.get(key, math.nan)
             sd = measured.get(key) or typical_sd(problem.unit_of(key) or "", b)

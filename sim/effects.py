@@ -1,5 +1,6 @@
 """Which parameters act at all: each is changed once, in a short simulation, and every voltage of the cell compared."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ STEP = 0.1  # of a parameter's range
 CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised until every gate has moved, then let go
 DT_MS = 0.025
 SAME_MV = 1e-9
+SHORT_S = 20.0  # for the short simulations of all parameters
+PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
 
 
 def tried(problem: Problem) -> dict[str, Any]:
@@ -27,9 +30,10 @@ def tried(problem: Problem) -> dict[str, Any]:
 
 
 def looked_at(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model, and as `inert` the parameters that change nothing.
+    """What a worker finds in the model; as `inert` the parameters that change nothing, as `untried` those left out.
 
-    A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols.
+    A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols. Both
+    have a limit in seconds, so that a large model takes no longer than a small one.
 
     Raises:
         GbarError: the model cannot be built or loaded.
@@ -37,25 +41,37 @@ def looked_at(problem: Problem) -> dict[str, Any]:
     with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
         short = beside.submit(_moved, problem)
         with Workers(problem, 1) as pool:
-            suspects = short.result()
-            return {**pool.found, "inert": _inert(problem, pool, suspects) if suspects else []}
+            still, untried = short.result()
+            inert, later = _inert(problem, pool, still) if still else ([], [])
+    left = {"inert": inert, "untried": sorted(untried + later)}
+    return {**pool.found, **{key: [problem.names[i] for i in of] for key, of in left.items()}}
 
 
-def _moved(problem: Problem) -> list[int]:
-    """The parameters that move nothing in a short simulation; all of them where there cannot be one."""
+def _moved(problem: Problem) -> tuple[list[int], list[int]]:
+    """The parameters that move nothing in a short simulation, and those that there was no time for.
+
+    Where there cannot be such a simulation, no parameter moves anything in it.
+    """
     library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
-    content = {"problem": problem.model_dump(mode="json"), "library": str(library) if library else None}
+    content = {"problem": problem.model_dump(mode="json"), "library": library and str(library), "within": SHORT_S}
     try:
         again, *moved = ask("sim.effects:spreads", content, START_LIMIT_S + problem.simulation.time_limit)
     except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
-        return list(range(len(problem.names)))
-    return [i for i, by in enumerate(moved) if by <= max(SAME_MV, 10 * again)]
+        return list(range(len(problem.names))), []
+    if again is None:
+        return [], list(range(len(problem.names)))
+    still = [i for i, by in enumerate(moved) if by is not None and by <= max(SAME_MV, 10 * again)]
+    return still, [i for i, by in enumerate(moved) if by is None]
 
 
-def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> list[str]:
+def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> tuple[list[int], list[int]]:
+    """Of the suspects, those that change nothing under the protocols, and those that there was no time for."""
     base, changed = _points(problem, [pool.found["parameters"][name]["value"] for name in problem.names])
-    done = dict(pool.run([base, *changed[suspects]], traces=True))
-    return [problem.names[i] for k, i in enumerate(suspects, start=1) if _same(done[0], done[k])]
+    done = dict(pool.run([base, *changed[suspects]], traces=True, within=PROTOCOLS_S))
+    if 0 not in done or done[0].status != "ok":
+        return [], suspects  # nothing to compare with
+    tried = {i: done[k] for k, i in enumerate(suspects, start=1) if k in done}
+    return [i for i, one in tried.items() if _same(done[0], one)], [i for i in suspects if i not in tried]
 
 
 def _points(problem: Problem, own: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,8 +90,11 @@ def _same(one: Any, other: Any) -> bool:
     return same and one.traces.keys() == other.traces.keys() and str(one.features) == str(other.features)
 
 
-def spreads(content: dict[str, Any]) -> list[float]:
-    """The other process: how far (mV) voltages are from those of a first run: in a second one, and with each change."""
+def spreads(content: dict[str, Any]) -> list[float | None]:
+    """The other process: how far (mV) voltages are from those of a first run: in a second one, and with each change.
+
+    None for what was not simulated `within` so many seconds.
+    """
     from sim import cell
 
     problem = Problem.model_validate(content["problem"])
@@ -85,9 +104,16 @@ def spreads(content: dict[str, Any]) -> list[float]:
     bound = cell.Bound(built, problem.parameter)
     own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
     base, changed = _points(problem, own)
-    first, *others = [_response(problem, built, bound, x) for x in (base, base, *changed)]
-    found = [float(np.max(np.abs(other - first))) for other in others]
-    return [distance if np.isfinite(distance) else 1e9 for distance in found]
+    end = time.monotonic() + content["within"]
+    first = _response(problem, built, bound, base)
+    found: list[float | None] = []
+    for x in (base, *changed):
+        if time.monotonic() > end:
+            found.append(None)
+            continue
+        distance = float(np.max(np.abs(_response(problem, built, bound, x) - first)))
+        found.append(distance if np.isfinite(distance) else 1e9)
+    return found
 
 
 def _response(problem: Problem, built: Any, bound: Any, x: np.ndarray) -> np.ndarray:

@@ -1,23 +1,29 @@
 """`gbar init`: look at a folder, and write a problem.toml and a table of measurements to start from."""
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sim import features, mechanisms
+from sim import features, mechanisms, survey
 from sim.candidates import Candidate, find_candidates, find_mechanisms
 from sim.errors import GbarError
+from sim.evaluation import CONFIRM_DT
 from sim.formats import bluepyopt
 from sim.formats.toml import written
 from sim.isolated import ask
 from sim.loading import load_problem
-from sim.problem import Measurement
+from sim.problem import Measurement, Problem
 from sim.proposal import MOST, propose_parameters, propose_protocols, quoted
+from sim.response import searched, stimulated
 from sim.tables import COLUMNS
 from sim.workers import START_LIMIT_S, Workers
+
+SPARE = 3.0  # times what an evaluation is thought to take, as its limit: other points, and busy machines, take longer
+OWN_S = 180.0  # for the model as it is
 
 
 class Begun(NamedTuple):
@@ -31,6 +37,7 @@ class Begun(NamedTuple):
     protocols: list[str]
     compartments: int
     stimuli: list[str]  # that the model brings along, switched off
+    remarks: list[str]  # what could not be found out, and what to do about it
 
 
 def begin(folder: Path, load: str | None = None, template: str | None = None) -> Begun:
@@ -57,12 +64,19 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     table = _table_in(folder)
     text, protocols, free = _written(folder, chosen, candidates, sources, found, table, refused)
     made = [toml, *([] if table else [folder / "measurements.csv"])]
+    remarks = _stopped(found)
     try:
         toml.write_text(text, encoding="utf-8")
+        limits = _simulation(problem := load_problem(toml, measured=False), found)
+        slow = _seconds(problem, found) > OWN_S
+        toml.write_text("\n".join([text, *limits]), encoding="utf-8")
         problem = load_problem(toml, measured=False)
         if not table:
-            made[1].write_text(_template(problem, protocols), encoding="utf-8")
+            own, why = _own_values(_without_searches(problem) if slow else problem)
+            why = why or ("the search for a rheobase takes this model too long" if slow else "")
+            made[1].write_text(_template(protocols, own, why), encoding="utf-8")
             load_problem(toml, measured=False)
+            remarks += [f"{'some' if own else 'none'} of the model's own values are in the table: {why}"] if why else []
     except BaseException:
         for file in made:
             file.unlink(missing_ok=True)
@@ -76,6 +90,7 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
         list(problem.protocol),
         sum(section["nseg"] for section in found["sections"]),
         [*found["stimuli"]],
+        remarks,
     )
 
 
@@ -93,8 +108,8 @@ def _converted(folder: Path, toml: Path) -> Begun:
     except BaseException:
         toml.unlink()
         raise
-    table = folder / str(content["measurements"])
-    return Begun(toml, table, problem.model.load, [], len(problem.parameter), list(problem.protocol), compartments, [])
+    table, free = folder / str(content["measurements"]), len(problem.parameter)
+    return Begun(toml, table, problem.model.load, [], free, list(problem.protocol), compartments, [], [])
 
 
 def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candidate]:
@@ -135,7 +150,7 @@ def _first_that_loads(
             "library": str(library) if library else None,
         }
         try:
-            found = ask("sim.survey:look", content, START_LIMIT_S)
+            found = ask("sim.survey:look", content, START_LIMIT_S + survey.MOST_S)
         except GbarError as error:
             refused[str(candidate)] = str(error)
             continue
@@ -201,6 +216,7 @@ def _written(
     lines += [
         "# Protocols: what was injected on the rig goes here, amplitudes and times included.",
         "",
+        *(f"# {remark}" for remark in _stopped(found)),
         *protocols.lines,
     ]
     return "\n".join(lines).rstrip() + "\n", protocols.measured, min(len(free), MOST)
@@ -243,13 +259,44 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list
             'all = ["pas"]                     # add the mechanisms of each list of sections',
         ]
         lines += ["", "[model.values]", '"all.g_pas" = 1e-4', '"all.e_pas" = -70.0']
-    if not found["variable_step"]:
-        lines += [
-            "",
-            "[simulation]",
-            'confirm = "fixed"'.ljust(34) + "# a mechanism of the model cannot be used with CVODE",
-        ]
     return [*lines, ""]
+
+
+def _simulation(problem: Problem, found: dict[str, Any]) -> list[str]:
+    """The [simulation] that a model needs: nothing but fixed steps, more time than usual."""
+    fixed, lines = not found["variable_step"], []
+    if fixed:
+        lines.append('confirm = "fixed"'.ljust(34) + "# a mechanism of the model cannot be used with CVODE")
+    dt = CONFIRM_DT if fixed else survey.DT_MS  # CVODE, which confirms others, usually takes less
+    seconds = _seconds(problem, found) * survey.DT_MS / dt
+    if SPARE * seconds > problem.simulation.time_limit:
+        limit = 60.0 * math.ceil(SPARE * seconds / 60.0)
+        lines.append(
+            f"time_limit = {limit:.1f}".ljust(34) + f"# s: all protocols in steps of {dt:g} ms take {seconds:.0f} s"
+        )
+    return ["[simulation]", *lines, ""] if lines else []
+
+
+def _seconds(problem: Problem, found: dict[str, Any]) -> float:
+    """That an evaluation would take in fixed steps of the survey's size."""
+    runs = [(p.total, 3 + math.log2((p.bounds[1] - p.bounds[0]) / p.precision)) for _, p in searched(problem)]
+    runs += [(p.total, 1.0) for _, p in stimulated(problem)]
+    return float(sum(total * times for total, times in runs) * found["response"]["pace"])
+
+
+def _without_searches(problem: Problem) -> Problem:
+    """The problem without the protocols that take it longest."""
+    left_out = {name for name, _ in searched(problem)}
+    return problem.model_copy(update={"protocol": {n: p for n, p in problem.protocol.items() if n not in left_out}})
+
+
+def _stopped(found: dict[str, Any]) -> list[str]:
+    """What the survey did not come to the end of."""
+    seconds = found["response"]["stopped"]
+    if seconds is None:
+        return []
+    what = "of 1 ms that fires" if found["response"]["rheobase"] else "that fires"
+    return [f"no current {what} was found within {seconds:.0f} s: add a protocol with one that you know"]
 
 
 def _also_there(found: dict[str, Any]) -> list[str]:
@@ -266,29 +313,38 @@ def _also_there(found: dict[str, Any]) -> list[str]:
     return ["# Also there to be freed, with the present values:", *lines, ""] if lines else []
 
 
-def _template(problem: Any, measured: dict[str, list[str]]) -> str:
-    """A table with a commented row for what can be measured, the model's own value in place of the mean."""
-    own = _own_values(problem)
-    lines = [
-        "# One row a measurement: take the # away and put in what you measured. SD, not SEM.",
-        "# The means below are the model's own as it is now, for orientation.",
-        ",".join(COLUMNS),
-    ]
+def _template(measured: dict[str, list[str]], own: dict[str, float], why: str) -> str:
+    """A table with a commented row for what can be measured, the model's own value in place of the mean.
+
+    Where the model could not be simulated, rows say what to fill in, and a comment says why.
+    """
+    lines = ["# One row a measurement: take the # away and put in what you measured. SD, not SEM."]
+    lines += ["# The means below are the model's own as it is now, for orientation."] if own else []
+    lines += [f"# Where MEAN stands, the model's own value is not there: {why}."] if why else []
+    lines.append(",".join(COLUMNS))
+    simulated = {key.partition(".")[0] for key in own}
     for protocol, names in measured.items():
-        for name in (name for name in names if f"{protocol}.{name}" in own):
+        unknown = why and protocol not in simulated
+        for name in (name for name in names if unknown or f"{protocol}.{name}" in own):
             unit = (features.unit_of(name) or "").replace("MΩ", "MOhm")
-            value = own[f"{protocol}.{name}"]
-            lines.append(f"#{protocol},{name},{value:.4g},{_rounded_sd(value):g},{unit}")
+            value = own.get(f"{protocol}.{name}")
+            filled = "MEAN,SD" if value is None else f"{value:.4g},{_rounded_sd(value, unit):g}"
+            lines.append(f"#{protocol},{name},{filled},{unit}")
     return "\n".join(lines) + "\n"
 
 
-def _rounded_sd(value: float) -> float:
-    return float(f"{max(abs(value) / 10, 0.01):.1g}")
+def _rounded_sd(value: float, unit: str) -> float:
+    return float(f"{max(abs(value) / 10, 1e-4 if unit == 'nA' else 0.01):.1g}")  # currents of a small cell are tiny
 
 
-def _own_values(problem: Any) -> dict[str, float]:
-    """The features of the model as it is, those that are defined; none if it cannot be simulated."""
+def _own_values(problem: Problem) -> tuple[dict[str, float], str]:
+    """The features of the model as it is, those that are defined; none, and why, if it cannot be simulated."""
     with Workers(problem, 1) as pool:
         x = np.array([pool.found["parameters"][name]["value"] for name in problem.names])
-        ((_, done),) = pool.run([x])
-    return {key: value for key, value in done.features.items() if np.isfinite(value)}
+        done = dict(pool.run([x], within=OWN_S)).get(0)
+    if done is None:
+        return {}, f"it was simulated for {OWN_S:g} s and was not done; gbar measure waits for time_limit"
+    if done.status != "ok":
+        raised = ", time_limit under [simulation] can be raised" if done.reason.startswith("timed out") else ""
+        return {}, f"its simulation {done.reason}{raised}"
+    return {key: value for key, value in done.features.items() if np.isfinite(value)}, ""

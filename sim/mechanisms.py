@@ -11,19 +11,21 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sim.errors import GbarError
 from sim.evaluation import Accuracy
 from sim.ranged import Ranged, spread
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
+BUILD_LIMIT_S = 300.0  # two dozen MOD files take half a minute; what takes this long hangs
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
 
 
@@ -195,13 +197,29 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
         for file_name, file in files.items():
             shutil.copy(file, work / file_name)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, env=environment)
+        code, said = _run(command, work, environment)
         # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
-        if (done.returncode != 0 and not flags) or not _library(work, name):
-            raise GbarError(_compile_error(done.stderr + done.stdout, files))
+        if (code != 0 and not flags) or not _library(work, name):
+            raise GbarError(_compile_error(said, files))
         work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a build: its exit code and what it said. Raises GbarError when it does not end: nothing is left running."""
+    kept: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=folder, text=True, env=environment, start_new_session=True, **kept)
+    try:
+        out, err = process.communicate(timeout=BUILD_LIMIT_S)
+    except BaseException as error:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it has started
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise GbarError(f"{Path(command[0]).name} was not done within {BUILD_LIMIT_S:g} s") from None
+        raise
+    return process.returncode, err + out
 
 
 def _compile_error(output: str, files: dict[str, Path]) -> str:
@@ -223,6 +241,8 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
             number = _first_line_with(re.search(r"[‘'`](\w+)[’']", found[3]), file)
             where = f"{file}, line {number}" if number else f"{file}, line {found[2]} of its translation to C++"
             return f"{where}: does not compile: {found[3]}"
+    if refused := _refused_by_nmodl(lines, files):
+        return refused
     said = next((line for line in lines if re.search(r"^error|not found|cannot|couldn't", line, re.I)), lines[-1])
     named = re.search(r"in file ([\w.-]+\.mod)", said)  # of several translated at once, the one that it is about
     translated = (
@@ -231,6 +251,18 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
         else next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
     )
     return f"{files.get(translated, 'the MOD files')}: does not compile: {said.removeprefix('Error: ')}"
+
+
+def _refused_by_nmodl(lines: list[str], files: dict[str, Path]) -> str:
+    """What CoreNEURON's translator does not take: make says which file, the translator which line of it, and why."""
+    of = [f"{found[1]}.mod" for line in lines if (found := re.search(r"([\w.-]+)\.cpp\] Error", line))]
+    said = [line.rpartition(" :: ")[2] for line in lines if line.startswith("[NMODL] [error]")]
+    if not of or not said:
+        return ""
+    why = next((text for text in said if re.search(r"\[\d+\.\d+", text)), said[-1])
+    number = re.search(r" at \[(\d+)\.[\d-]+\]", why)
+    where = ", ".join(str(files.get(name, name)) for name in of)
+    return f"{where}{f', line {number[1]}' if number else ''}: CoreNEURON does not take it: {why}"
 
 
 def _first_line_with(word: re.Match[str] | None, file: Path) -> int | None:

@@ -40,13 +40,15 @@ def load_morphology(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
     if not cell.soma:
         raise GbarError(f"{model.load}: no soma in it: expected points of type 1 (SWC) or a CellBody contour (ASC)")
     if model.segment_length is not None:  # before the axon is read: a section's diameter is its middle segment's
-        cut([section for kind in LISTS for section in getattr(cell, kind)], model.d_lambda, model.segment_length)
+        cut([section for section in h.allsec() if section not in before], model.d_lambda, model.segment_length)
     if model.axon != "keep":
         replace_axon(cell, model.axon == "stub")
     for kind, name in LISTS.items():
         setattr(cell, name, getattr(cell, kind))
-    cell.all = [section for kind in LISTS for section in getattr(cell, kind)]
-    return cell, None, [section for section in h.allsec() if section not in before]
+    own = [section for section in h.allsec() if section not in before]
+    listed = [section for kind in LISTS for section in getattr(cell, kind)]
+    cell.all = listed + [section for section in own if section not in listed]  # an SWC may have types of its own
+    return cell, None, own
 
 
 def replace_axon(cell: Any, stub: bool) -> None:

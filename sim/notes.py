@@ -27,7 +27,7 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
 
     Args:
         problem: as loaded.
-        found: what a worker found in the model, with the parameters that are `inert`; empty if it was not loaded.
+        found: what a worker found in the model, with the `inert` and `untried` parameters; empty if it was not loaded.
     """
     if not problem.measurements:
         yield "no measurements yet: gbar tune needs a table of them"
@@ -54,6 +54,8 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
             )
     for name in found["inert"]:
         yield f"{name} changes nothing: {reason(problem, name)}"
+    if found["untried"]:
+        yield f"not found out in the time there is whether they change anything: {', '.join(found['untried'])}"
 
 
 def reason(problem: Problem, name: str) -> str:

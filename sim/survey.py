@@ -9,8 +9,8 @@ from sim import mechanisms
 from sim.problem import Model
 
 SETTLE_MS, PULSE_MS, AFTER_MS, DT_MS = 100.0, 50.0, 10.0, 0.025
-ENOUGH_S = 20.0  # of looking for a current that fires
 DOUBLINGS, HALVINGS = 6, 4
+ENOUGH_S, MOST_S = 20.0, 150.0  # of looking for a current that fires: as long as all its runs take, between these two
 START_MV = 10.0  # the first current tried would move a passive cell by this much
 THRESHOLD_MV = -20.0
 
@@ -132,7 +132,11 @@ def _globals(built: Any) -> list[dict[str, Any]]:
 
 
 def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | None]:
-    """Rest (mV), passive input resistance (MΩ), and the currents (nA) of 50 ms and of 1 ms that make the soma fire."""
+    """Rest (mV), passive input resistance (MΩ), and the currents (nA) of 50 ms and of 1 ms that make the soma fire.
+
+    Also the `pace`, seconds that simulating a millisecond takes in fixed steps, and after how many seconds the search
+    for currents was `stopped`, None where it came to its end.
+    """
     from neuron import h
 
     from sim import protocols
@@ -147,12 +151,15 @@ def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | No
 
     start()
     protocols.integrate(SETTLE_MS, accuracy)
+    pace = (time.perf_counter() - since) / SETTLE_MS
+    enough = min(max(ENOUGH_S, 2 * (DOUBLINGS + HALVINGS) * (SETTLE_MS + PULSE_MS + AFTER_MS) * pace), MOST_S)
     rest = float(at.v)
     impedance = h.Impedance()
     impedance.loc(at.x, sec=at.sec)
     impedance.compute(0)
     resistance = float(impedance.input(at.x, sec=at.sec))
     found: dict[str, float | None] = {"rest": rest, "resistance": resistance, "rheobase": None, "brief": None}
+    found |= {"pace": pace, "stopped": None}
     for name, duration in (("rheobase", PULSE_MS), ("brief", 1.0)):
 
         def fires(current: float, duration: float = duration) -> bool:
@@ -160,7 +167,9 @@ def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | No
 
         first = START_MV / resistance * (1 if duration == PULSE_MS else 8)
         if name == "rheobase" or found["rheobase"] is not None:
-            found[name] = _least(fires, first, since + ENOUGH_S)
+            found[name] = _least(fires, first, since + enough)
+            if found[name] is None and time.perf_counter() > since + enough:
+                found["stopped"] = enough
     return found
 
 

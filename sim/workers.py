@@ -5,6 +5,7 @@ Where several were simulated together, halves of them are tried again until it i
 """
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -110,7 +111,11 @@ class Workers:
         self._scratch.cleanup()
 
     def run(
-        self, xs: Sequence[np.ndarray], traces: bool = False, accuracy: Accuracy | None = None
+        self,
+        xs: Sequence[np.ndarray],
+        traces: bool = False,
+        accuracy: Accuracy | None = None,
+        within: float = math.inf,
     ) -> Iterator[tuple[int, Evaluation]]:
         """Evaluate parameter vectors.
 
@@ -118,9 +123,10 @@ class Workers:
             xs: B vectors [D] in NEURON's units.
             traces: whether evaluations keep their voltage traces.
             accuracy: another than the pool's own.
+            within: seconds for all of them; what is not done by then is given up.
 
         Yields:
-            (index into xs, its evaluation), as they finish; every index once.
+            (index into xs, its evaluation), as they finish; every index once, but for those given up.
 
         Raises:
             GbarError: the model's files have changed since the pool was opened, or it can no longer be loaded.
@@ -131,9 +137,9 @@ class Workers:
         accuracy = accuracy or self.accuracy
         setup, crew = self._crew(accuracy)
         waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
-        unfinished, killed = len(xs), set[int]()
+        unfinished, killed, end = len(xs), set[int](), time.monotonic() + within
         try:
-            while unfinished:
+            while unfinished and time.monotonic() < end:
                 for slot, worker in enumerate(crew):
                     if waiting and worker.task is None and self._ready(setup, slot):
                         self._give(crew[slot], waiting.popleft(), xs, traces, accuracy)

@@ -1,5 +1,6 @@
 """`gbar init`: from folders as modellers have them to a problem that passes `gbar check` as it was written."""
 
+import math
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.main import app
-from sim import GbarError, load_problem
+from sim import GbarError, Parameter, effects, initial, load_problem
 from sim.candidates import find_candidates
 from sim.effects import looked_at
 from sim.initial import begin
@@ -266,6 +267,81 @@ def test_a_mechanism_that_cvode_refuses(write: Write) -> None:
     problem = load_problem(folder, measured=False)
     assert problem.simulation.confirm == "fixed"
     assert "#hyperpolarise,voltage_base," in (folder / "measurements.csv").read_text()
+
+
+def test_limits_fit_the_pace_of_a_model(write: Write) -> None:
+    """time_limit is written where the usual one would end what confirms a solution, and has room to spare."""
+    begin(folder := write("flat", **KINDS["flat"]))
+    problem = load_problem(folder, measured=False)
+    assert problem.simulation.time_limit == 60
+    searched, others = problem.protocol["threshold"], [p.total for p in problem.protocol.values()]  # type: ignore[union-attr]
+    runs = 3 + math.log2((searched.bounds[1] - searched.bounds[0]) / searched.precision)  # type: ignore[union-attr]
+    once = sum(others) + runs * searched.total  # type: ignore[union-attr]  # ms
+
+    def limit(variable_step: bool, pace: float) -> tuple[str | None, float]:
+        found = {"variable_step": variable_step, "response": {"pace": pace}}
+        written = tomllib.loads("\n".join(initial._simulation(problem, found))).get("simulation", {})
+        return written.get("confirm"), written.get("time_limit", 60.0)
+
+    assert limit(True, 1 / once) == (None, 60)  # one second
+    assert limit(False, 1 / once) == ("fixed", 60)  # ten
+    assert limit(True, 100 / once) == (None, 300)
+    assert limit(False, 100 / once) == ("fixed", 3000)
+
+
+def test_a_table_without_values_says_why(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initial, "OWN_S", 0.0)
+    begun = begin(folder := write("flat", **KINDS["flat"]))
+    assert begun.remarks == [
+        "none of the model's own values are in the table: it was simulated for 0 s and was not done; "
+        "gbar measure waits for time_limit"
+    ]
+    table = (folder / "measurements.csv").read_text()
+    assert "# Where MEAN stands, the model's own value is not there: it was simulated for 0 s" in table
+    assert "#hyperpolarise,voltage_base,MEAN,SD,mV" in table and "#threshold,rheobase,MEAN,SD,nA" in table
+
+
+def test_a_slow_model_is_not_searched_for_its_rheobase(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen simulations more than the others together: its rows are there without a value, and say why."""
+    monkeypatch.setattr(initial, "_seconds", lambda problem, found: 200.0)
+    begun = begin(folder := write("flat", **KINDS["flat"]))
+    table = (folder / "measurements.csv").read_text()
+    assert "#threshold,rheobase,MEAN,SD,nA" in table and "MEAN" not in table.partition("#fire,")[2]
+    why = "the search for a rheobase takes this model too long"
+    assert begun.remarks == [f"some of the model's own values are in the table: {why}"] and why in table
+    assert load_problem(folder, measured=False).simulation.time_limit == 600.0
+
+
+def test_a_search_for_a_current_that_was_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said where the protocols are, and on the terminal."""
+    seen = initial.ask
+
+    def slow(function: str, content: Any, limit_s: float) -> Any:
+        found = seen(function, content, limit_s)
+        found["response"] |= {"rheobase": None, "brief": None, "stopped": 150.0}
+        return found
+
+    monkeypatch.setattr(initial, "ask", slow)
+    folder = write("flat", **KINDS["flat"])
+    ran = CliRunner().invoke(app, ["init", str(folder)])
+    said = "no current that fires was found within 150 s: add a protocol with one that you know"
+    assert f"Note:       {said}" in ran.stdout and f"# {said}" in (folder / "problem.toml").read_text()
+
+
+def test_parameters_there_was_no_time_for_are_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither taken for ones that act nor for ones that do not."""
+    begin(folder := write("flat", **KINDS["flat"]))
+    problem = load_problem(folder, measured=False)
+    monkeypatch.setattr(effects, "SHORT_S", 0.0)
+    found = looked_at(problem)
+    assert (found["inert"], found["untried"]) == ([], list(problem.names))
+    assert [note for note in notes(problem, found) if note.endswith(", ".join(problem.names))]
+    monkeypatch.setattr(effects, "SHORT_S", 20.0)
+    monkeypatch.setattr(effects, "PROTOCOLS_S", 0.0)
+    nothing = {"name": "nothing", "set": [], "bounds": (0.0, 1.0)}
+    more = problem.model_copy(update={"parameter": (*problem.parameter, Parameter.model_validate(nothing))})
+    found = looked_at(more)
+    assert (found["inert"], found["untried"]) == ([], ["nothing"])
 
 
 def test_bare_sections_are_passed_over(write: Write) -> None:

@@ -1,6 +1,7 @@
 """MOD files: built once, found by content, and what a broken one says."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -187,3 +188,17 @@ except GbarError as error:
     print(json.dumps(str(error)))
 """
     assert str(library) in fresh(script, library)
+
+
+def test_what_coreneuron_alone_refuses_is_named(own_cache: Path, write: Write) -> None:
+    """NEURON takes a GLOBAL that the equations write; CoreNEURON's translator says where, make says in which file."""
+    warm = "tadj = 3^((celsius - 23) / 10)"
+    mod = LEAK.replace("RANGE g", "RANGE g\n    GLOBAL tadj").replace("g * (v", "tadj * g * (v")
+    mod = mod.replace("ASSIGNED { ", "ASSIGNED { tadj celsius (degC) ")
+    mod = mod.replace("BREAKPOINT {\n", f"BREAKPOINT {{\n    {warm}\n")
+    folder = write("mod", **{"fine.mod": LEAK.replace("leaky", "fine"), "leaky.mod": mod})
+    assert mechanisms.build([folder]) is not None
+    message = refusal(lambda: mechanisms.build_core([folder]))
+    assert re.match(rf'{folder / "leaky.mod"}, line \d+: CoreNEURON does not take it: "tadj" variable', message), (
+        message
+    )

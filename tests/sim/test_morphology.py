@@ -90,3 +90,15 @@ def test_fixed_values_with_distance_hold_for_every_segment(built: dict[str, Any]
 def test_what_cannot_be_read(built: dict[str, Any]) -> None:
     assert "no mechanism 'pass' (nearest: 'pas')" in built["unknown mechanism"]
     assert "nothing.swc" in built["no such file"] and "\n" not in built["no such file"]
+
+
+def test_types_of_its_own_are_part_of_the_cell(fresh: Callable[..., Any], tmp_path: Path) -> None:
+    """An SWC may use types above 4, as published ones do: in no list but `all`, cut and filled as the rest is."""
+    (tmp_path / "cell.swc").write_text(SWC + "11 10 0 -10 50 0.5 1\n12 10 0 -10 250 0.5 11\n")
+    script = SCRIPT.replace(
+        "out.append({", 'out.append({"bare": [s.name() for s in c.sections if not s.has_membrane("pas")], '
+    )
+    (found,) = fresh(script, tmp_path, json.dumps([{"segment_length": 40.0, "insert": {"all": ["pas"]}}]))
+    assert found["bare"] == []
+    assert found["lists"] == {"somatic": 1, "basal": 1, "apical": 1, "axonal": 3, "all": 7}
+    assert [n for name, n in found["nseg"].items() if name.startswith("dend_10")] == [13]  # from the soma on, 250 µm

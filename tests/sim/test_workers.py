@@ -122,6 +122,16 @@ def test_a_run_stopped_early_leaves_nothing_behind(trouble: Problem) -> None:
     assert exact([done[0], done[1]]) == exact(right)
 
 
+def test_what_is_not_done_in_time_is_given_up(trouble: Problem) -> None:
+    """A run that may take so many seconds ends then, with what is done; the next one is not disturbed."""
+    with Workers(trouble) as pool:
+        start = time.monotonic()
+        done = dict(pool.run([cell(FINE), cell(HANG), cell(FINE)], within=1.5))
+        assert time.monotonic() - start < 2.5
+        assert {i: e.status for i, e in done.items()} == {0: "ok"}
+        assert dict(pool.run([cell(FINE)]))[0].status == "ok"
+
+
 def test_closing_ends_hung_workers(trouble: Problem) -> None:
     pool = Workers(trouble, 2)
     run = pool.run([cell(HANG), cell(FINE)])
