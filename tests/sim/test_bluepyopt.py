@@ -197,7 +197,7 @@ def test_it_is_tuned_as_it_is(tmp_path: Path) -> None:
         "--engine",
         "cvode atol 0.0001",
         "--budget",
-        "13",
+        "24",
         "--batch",
         "1",
         "--solutions",
