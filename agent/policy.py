@@ -58,7 +58,14 @@ def value(critic: Params, observation: jax.Array) -> jax.Array:  # [..., O] -> [
     return cast(jax.Array, Critic().apply(critic, observation))
 
 
-def act(key: jax.Array, actor: Params, observation: jax.Array, dimension: int) -> jax.Array:  # [..., O] -> [..., D]
-    """Draw an action in [-1, 1], differentiable in the actor's parameters (reparameterised)."""
+def act(noise: jax.Array, actor: Params, observation: jax.Array) -> jax.Array:  # [..., D], [..., O] -> [..., D]
+    """An action in [-1, 1] from standard normal noise, differentiable in the actor's parameters (reparameterised)."""
+    mean, sd = cast(tuple[jax.Array, jax.Array], Actor(noise.shape[-1]).apply(actor, observation))
+    return jnp.tanh(mean + sd * noise)
+
+
+def log_density(actor: Params, observation: jax.Array, action: jax.Array, dimension: int) -> jax.Array:  # [...]
+    """Log-density with which an actor draws an action, up to what does not depend on the actor."""
     mean, sd = cast(tuple[jax.Array, jax.Array], Actor(dimension).apply(actor, observation))
-    return jnp.tanh(mean + sd * jax.random.normal(key, mean.shape))
+    drawn = jnp.arctanh(jnp.clip(action, -0.999999, 0.999999))
+    return -jnp.sum(0.5 * ((drawn - mean) / sd) ** 2 + jnp.log(sd), axis=-1)
