@@ -68,7 +68,7 @@ def init_learner(key: jax.Array, observation: int, dimension: int, config: Learn
     return Learner(policy, actor_optimiser.init(policy.actor), critic_optimiser.init(policy.critic))
 
 
-@partial(jax.jit, static_argnames=("network", "env_config", "config"))
+@partial(jax.jit, static_argnames=("network", "config"))
 def learn(
     key: jax.Array,
     learner: Learner,
@@ -84,7 +84,8 @@ def learn(
         key: consumed.
         learner: where to start.
         world, experience: the surrogate and the sessions played on it.
-        network, env_config, config: static.
+        network, config: static.
+        env_config: the rules, not static: other rules share what is compiled.
     """
     actor_optimiser, critic_optimiser = _optimisers(config)
 

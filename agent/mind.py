@@ -147,19 +147,13 @@ class Mind:
         starts = self._starts(u, features)
         config = self.config
         found: list[tuple[int, np.ndarray]] = []
-        seeds = starts
         if self.planner != "gradient":
             assert self._policy is not None
             noise = jnp.asarray(self._draw().standard_normal((config.plan.rollout, *starts.shape), np.float32))
             visited = propose.roll_out(noise, self._policy, self.world, starts, self.aim, self.network, config.env)
             found.append((PROPOSERS.index("policy"), np.asarray(visited)))
-            seeds = jnp.moveaxis(visited.reshape(-1, *starts.shape), 0, 1).reshape(len(starts), -1, self.dimension)
         if self.planner != "policy":
-            if config.plan.generations:
-                key = self._next_key()
-                reached = propose.evolve(key, self.world, seeds, self.aim, self.network, config.plan)
-            else:
-                reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
+            reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         r, p = propose.assess(self.world, jnp.asarray(candidates), self.aim, self.network)

@@ -25,8 +25,6 @@ class PlanConfig(NamedTuple):
     rollout: int = 8  # steps of the policy
     descent: int = 60  # steps along the gradient
     rate: float = 0.03  # of the descent, in the unit cube
-    generations: int = 0  # of a cross-entropy search in place of the descent; for comparison only
-    population: int = 128  # of that search, per member
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
 
 
@@ -39,7 +37,7 @@ class Pool(NamedTuple):
     p: np.ndarray  # [M, Q, F] probability of being defined
 
 
-@partial(jax.jit, static_argnames=("network", "env_config"))
+@partial(jax.jit, static_argnames=("network",))
 def roll_out(
     noise: jax.Array,
     policy: Policy,
@@ -93,30 +91,6 @@ def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config
 
     _, places = jax.lax.scan(half, (starts, optimiser.init(starts)), None, length=2)
     return places.reshape(-1, starts.shape[-1])
-
-
-@partial(jax.jit, static_argnames=("network", "config"))
-def evolve(
-    key: jax.Array, world: World, seeds: jax.Array, aim: Aim, network: Response, config: PlanConfig
-) -> jax.Array:
-    """Cross-entropy search on each member's own shortfall from a population [M, N, D]; returns all elites, [Q, D]."""
-    elites = config.population // 8
-
-    def best(member: Params, u: jax.Array) -> jax.Array:  # [N, D] -> [E, D]
-        predicted = respond(network, member, u)
-        r = env.residual(world.scaling, predicted.value, aim)
-        short = env.shortfall(r, jax.nn.sigmoid(predicted.logit), world.tolerance)
-        return u[jax.lax.top_k(-short - 0.02 * jnp.mean(r**2, axis=-1), elites)[1]]
-
-    def generation(kept: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:  # [M, E, D]
-        mean, sd = jnp.mean(kept, axis=1, keepdims=True), jnp.std(kept, axis=1, keepdims=True)
-        shape = (kept.shape[0], config.population, kept.shape[2])
-        drawn = jnp.clip(mean + (sd + 0.003) * jax.random.normal(key, shape), 0.0, 1.0)
-        kept = jax.vmap(best)(world.params, jnp.concatenate([kept, drawn], axis=1))
-        return kept, kept
-
-    _, found = jax.lax.scan(generation, jax.vmap(best)(world.params, seeds), jax.random.split(key, config.generations))
-    return found.reshape(-1, seeds.shape[-1])
 
 
 @partial(jax.jit, static_argnames=("network",))

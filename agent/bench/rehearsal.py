@@ -23,7 +23,7 @@ from agent.goal import Goal, goal_of, sd_elsewhere, worst, z_scores
 from agent.memory import Memory, padded
 from agent.mind import Mind, MindConfig
 from agent.policy import init_policy
-from agent.propose import PROPOSERS, PlanConfig, choose
+from agent.propose import PROPOSERS, choose
 from sim import Accuracy, Archive, GbarError, Problem
 from surrogate import Z90, FitConfig, Params, Prediction, Response, Scaling, choose_scaling, fit, pad, respond, unsquash
 from surrogate.scaling import squash
@@ -43,11 +43,8 @@ class Arm(NamedTuple):
     seed: int = 0  # of the policy's training
 
 
-def _rules(episode: int | None = None, rollout: int | None = None, **changes: Any) -> MindConfig:
-    plan, rules = BOTH.plan, BOTH.env._replace(**changes)
-    return BOTH._replace(
-        env=rules._replace(episode=episode or rules.episode), plan=plan._replace(rollout=rollout or plan.rollout)
-    )
+def _rules(rollout: int = BOTH.plan.rollout, **changes: Any) -> MindConfig:
+    return BOTH._replace(env=BOTH.env._replace(**changes), plan=BOTH.plan._replace(rollout=rollout))
 
 
 def _learning(**changes: Any) -> MindConfig:
@@ -55,7 +52,6 @@ def _learning(**changes: Any) -> MindConfig:
     return BOTH._replace(memory=BOTH.memory._replace(learn=learning))
 
 
-_SEARCH = PlanConfig(generations=30)
 ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
     "both": Arm("the policy's rollouts and gradient descents: the default with a memory"),
     "again": Arm("as both, its policy trained from another seed: what chance does", seed=1),
@@ -66,10 +62,8 @@ ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
         MindConfig(planner="policy", trained=False),
     ),
     "frozen": Arm("as both, with a surrogate that learns nothing from the session", frozen=True),
-    "cem": Arm("cross-entropy search from the rollouts, in place of descents", BOTH._replace(plan=_SEARCH)),
-    "cem-unseeded": Arm("that search alone, from the starts", MindConfig(planner="gradient", plan=_SEARCH)),
-    "far": Arm("episodes and rollouts twice as long", _rules(episode=12, rollout=16)),
-    "near": Arm("episodes and rollouts half as long", _rules(episode=3, rollout=4)),
+    "far": Arm("episodes and rollouts twice as long", _rules(rollout=16, episode=12)),
+    "near": Arm("episodes and rollouts half as long", _rules(rollout=4, episode=3)),
     "trusting": Arm("disagreement costs nothing", _rules(pessimism=0.0)),
     "wary": Arm("disagreement costs five times as much", _rules(pessimism=0.5)),
     "no-newton": Arm("actions alone, three times as large, no Gauss-Newton step", _rules(longest=0.0, reach=0.3)),
