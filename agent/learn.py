@@ -14,7 +14,7 @@ import optax
 from agent import env
 from agent.env import EnvConfig, State, World
 from agent.goal import Aim
-from agent.policy import Policy, act, init_policy, log_density, value
+from agent.policy import Policy, act, init_policy, value
 from surrogate import Response
 
 
@@ -28,7 +28,6 @@ class LearnConfig(NamedTuple):
     actor_rate: float = 2e-3
     critic_rate: float = 4e-3
     discount: float = 0.95
-    score: bool = False  # likelihood-ratio gradients instead of gradients through the surrogate
 
 
 class Experience(NamedTuple):
@@ -150,17 +149,13 @@ def _play(
         state, view = carry
         seen = env.observe(view, state, env_config)
         action = act(jax.random.normal(key, state.u.shape), policy.actor, seen)
-        if config.score:
-            action = jax.lax.stop_gradient(action)
         after = env.move(state, view, action, env_config)
         seen_after = env.look(network, world, after, env_config)
         alive = (state.left > 0).astype(jnp.float32)
-        return (after, seen_after), (seen, action, alive * env.reward(view, seen_after, world, env_config), alive)
+        return (after, seen_after), (seen, alive * env.reward(view, seen_after, world, env_config), alive)
 
     view = env.look(network, world, state, env_config)
-    (after, last), (seen, actions, rewards, alive) = jax.lax.scan(
-        step, (state, view), jax.random.split(key, config.window)
-    )
+    (after, last), (seen, rewards, alive) = jax.lax.scan(step, (state, view), jax.random.split(key, config.window))
     end = value(policy.critic, env.observe(last, after, env_config))
     end = jnp.where(after.left > 0, end, 0.0)
 
@@ -172,8 +167,4 @@ def _play(
     solved = jnp.mean(env.solved(last, world))
     info = LearnInfo(jnp.sum(rewards) / jnp.maximum(jnp.sum(alive), 1.0), solved)
     stopped = jax.lax.stop_gradient((after, seen, returns, info))
-    if not config.score:
-        return -jnp.mean(returns[0]), stopped
-    better = alive * jax.lax.stop_gradient(returns - value(policy.critic, seen))
-    density = log_density(policy.actor, seen, actions, state.u.shape[-1])
-    return -jnp.mean(density * better / (jnp.std(better) + 1e-6)), stopped
+    return -jnp.mean(returns[0]), stopped

@@ -62,10 +62,3 @@ def act(noise: jax.Array, actor: Params, observation: jax.Array) -> jax.Array:  
     """An action in [-1, 1] from standard normal noise, differentiable in the actor's parameters (reparameterised)."""
     mean, sd = cast(tuple[jax.Array, jax.Array], Actor(noise.shape[-1]).apply(actor, observation))
     return jnp.tanh(mean + sd * noise)
-
-
-def log_density(actor: Params, observation: jax.Array, action: jax.Array, dimension: int) -> jax.Array:  # [...]
-    """Log-density with which an actor draws an action, up to what does not depend on the actor."""
-    mean, sd = cast(tuple[jax.Array, jax.Array], Actor(dimension).apply(actor, observation))
-    drawn = jnp.arctanh(jnp.clip(action, -0.999999, 0.999999))
-    return -jnp.sum(0.5 * ((drawn - mean) / sd) ** 2 + jnp.log(sd), axis=-1)

@@ -23,7 +23,7 @@ class PlanConfig(NamedTuple):
 
     starts: int = 48  # per member
     rollout: int = 8  # steps of the policy
-    descent: int = 60  # steps along the gradient
+    descent: int = 60  # steps along the gradient, an even number
     rate: float = 0.03  # of the descent, in the unit cube
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
 

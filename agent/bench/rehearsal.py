@@ -69,7 +69,6 @@ ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
     "no-newton": Arm("actions alone, three times as large, no Gauss-Newton step", _rules(longest=0.0, reach=0.3)),
     "greedy": Arm("windows of one step, the rest left to the critic", _learning(window=1, updates=60)),
     "whole": Arm("windows of a whole episode: no critic in the actor's gradient", _learning(window=6, updates=10)),
-    "score": Arm("likelihood-ratio gradients, not through the surrogate", _learning(score=True)),
 }
 
 
