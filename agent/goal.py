@@ -49,7 +49,7 @@ class Aim(NamedTuple):
 
 def aim_at(goal: Goal) -> Aim:
     """The measurements as 32-bit arrays."""
-    return Aim(jnp.asarray(goal.mean, jnp.float32), jnp.asarray(goal.sd, jnp.float32))
+    return Aim(jnp.asarray(goal.mean.astype(np.float32)), jnp.asarray(goal.sd.astype(np.float32)))
 
 
 def sd_elsewhere(goal: Goal, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]

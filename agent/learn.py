@@ -67,7 +67,7 @@ def init_learner(key: jax.Array, observation: int, dimension: int, config: Learn
     return Learner(policy, actor_optimiser.init(policy.actor), critic_optimiser.init(policy.critic))
 
 
-@partial(jax.jit, static_argnames=("network", "env_config", "config"))
+@partial(jax.jit, static_argnames=("network", "config"))
 def learn(
     key: jax.Array,
     learner: Learner,
@@ -83,7 +83,8 @@ def learn(
         key: consumed.
         learner: where to start.
         world, experience: the surrogate and the sessions played on it.
-        network, env_config, config: static.
+        network, config: static.
+        env_config: the rules, not static: other rules share what is compiled.
     """
     actor_optimiser, critic_optimiser = _optimisers(config)
 
@@ -143,12 +144,11 @@ def _play(
     config: LearnConfig,
 ) -> tuple[jax.Array, tuple]:
     """One window of every session: the actor's loss, and (where it ended, observations, returns, info)."""
-    dimension = state.u.shape[-1]
 
     def step(carry: tuple[State, env.View], key: jax.Array) -> tuple[tuple[State, env.View], tuple]:
         state, view = carry
         seen = env.observe(view, state, env_config)
-        action = act(key, policy.actor, seen, dimension)
+        action = act(jax.random.normal(key, state.u.shape), policy.actor, seen)
         after = env.move(state, view, action, env_config)
         seen_after = env.look(network, world, after, env_config)
         alive = (state.left > 0).astype(jnp.float32)

@@ -65,14 +65,18 @@ def remember(u: np.ndarray, features: np.ndarray, goal: Goal, config: MemoryConf
     keys = jax.random.split(jax.random.key(0), 4)
     scaling = choose_scaling(features, goal.mean, goal.sd)
     s = squash(scaling, features)
-    weight = (1.0 + np.sqrt(np.mean(np.where(np.isfinite(s), s, UNDEFINED) ** 2, axis=1))) ** -3.0
+    weight = _usualness(s)
     fold = np.random.default_rng(0).permutation(len(u)) % config.fit.members
     network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
     params = fit(keys[0], pad(u, features, weight, scaling, padded(len(u)), fold), network, config.fit)
     error = _held_out_error(network, params, u, s, fold, weight)
-    world = World(params, scaling, jnp.asarray(goal.tolerance, jnp.float32))
-    policy, solved = _practise(keys[1], keys[2], world, network, u, features, weight, goal, config, rules)
+    policy, solved = practise(keys[1:3], params, scaling, u, features, goal, config, rules)
     return Memory(params, scaling, policy, error, len(u), solved)
+
+
+def _usualness(s: np.ndarray) -> np.ndarray:  # [N, F] squashed -> [N]
+    """How much a row counts: less, the further it lies from the archive's middle."""
+    return (1.0 + np.sqrt(np.mean(np.where(np.isfinite(s), s, UNDEFINED) ** 2, axis=1))) ** -3.0
 
 
 def padded(rows: int) -> int:
@@ -96,20 +100,32 @@ def _held_out_error(
     return error
 
 
-def _practise(
-    init_key: jax.Array,
-    key: jax.Array,
-    world: World,
-    network: Response,
+def practise(
+    keys: jax.Array,
+    params: Params,
+    scaling: Scaling,
     u: np.ndarray,
     features: np.ndarray,
-    weight: np.ndarray,
     goal: Goal,
     config: MemoryConfig,
     rules: EnvConfig,
 ) -> tuple[Policy, float]:
-    """Train the policy on sessions from any archived cell to any other (hindsight goals)."""
-    learner = init_learner(init_key, env.observation_size(u.shape[1], len(goal.mean)), u.shape[1], config.learn)
+    """Train a policy for a surrogate, on sessions from any archived cell to any other (hindsight goals).
+
+    Args:
+        keys: two, one for the untrained policy and one for its training.
+        params, scaling: the surrogate.
+        u, features, goal, config, rules: as in `remember`.
+
+    Returns:
+        The policy, and the share of the last sessions that ended within tolerance on the surrogate.
+    """
+    network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
+    world, weight = (
+        World(params, scaling, jnp.asarray(goal.tolerance, jnp.float32)),
+        _usualness(squash(scaling, features)),
+    )
+    learner = init_learner(keys[0], env.observation_size(u.shape[1], len(goal.mean)), u.shape[1], config.learn)
     whole = np.flatnonzero(np.isfinite(features).all(axis=1))
     order = whole[np.argsort(-weight[whole], kind="stable")][: config.goals]
     if len(order) == 0:
@@ -119,7 +135,7 @@ def _practise(
     aims = Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(goal, means), jnp.float32))
     experience = Experience(jnp.asarray(starts, jnp.float32), aims)
     solved = 0.0
-    for round_key in jax.random.split(key, config.learn.first_rounds):
+    for round_key in jax.random.split(keys[1], config.learn.first_rounds):
         learner, info = learn(round_key, learner, world, experience, network, rules, config.learn)
         solved = float(info.solved[-1])
     return learner.policy, solved

@@ -87,6 +87,9 @@ class Mind:
         self._key, key = jax.random.split(self._key)
         return key
 
+    def _draw(self) -> np.random.Generator:
+        return np.random.default_rng(np.asarray(jax.random.key_data(self._next_key())))
+
     def refit(self, u: np.ndarray, features: np.ndarray) -> None:
         """Learn from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
         if not self.config.validity:
@@ -143,33 +146,32 @@ class Mind:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
         starts = self._starts(u, features)
         config = self.config
-        found: list[tuple[int, jax.Array]] = []
+        found: list[tuple[int, np.ndarray]] = []
         if self.planner != "gradient":
             assert self._policy is not None
-            visited = propose.roll_out(
-                self._next_key(), self._policy, self.world, starts, self.aim, self.network, config.env, config.plan
-            )
-            found.append((PROPOSERS.index("policy"), visited))
+            noise = jnp.asarray(self._draw().standard_normal((config.plan.rollout, *starts.shape), np.float32))
+            visited = propose.roll_out(noise, self._policy, self.world, starts, self.aim, self.network, config.env)
+            found.append((PROPOSERS.index("policy"), np.asarray(visited)))
         if self.planner != "policy":
             reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
-            found.append((PROPOSERS.index("gradient"), reached))
-        candidates = jnp.concatenate([places for _, places in found])
-        r, p = propose.assess(self.world, candidates, self.aim, self.network)
+            found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
+        candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
+        r, p = propose.assess(self.world, jnp.asarray(candidates), self.aim, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        return Pool(np.asarray(candidates, float), proposer, np.asarray(r, float), np.asarray(p, float))
+        return Pool(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
         members, count = self.fitting.members, self.config.plan.starts
         order = np.argsort(distance(z_scores(features, self.goal)), kind="stable")
-        draw = np.random.default_rng(np.asarray(jax.random.key_data(self._next_key())))
+        draw = self._draw()
         best = np.resize(order[: max(4, count // 4)], count // 2)
         pool = order[: min(max(8, len(order) // 2), 256)]
         wide = draw.choice(pool, (members, count - count // 2))
         chosen = np.concatenate([np.broadcast_to(best, (members, len(best))), wide], axis=1)
         jitter = np.concatenate([np.full(len(best), 0.03), np.full(count - len(best), 0.12)])
         places = u[chosen] + jitter[None, :, None] * draw.standard_normal((members, count, self.dimension))
-        return jnp.asarray(np.clip(places, 0, 1), jnp.float32)
+        return jnp.asarray(np.clip(places, 0, 1).astype(np.float32))
 
     def noise(self) -> np.ndarray:  # [F]
         """SD of the surrogate's error in asinh(z), from its own recent predictions."""

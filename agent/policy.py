@@ -58,7 +58,7 @@ def value(critic: Params, observation: jax.Array) -> jax.Array:  # [..., O] -> [
     return cast(jax.Array, Critic().apply(critic, observation))
 
 
-def act(key: jax.Array, actor: Params, observation: jax.Array, dimension: int) -> jax.Array:  # [..., O] -> [..., D]
-    """Draw an action in [-1, 1], differentiable in the actor's parameters (reparameterised)."""
-    mean, sd = cast(tuple[jax.Array, jax.Array], Actor(dimension).apply(actor, observation))
-    return jnp.tanh(mean + sd * jax.random.normal(key, mean.shape))
+def act(noise: jax.Array, actor: Params, observation: jax.Array) -> jax.Array:  # [..., D], [..., O] -> [..., D]
+    """An action in [-1, 1] from standard normal noise, differentiable in the actor's parameters (reparameterised)."""
+    mean, sd = cast(tuple[jax.Array, jax.Array], Actor(noise.shape[-1]).apply(actor, observation))
+    return jnp.tanh(mean + sd * noise)

@@ -23,7 +23,7 @@ class PlanConfig(NamedTuple):
 
     starts: int = 48  # per member
     rollout: int = 8  # steps of the policy
-    descent: int = 60  # steps along the gradient
+    descent: int = 60  # steps along the gradient, an even number
     rate: float = 0.03  # of the descent, in the unit cube
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
 
@@ -37,22 +37,24 @@ class Pool(NamedTuple):
     p: np.ndarray  # [M, Q, F] probability of being defined
 
 
-@partial(jax.jit, static_argnames=("network", "env_config", "config"))
+@partial(jax.jit, static_argnames=("network",))
 def roll_out(
-    key: jax.Array,
+    noise: jax.Array,
     policy: Policy,
     world: World,
     starts: jax.Array,
     aim: Aim,
     network: Response,
     env_config: EnvConfig,
-    config: PlanConfig,
 ) -> jax.Array:
-    """Play the policy from starts [M, K, D] towards one aim [F]; returns every place visited, [Q, D]."""
+    """Play the policy from starts [M, K, D] towards one aim [F]; returns every place visited, [Q, D].
 
-    def step(state: State, key: jax.Array) -> tuple[State, jax.Array]:
+    `noise` [H, M, K, D] is standard normal: H steps, drawn outside because generators are slow to compile.
+    """
+
+    def step(state: State, noise: jax.Array) -> tuple[State, jax.Array]:
         view = env.look(network, world, state, env_config)
-        action = act(key, policy.actor, env.observe(view, state, env_config), starts.shape[-1])
+        action = act(noise, policy.actor, env.observe(view, state, env_config))
         after = env.move(state, view, action, env_config)
         return after._replace(left=jnp.maximum(after.left, 1)), after.u
 
@@ -62,7 +64,7 @@ def roll_out(
         jax.tree.map(lambda part: jnp.broadcast_to(part, (*shape, *part.shape)), aim),
         jnp.full(shape, env_config.episode),
     )
-    _, visited = jax.lax.scan(step, state, jax.random.split(key, config.rollout))
+    _, visited = jax.lax.scan(step, state, noise)
     return visited.reshape(-1, starts.shape[-1])
 
 
@@ -83,10 +85,12 @@ def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config
         updates, state = optimiser.update(gradient, state)
         return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
 
-    carry = (starts, optimiser.init(starts))
-    half, _ = jax.lax.scan(step, carry, None, length=config.descent // 2)
-    (end, _), _ = jax.lax.scan(step, half, None, length=config.descent - config.descent // 2)
-    return jnp.concatenate([half[0], end]).reshape(-1, starts.shape[-1])
+    def half(carry: tuple, _: None) -> tuple[tuple, jax.Array]:  # scanned too, so that a step compiles once
+        carry, _ = jax.lax.scan(step, carry, None, length=config.descent // 2)
+        return carry, carry[0]
+
+    _, places = jax.lax.scan(half, (starts, optimiser.init(starts)), None, length=2)
+    return places.reshape(-1, starts.shape[-1])
 
 
 @partial(jax.jit, static_argnames=("network",))

@@ -15,7 +15,7 @@ def agent(
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A few thousand evaluations: gbar sample.")],
     measurements: _shared.Measurements = None,
     arms: Annotated[
-        str, typer.Option(help="both, policy, gradient, untrained, frozen.")
+        str, typer.Option(help="Ways of thinking, compared with the first; an unknown one lists them.")
     ] = "both,policy,gradient,untrained",
     targets: Annotated[int, typer.Option(min=1, metavar="N", help="How many archived cells to aim at.")] = 24,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution.")] = 1.0,
@@ -42,6 +42,7 @@ def agent(
         _shared.print_json([row._asdict() for row in summary])
         return
     columns = ["arm", "targets", "first |z|<=3", "first solved", "median first", "solved", "mean evaluations"]
+    columns += ["more than the first", "±", "fewer on", "more on", "by chance"]
     table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in summary]
     title = "Sessions against an emulator of the archive"
     _shared.print_table(title, [*columns, "s a batch", "in 90 %", "RMSE/SD"], table)

@@ -63,7 +63,7 @@ def pad(
         np.pad(weight, (0, more)),
         np.pad(fold, (0, more), constant_values=-1),
     ]
-    return Data(*(jnp.asarray(array, jnp.float32) for array in arrays))
+    return Data(*(jnp.asarray(array.astype(np.float32)) for array in arrays))
 
 
 def fit(key: jax.Array, data: Data, network: Response, config: FitConfig, start: Params | None = None) -> Params:

@@ -1,5 +1,6 @@
 """The ensemble: for every feature a value head and a validity head, and several members that may disagree."""
 
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -54,6 +55,7 @@ def basis(network: Response, member: Params, u: jax.Array) -> jax.Array:  # [...
     return cast(jax.Array, network.apply(member, u, method=Response.basis))
 
 
+@partial(jax.jit, static_argnames=("network", "members", "dimension"))
 def init(key: jax.Array, network: Response, members: int, dimension: int) -> Params:
     """Fresh parameters for an ensemble: leaves [M, ...]."""
     return jax.vmap(lambda k: network.init(k, jnp.zeros(dimension)))(jax.random.split(key, members))

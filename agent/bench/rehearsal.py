@@ -9,18 +9,19 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import binomtest
 
 from agent import env
 from agent import memory as memories
 from agent.accelerate import configure
 from agent.goal import Goal, goal_of, sd_elsewhere, worst, z_scores
 from agent.memory import Memory, padded
-from agent.mind import Mind, MindConfig, Planner
+from agent.mind import Mind, MindConfig
 from agent.policy import init_policy
 from agent.propose import PROPOSERS, choose
 from sim import Accuracy, Archive, GbarError, Problem
@@ -30,19 +31,44 @@ from surrogate.scaling import squash
 EMULATOR = FitConfig(members=1, hidden=160, layers=3, steps=1000, first_passes=5, batch=256)
 AT_ONCE = 64  # the emulator's batch is padded to this
 BATCH, BATCHES = 8, 6  # of every session
-ARMS: dict[str, str] = {  # as docs/agent.md explains them
-    "both": "the policy's rollouts and gradient descents: the default with a memory",
-    "policy": "the policy's rollouts alone",
-    "gradient": "gradient descents alone",
-    "untrained": "rollouts of a policy that was never trained: Gauss-Newton steps with noise",
-    "frozen": "as both, with a surrogate that learns nothing from the session",
-}
-PLANNERS: dict[str, Planner] = {
-    "both": "both",
-    "policy": "policy",
-    "gradient": "gradient",
-    "untrained": "policy",
-    "frozen": "both",
+BOTH = MindConfig(planner="both")
+
+
+class Arm(NamedTuple):
+    """One way of thinking. With other rules or another way of learning, its policy is trained anew."""
+
+    words: str
+    mind: MindConfig = BOTH
+    frozen: bool = False
+    seed: int = 0  # of the policy's training
+
+
+def _rules(rollout: int = BOTH.plan.rollout, **changes: Any) -> MindConfig:
+    return BOTH._replace(env=BOTH.env._replace(**changes), plan=BOTH.plan._replace(rollout=rollout))
+
+
+def _learning(**changes: Any) -> MindConfig:
+    learning = BOTH.memory.learn._replace(**changes)
+    return BOTH._replace(memory=BOTH.memory._replace(learn=learning))
+
+
+ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
+    "both": Arm("the policy's rollouts and gradient descents: the default with a memory"),
+    "again": Arm("as both, its policy trained from another seed: what chance does", seed=1),
+    "policy": Arm("the policy's rollouts alone", MindConfig(planner="policy")),
+    "gradient": Arm("gradient descents alone", MindConfig(planner="gradient")),
+    "untrained": Arm(
+        "rollouts of a policy that was never trained: Gauss-Newton steps with noise",
+        MindConfig(planner="policy", trained=False),
+    ),
+    "frozen": Arm("as both, with a surrogate that learns nothing from the session", frozen=True),
+    "far": Arm("episodes and rollouts twice as long", _rules(rollout=16, episode=12)),
+    "near": Arm("episodes and rollouts half as long", _rules(rollout=4, episode=3)),
+    "trusting": Arm("disagreement costs nothing", _rules(pessimism=0.0)),
+    "wary": Arm("disagreement costs five times as much", _rules(pessimism=0.5)),
+    "no-newton": Arm("actions alone, three times as large, no Gauss-Newton step", _rules(longest=0.0, reach=0.3)),
+    "greedy": Arm("windows of one step, the rest left to the critic", _learning(window=1, updates=60)),
+    "whole": Arm("windows of a whole episode: no critic in the actor's gradient", _learning(window=6, updates=10)),
 }
 
 
@@ -85,7 +111,7 @@ class Rehearsed(NamedTuple):
     first_batch: float  # smallest largest |z| of the first batch
     evaluations: int | None  # to the first solution; None: not within the session
     proposer: str  # of the first solution
-    batch_s: float  # fitting and planning, median over batches
+    batch_s: float  # processor seconds of fitting and planning, median over batches
     coverage: float  # share of 90 % intervals that held
     rmse: float  # median over features of the last batch's error, in SDs
 
@@ -93,7 +119,7 @@ class Rehearsed(NamedTuple):
 def rehearse(
     problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0, most: int | None = None
 ) -> Iterator[Rehearsed]:
-    """Play a session with every arm towards each of `count` targets, arms in turn.
+    """Play a session with every arm towards each of `count` targets, the same for all.
 
     Args:
         most: only so many of the archive's evaluations are known to the sessions; the emulator has them all.
@@ -121,11 +147,27 @@ def rehearse(
     chosen = _targets(features, memory, count)
     means = emulator.simulate(u[chosen])
     known = np.setdiff1d(np.arange(most or len(u)), chosen)
-    for number, mean in enumerate(means):
-        target = Goal(mean, sd_elsewhere(goal, mean), tolerance)
-        if np.isfinite(mean).all():
-            for arm in arms:
-                yield _session(arm, number, emulator, memory, u[known], features[known], target, config)
+    for arm in arms:
+        taught = _taught(ARMS[arm], memory, u[:most], features[:most], goal)
+        for number, mean in enumerate(means):
+            if np.isfinite(mean).all():
+                target = Goal(mean, sd_elsewhere(goal, mean), tolerance)
+                yield _session(arm, number, emulator, taught, u[known], features[known], target)
+
+
+def _taught(arm: Arm, memory: Memory, u: np.ndarray, features: np.ndarray, goal: Goal) -> Memory:
+    """The arm's memory: everybody's surrogate, and a policy trained by the arm's own rules."""
+    mind = arm.mind
+    if mind.planner == "gradient":
+        return memory
+    if not mind.trained:
+        size = env.observation_size(u.shape[1], len(goal.mean))
+        return memory._replace(policy=init_policy(jax.random.key(7), size, u.shape[1]))
+    if not arm.seed and (mind.memory, mind.env) == (BOTH.memory, BOTH.env):
+        return memory
+    keys = jax.random.split(jax.random.key(arm.seed))
+    policy, solved = memories.practise(keys, memory.params, memory.scaling, u, features, goal, mind.memory, mind.env)
+    return memory._replace(policy=policy, solved=solved)
 
 
 def _targets(features: np.ndarray, memory: Memory, count: int) -> np.ndarray:
@@ -143,25 +185,21 @@ def _session(
     u: np.ndarray,
     features: np.ndarray,
     goal: Goal,
-    config: MindConfig,
 ) -> Rehearsed:
     """Tune to one goal, knowing archived cells u [N, D], features [N, F]."""
-    if arm == "untrained":
-        blank = init_policy(jax.random.key(7), env.observation_size(u.shape[1], len(goal.mean)), u.shape[1])
-        memory = memory._replace(policy=blank)
-    config = config._replace(planner=PLANNERS[arm])
+    config = ARMS[arm].mind
     mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, memory)
     start_u, start_features, before = u, features, len(u)
     first, solved, proposer = np.inf, None, ""
     took, errors, held = [], np.empty((0, len(goal.mean))), []
     for batch in range(BATCHES):
-        start = time.perf_counter()
-        mind.refit(*((start_u, start_features) if arm == "frozen" else (u, features)))
+        start = time.process_time()
+        mind.refit(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
         pool = mind.plan(u, features)
         draw = np.random.default_rng([number, len(u)])
         chosen = choose(draw, pool, BATCH, goal.tolerance, mind.noise(), u[:0], u, config.plan.apart)
         forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
         made = emulator.simulate(pool.u[chosen])
         mind.learn_from(forecast, made)
         z = z_scores(made, goal)
@@ -180,7 +218,7 @@ def _session(
 
 
 class Summary(NamedTuple):
-    """One arm over all targets; an unsolved session counts beyond all solved ones."""
+    """One arm over all targets, and beside the first arm that was played, target by target."""
 
     arm: str
     targets: int
@@ -189,30 +227,46 @@ class Summary(NamedTuple):
     median_first: float
     solved: float
     mean_evaluations: float  # unsolved sessions count twice their length
+    more: float  # evaluations than the first arm, mean of the differences
+    more_error: float  # standard error of that
+    fewer_on: int  # targets on which it needed fewer than the first arm
+    more_on: int
+    chance: float  # of as uneven a split between the two or a worse one, were there no difference (sign test)
     batch_s: float
     coverage: float
     rmse: float
 
 
 def summarise(sessions: Sequence[Rehearsed]) -> list[Summary]:
-    """A row an arm, in the order of `ARMS`."""
-    rows = []
-    for arm in [arm for arm in ARMS if any(session.arm == arm for session in sessions)]:
-        own = [session for session in sessions if session.arm == arm]
-        first = np.array([session.first_batch for session in own])
-        counted = [session.evaluations or 2 * BATCH * BATCHES for session in own]
-        rows.append(
-            Summary(
-                arm,
-                len(own),
-                float((first <= 3).mean()),
-                float(np.mean([count == BATCH for count in counted])),
-                float(np.median(first)),
-                float(np.mean([session.evaluations is not None for session in own])),
-                float(np.mean(counted)),
-                float(np.median([session.batch_s for session in own])),
-                float(np.mean([session.coverage for session in own])),
-                float(np.median([session.rmse for session in own])),
-            )
-        )
-    return rows
+    """A row an arm, in the order in which they were played: the first is what the others are compared with."""
+    arms = list(dict.fromkeys(session.arm for session in sessions))
+    return [_summary([s for s in sessions if s.arm == arm], [s for s in sessions if s.arm == arms[0]]) for arm in arms]
+
+
+def _summary(own: Sequence[Rehearsed], base: Sequence[Rehearsed]) -> Summary:
+    first = np.array([session.first_batch for session in own])
+    needed = _counted(own)
+    more = needed - _counted(base)[: len(needed)]
+    fewer_on, more_on = int((more < 0).sum()), int((more > 0).sum())
+    return Summary(
+        own[0].arm,
+        len(own),
+        float((first <= 3).mean()),
+        float((needed == BATCH).mean()),
+        float(np.median(first)),
+        float(np.mean([session.evaluations is not None for session in own])),
+        float(needed.mean()),
+        float(more.mean()),
+        float(more.std(ddof=1) / np.sqrt(len(more))) if len(more) > 1 else float("nan"),
+        fewer_on,
+        more_on,
+        float(binomtest(fewer_on, fewer_on + more_on).pvalue) if fewer_on + more_on else 1.0,
+        float(np.median([session.batch_s for session in own])),
+        float(np.mean([session.coverage for session in own])),
+        float(np.median([session.rmse for session in own])),
+    )
+
+
+def _counted(sessions: Sequence[Rehearsed]) -> np.ndarray:
+    """Evaluations of each; an unsolved session counts twice its length."""
+    return np.array([session.evaluations or 2 * BATCH * BATCHES for session in sessions], float)

@@ -10,7 +10,7 @@ from agent import env
 from agent.env import EnvConfig, State, World
 from agent.learn import Experience, LearnConfig, Learner, init_learner, learn
 from agent.policy import act
-from agent.propose import PlanConfig, roll_out
+from agent.propose import roll_out
 
 # Gauss-Newton alone gets nowhere in six of its steps here: what there is to gain is the policy's
 SHORT_STEPS = EnvConfig(longest=0.04, reach=0.1)
@@ -46,7 +46,8 @@ def mean_reward(learner: Learner, fitted: Fitted, world: World, experience: Expe
     @jax.jit
     def step(key: jax.Array, state: State) -> tuple[State, jax.Array]:
         before = env.look(fitted.network, world, state, SHORT_STEPS)
-        action = act(key, learner.policy.actor, env.observe(before, state, SHORT_STEPS), 3)
+        noise = jax.random.normal(key, state.u.shape)
+        action = act(noise, learner.policy.actor, env.observe(before, state, SHORT_STEPS))
         after = env.move(state, before, action, SHORT_STEPS)
         return after, env.reward(before, env.look(fitted.network, world, after, SHORT_STEPS), world, SHORT_STEPS)
 
@@ -88,10 +89,8 @@ def test_untrained_it_is_gauss_newton(fitted: Fitted) -> None:
     learner = init_learner(jax.random.key(0), env.observation_size(2, 3), 2, SMALL)
     starts = jax.random.uniform(jax.random.key(1), (1, 40, 2))
     goal = aims(np.zeros(3), np.ones(3))
-    plan = PlanConfig(rollout=1)
-    places = np.asarray(
-        roll_out(jax.random.key(2), learner.policy, world, starts, goal, linear_network(3), config, plan)
-    )
+    noise = jax.random.normal(jax.random.key(2), (1, *starts.shape))
+    places = np.asarray(roll_out(noise, learner.policy, world, starts, goal, linear_network(3), config))
     away = places - hidden
     assert np.abs(away).max() < config.reach  # the most an action can do
     assert np.abs(away.mean(axis=0)).max() < 0.2 * config.reach

@@ -1,0 +1,84 @@
+"""Sessions against an emulator: what an arm changes, and what is made of the sessions."""
+
+import numpy as np
+import pytest
+from synthetic import MEAN, MIND, SD, response
+
+from agent.bench import rehearsal
+from agent.bench.rehearsal import ARMS, BATCH, BATCHES, Arm, Rehearsed, _session, _taught, emulate, summarise
+from agent.env import EnvConfig
+from agent.goal import Goal
+from agent.memory import Memory, remember
+
+HIDDEN = np.array([[0.7, 0.3, 0.5]])
+GOAL = Goal(MEAN, SD, 1.0)
+
+
+@pytest.fixture(scope="module")
+def u() -> np.ndarray:
+    return np.random.default_rng(0).random((256, 3))
+
+
+@pytest.fixture(scope="module")
+def memory(u: np.ndarray) -> Memory:
+    return remember(u, response(u), GOAL, MIND.memory, EnvConfig())
+
+
+@pytest.fixture(autouse=True)
+def arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arms on a mind that thinks fast."""
+    wary = MIND._replace(env=EnvConfig(pessimism=0.5))
+    gradient = MIND._replace(planner="gradient", env=wary.env)
+    monkeypatch.setattr(rehearsal, "BOTH", MIND)
+    monkeypatch.setattr(
+        rehearsal,
+        "ARMS",
+        {
+            "both": Arm("", MIND),
+            "again": Arm("", MIND, seed=1),
+            "wary": Arm("", wary),
+            "gradient": Arm("", gradient),
+            "untrained": Arm("", MIND._replace(trained=False)),
+            "frozen": Arm("", MIND, frozen=True),
+        },
+    )
+
+
+def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.ndarray, memory: Memory) -> None:
+    taught = {name: _taught(arm, memory, u, response(u), GOAL) for name, arm in rehearsal.ARMS.items()}
+    assert all(made.params is memory.params for made in taught.values())  # one surrogate for all
+    own = {arm for arm, made in taught.items() if made.policy is not memory.policy}
+    assert own == {"again", "wary", "untrained"}
+
+
+def test_a_session_ends_with_a_solution(u: np.ndarray, memory: Memory) -> None:
+    """Towards a cell that can be reached: found within the session, and by a planner that is in use."""
+    emulator = emulate(u, response(u), GOAL, MIND.memory.fit._replace(members=1))
+    target = Goal(emulator.simulate(HIDDEN)[0], SD, 1.0)
+    for arm, proposers in (("both", {"policy", "gradient"}), ("gradient", {"gradient"})):
+        played = _session(arm, 0, emulator, memory, u, response(u), target)
+        assert played.evaluations is not None and played.evaluations <= BATCH * BATCHES
+        assert played.proposer in proposers
+
+
+def played(arm: str, *evaluations: int | None) -> list[Rehearsed]:
+    return [Rehearsed(arm, i, 2.0, count, "", 0.1, 0.9, 0.1) for i, count in enumerate(evaluations)]
+
+
+def test_arms_are_compared_target_by_target() -> None:
+    """By hand: differences -8, -16, 0, 96 - 24, and a sign test of two against one."""
+    first, second = summarise(played("gradient", 16, 24, 8, 24) + played("both", 8, 8, 8, None))
+    assert (first.arm, first.more, first.chance) == ("gradient", 0.0, 1.0)
+    assert (second.solved, second.first_solved, second.mean_evaluations) == (0.75, 0.75, (8 + 8 + 8 + 96) / 4)
+    assert second.more == pytest.approx(12.0)
+    assert second.more_error == pytest.approx(np.std([-8, -16, 0, 72], ddof=1) / 2)
+    assert (second.fewer_on, second.more_on, second.chance) == (2, 1, 1.0)
+
+
+def test_a_clear_difference_is_told_from_chance() -> None:
+    rows = summarise(played("both", *[16] * 8) + played("policy", *[8] * 8))
+    assert rows[1].chance == pytest.approx(2 / 2**8)
+
+
+def test_every_arm_is_another() -> None:
+    assert len({arm[1:] for arm in ARMS.values()}) == len(ARMS)
