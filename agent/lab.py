@@ -67,6 +67,11 @@ class Lab:
         self.observe(session)
         return features
 
+    def progress(self, made: int) -> tuple[float, float]:
+        """The smallest distance from the measurements of the last `made` evaluations, and of all before."""
+        far = goals.distance(self.session.z)
+        return float(far[-made:].min()), float(far[:-made].min())
+
     def note_first_batch(self, features: np.ndarray) -> None:
         """How far the first batch [B, F] came: with a memory, what it was worth before this cell taught it anything."""
         session = self.session

@@ -61,6 +61,8 @@ def search(
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
                 mind.learn_from(forecast, done)
+                if not session.solutions:
+                    mind.trust(*lab.progress(len(done)))
                 lab.note_first_batch(done)
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status

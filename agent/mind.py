@@ -79,6 +79,7 @@ class Mind:
         self._policy = memory.policy if memory else None
         self._calibration = Calibration(len(goal.mean), NEARER if memory else 1.0)
         self._first_noise = np.full(len(goal.mean), config.first_noise)
+        self.radius = config.plan.radius  # of the trust region
         if memory:
             self.scaling = memory.scaling
             self._first_noise = _in_tolerance_space(memory, goal)
@@ -156,6 +157,8 @@ class Mind:
             reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
+        best = np.argsort(distance(z_scores(features, self.goal)), kind="stable")[: config.plan.anchors]
+        candidates = propose.pulled(candidates, u[best], self.radius).astype(np.float32)
         r, p = propose.assess(self.world, jnp.asarray(candidates), self.aim, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
         return Pool(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
@@ -186,6 +189,12 @@ class Mind:
         """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(features, self.goal))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
+
+    def trust(self, best: float, before: float) -> None:
+        """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances)."""
+        rules = self.config.plan
+        factor = rules.grow if best < before else rules.shrink
+        self.radius = float(np.clip(factor * self.radius, rules.least_radius, rules.radius))
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""

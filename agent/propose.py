@@ -25,6 +25,11 @@ class PlanConfig(NamedTuple):
     rollout: int = 8  # steps of the policy
     descent: int = 60  # steps along the gradient, an even number
     rate: float = 0.03  # of the descent, in the unit cube
+    radius: float = 1.0  # of the trust region at first, in the unit cube, around the best cells
+    least_radius: float = 0.1
+    shrink: float = 0.7  # of the radius after a batch that is no better than what was known
+    grow: float = 1.5  # after one that is
+    anchors: int = 8  # best cells around which the trust region lies
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
 
 
@@ -98,6 +103,14 @@ def assess(world: World, u: jax.Array, aim: Aim, network: Response) -> tuple[jax
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
     predicted = jax.vmap(lambda member: respond(network, member, u))(world.params)
     return env.residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+
+
+def pulled(u: np.ndarray, anchors: np.ndarray, radius: float) -> np.ndarray:  # [Q, D], [A, D] -> [Q, D]
+    """Candidates beyond a radius of the nearest anchor, moved towards it until they are at it."""
+    away = np.linalg.norm(u[:, None, :] - anchors[None, :, :], axis=2)
+    nearest = anchors[np.argmin(away, axis=1)]
+    share = np.minimum(1.0, radius / np.maximum(away.min(axis=1), 1e-9))[:, None]
+    return nearest + share * (u - nearest)
 
 
 def log_chance(pool: Pool, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
