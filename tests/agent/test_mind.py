@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from synthetic import MEAN, MIND, ROWS, SD, response
 
-from agent.goal import Goal, z_scores
+from agent.goal import Goal, distance, z_scores
 from agent.mind import Forecast, Mind, Planner
 from agent.propose import PROPOSERS
 
@@ -128,3 +128,28 @@ def test_uncertainty_left() -> None:
     left = mind.uncertainty_left(np.array([0.7, 0.3, 0.5]))
     assert ((left > 0) & (left <= 1)).all()
     assert (left < 0.5).all()
+
+
+def test_the_trust_region_follows_success() -> None:
+    """Narrower after a batch that is no better, down to its least; wider after one that is, up to the first."""
+    mind = mind_of()
+    rules, first = mind.config.plan, mind.radius
+    mind.trust(best=1.0, before=1.0)
+    assert mind.radius == pytest.approx(rules.shrink * first)
+    for _ in range(50):
+        mind.trust(best=2.0, before=1.0)
+    assert mind.radius == rules.least_radius
+    for _ in range(50):
+        mind.trust(best=0.5, before=1.0)
+    assert mind.radius == first
+
+
+def test_candidates_stay_in_the_trust_region() -> None:
+    mind = mind_of()
+    u = np.random.default_rng(0).random((64, 3))
+    features = response(u)
+    mind.refit(u, features)
+    mind.radius = 0.05
+    best = u[np.argsort(distance(z_scores(features, GOAL)), kind="stable")[: mind.config.plan.anchors]]
+    away = np.linalg.norm(mind.plan(u, features).u[:, None] - best[None], axis=2).min(axis=1)
+    assert away.max() == pytest.approx(0.05, abs=1e-6)

@@ -12,7 +12,7 @@ from synthetic import MEAN, SD, Fitted, aims, fit_synthetic
 from agent import env
 from agent.env import EnvConfig, World
 from agent.learn import LearnConfig, init_learner
-from agent.propose import DISTINCT, PlanConfig, Pool, assess, choose, descend, log_chance, roll_out
+from agent.propose import DISTINCT, PlanConfig, Pool, assess, choose, descend, log_chance, pulled, roll_out
 from surrogate import FitConfig
 
 TOLERANCE = 2.0
@@ -200,3 +200,12 @@ def test_every_member_descends_its_own(fitted: Fitted, world: World, starts: jax
 def test_defaults_are_usable() -> None:
     assert PlanConfig().descent >= 2
     assert PlanConfig().starts * FitConfig().members >= 64
+
+
+def test_candidates_beyond_the_trust_region_are_pulled_to_its_edge() -> None:
+    anchors = np.array([[0.2, 0.2], [0.8, 0.8]])
+    inside, outside = [0.25, 0.2], [0.8, 0.2 + 1e-3]  # the second is nearer to the second anchor
+    kept, moved = pulled(np.array([inside, outside]), anchors, 0.1)
+    assert kept == pytest.approx(inside)
+    assert moved == pytest.approx([0.8, 0.7])
+    assert pulled(anchors, anchors, 0.1) == pytest.approx(anchors)
