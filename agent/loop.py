@@ -61,7 +61,7 @@ def search(
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
                 mind.learn_from(forecast, done)
-                if not session.solutions:
+                if not session.solutions and not session.memory:  # which knows where nothing fires
                     mind.trust(*lab.progress(len(done)))
                 lab.note_first_batch(done)
                 lab.confirm()

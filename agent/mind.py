@@ -79,7 +79,7 @@ class Mind:
         self._policy = memory.policy if memory else None
         self._calibration = Calibration(len(goal.mean), NEARER if memory else 1.0)
         self._first_noise = np.full(len(goal.mean), config.first_noise)
-        self.radius = config.plan.radius  # of the trust region
+        self.radius = np.inf if memory else config.plan.radius  # of the trust region
         if memory:
             self.scaling = memory.scaling
             self._first_noise = _in_tolerance_space(memory, goal)

@@ -21,6 +21,7 @@ from agent.result import FirstBatch, Pace, Progress
 from sim import Evaluation, Problem
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a memory
+SPARE = 32  # evaluations beyond the budget that a mind has room for
 LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
 
 
@@ -123,8 +124,8 @@ class Session:
         return run_name(self.problem, self.config)
 
     def new_mind(self, key: jax.Array) -> Mind:
-        """A mind that knows what a memory does, with room for every evaluation that the budget allows."""
-        rows = padded(len(self.u) + self.left)
+        """A mind that knows what a memory does, with room for all that the budget allows and a diagnosis asks."""
+        rows = padded(len(self.u) + self.left + SPARE)
         return Mind(key, self.u.shape[1], self.goal, rows, self.config.mind, self.memory)
 
     @property

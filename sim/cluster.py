@@ -184,8 +184,11 @@ def _client(address: str) -> Any:
     except ImportError:
         raise GbarError("--dask needs the package distributed: pip install 'gbar[dask]'") from None
     try:
-        return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, AssertionError) as error:  # the last: its event loop has not started
+        try:
+            return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
+        except AssertionError:  # its event loop had not started: on a busy machine, distributed does not wait for it
+            return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, AssertionError) as error:
         raise GbarError(
             f"--dask {address}: no Dask scheduler answers there ({_cause(error)}): "
             "expected an address such as tcp://HOST:8786, which `dask scheduler` prints"

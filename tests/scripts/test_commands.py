@@ -183,7 +183,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ran]]:
     """One small run without a fit: a tolerance that the design alone meets, called from another folder than used."""
     folder = tmp_path_factory.mktemp("run")
     shutil.copy(HH / "measurements" / "squid.csv", folder / "cell.csv")
-    small = ["--tolerance", 8, "--budget", 13, "--batch", 1, "--solutions", 1]
+    small = ["--tolerance", 8, "--budget", 24, "--batch", 1, "--solutions", 1]
     files = ["--measurements", "cell.csv", "--archive", "a.sqlite"]
     yield folder, quiet(gbar("tune", HH, *small, *files, folder=folder))
 
@@ -209,7 +209,7 @@ def test_verify_finds_the_run_from_anywhere(run: tuple[Path, Ran], tmp_path: Pat
     found = document(ran)
     assert isinstance(found, dict)
     assert [s["verdict"] for s in found["solutions"]] == ["confirmed"]
-    assert found["evaluations"] == 12  # the archive that --archive named, not an empty one beside the result
+    assert found["evaluations"] == 16  # the archive that --archive named, not an empty one beside the result
     assert not (folder / "runs" / "hh-cell" / "a.sqlite").exists()
 
 

@@ -36,9 +36,9 @@ kind = "step"
 at = "dend(0.5)"
 record = "dend(0.5).v"
 amplitude = -0.1
-delay = 20
+delay = 9000
 duration = 200
-total = 9000
+total = 9300
 """
 LEAK = """NEURON { SUFFIX leaky  RANGE g  NONSPECIFIC_CURRENT i }
 PARAMETER { g = 1e-4 (S/cm2) }
