@@ -15,7 +15,7 @@ tune: $(STAMP) ## tune the bundled motoneuron to the fast rat cell; the answer i
 
 test: lint ## everything CI runs: ruff, mypy, pytest
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff: rules and formatting
 	$(BIN)/ruff check .
