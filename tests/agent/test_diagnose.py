@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
         (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
         problem = load_problem(model, tmp_path / "table.csv")
-        return tune(problem, TuneConfig(budget, solutions, mind=MIND), tmp_path / "run")
+        return tune(problem, TuneConfig(budget, solutions, batch=8, mind=MIND), tmp_path / "run")
 
     return tuned
 
