@@ -156,7 +156,7 @@ class Problem(Strict):
         for file in sorted({file for folder in folders for file in model_files(folder)}):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         content = {
-            "model": self.model.model_dump(exclude=None if self.model.requires else {"requires"}),
+            "model": self.model.model_dump(),
             "parameters": [
                 parameter.model_dump(exclude={"bounds", "scale", "unit"}, exclude_defaults=True)
                 for parameter in self.parameter
