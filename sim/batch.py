@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from sim.kinds import MAIN, Rheobase, Stimulus
 from sim.places import point_processes_of
 from sim.problem import Problem
 from sim.ranged import Ranged
+from sim.rig import Currents, Rig, recordings_of
 from sim.search import RheobaseSearch
 from sim.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 
@@ -29,7 +30,6 @@ LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a sea
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
 OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
-Currents = Sequence[float | None]  # nA for each copy; None where it has none
 Recorded = dict[str, np.ndarray]  # recording -> values [T] at every step from t = 0
 
 
@@ -63,9 +63,9 @@ class Batch:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
             )
-        calls = [statement for parameter in problem.parameter for statement in parameter.apply]
-        if ranged and calls:
-            raise GbarError(f"'{calls[0]}' may read '{ranged[0].variable}', which has one value for the whole process")
+        self._calls = [statement for parameter in problem.parameter for statement in parameter.apply]
+        if ranged and self._calls:
+            raise GbarError(f"'{self._calls[0]}' may read '{ranged[0].variable}', which has one value for the whole process")
         if library:
             mechanisms.load(Path(library))
         if core is not None:
@@ -73,6 +73,7 @@ class Batch:
         self.copies: list[Copy] = []
         self._grow()
         first = self.copies[0]
+        self._rig = Rig([first.cell])
         self.found = describe(problem, first.cell, first.bound)
         for _, protocol in response.stimulated(problem):
             protocols.place(first.cell, protocol, 0.0).close()
@@ -105,6 +106,9 @@ class Batch:
         del self.copies[wanted:]
         for copy, x in zip(self.copies, itertools.cycle(xs), strict=False):
             copy.bound.assign(x)
+        cells = [copy.cell for copy in self.copies]
+        if self._calls or self._rig.cells != cells:  # the model's own code may have made sections or segments anew
+            self._rig = Rig(cells)
         self._engage()
         settled, measuring = self._settle(accuracy), 0.0
         done = [Evaluation() for _ in xs]
@@ -172,8 +176,9 @@ class Batch:
         counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in stimulated}
         if max(counts.values()) <= 0:
             return {}
-        kinds = {_recorded(p): p for name, p in stimulated if counts[name] > 0}
-        placed = {key: [protocols.place(c.cell, p, 0.0) for c in self.copies] for key, p in kinds.items()}
+        kinds = {recordings_of(p): p for name, p in stimulated if counts[name] > 0}
+        self._rig.rest()
+        recorded = {key: self._rig.recorded(p) for key, p in kinds.items()}
         states: dict[int, Any] = {}
         self._start(accuracy)
         h.dt = coarse
@@ -185,14 +190,14 @@ class Batch:
         if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
             self._parallel.psolve(until)
         traces = {
-            key: [{name: finer(v, COARSE) for name, v in _values(p).items()} for p in each]
-            for key, each in placed.items()
+            key: [{name: finer(v, COARSE) for name, v in _values(one).items()} for one in each]
+            for key, each in recorded.items()
         }
         return {
             name: Settled(
                 states[counts[name]],
-                [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[_recorded(p)]],
-                traces[_recorded(p)],
+                [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[recordings_of(p)]],
+                traces[recordings_of(p)],
             )
             for name, p in stimulated
             if counts[name] in states
@@ -206,13 +211,13 @@ class Batch:
 
         until = response.watched_until(self.problem, name)
         phases = phases_of(protocol, until, accuracy.dt) if settled is not None else [Phase(until, 1)]
-        placed = self._begin(protocol, currents, settled, accuracy)
+        vectors = self._begin(protocol, currents, settled, accuracy)
         taken = [1]  # samples recorded at the end of each phase; the first is of the start
         for phase in phases:
             h.dt = accuracy.dt * phase.step
             self._parallel.psolve(phase.until)
-            taken.append(int(placed[0].t.size()))
-        recorded = [_values(p) for p in placed[: len(currents)]]
+            taken.append(int(self._rig.t.size()))
+        recorded = [_values(one) for one in vectors[: len(currents)]]
         if settled is None:
             return recorded
         parts = [(first - 1, last, each.step) for first, last, each in zip(taken, taken[1:], phases, strict=False)]
@@ -223,19 +228,16 @@ class Batch:
 
     def _begin(
         self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
-    ) -> list[protocols.Placed]:
+    ) -> list[dict[str, Any]]:
         """Put a protocol on all copies, each at its own current, in the state in which the protocol starts."""
         from neuron import h
 
-        placed = [
-            protocols.place(copy.cell, protocol, current or 0.0)
-            for copy, current in zip(self.copies, itertools.cycle(currents), strict=False)
-        ]
+        vectors = self._rig.put(protocol, currents)
         self._start(accuracy)
         h.secondorder = protocols.order(protocol)
         if settled is not None:
             settled.state.restore()
-        return placed
+        return vectors
 
     def _rheobase(
         self, name: str, protocol: Rheobase, settled: Settled | None, accuracy: Accuracy, count: int
@@ -286,19 +288,17 @@ class Batch:
         from neuron import h
 
         looks = [protocol.delay + share * protocol.duration for share in LOOKS]
-        placed = self._begin(protocol, [search.current for search in searches], settled, accuracy)
+        vectors = self._begin(protocol, [search.current for search in searches], settled, accuracy)
         h.dt = COARSE * accuracy.dt
         asked, fired = {i for i, search in enumerate(searches) if search.current is not None}, set[int]()
         for until in [*(until for until in looks if until < protocol.total), protocol.total]:
             self._parallel.psolve(until)
-            t = placed[0].t.as_numpy()
-            v = {i: placed[i].recorded[MAIN].as_numpy() for i in asked}
+            t = self._rig.t.as_numpy()
+            v = {i: vectors[i][MAIN].as_numpy() for i in asked}
             fired |= {i for i in asked if protocols.crossed(t, v[i], protocol.delay, threshold)}
             asked -= fired | {i for i in asked if searches[i].tried > 0 and _over(t, v[i], protocol)}
             if not asked:
                 break
-        for each in placed:
-            each.close()  # before the next start: NEURON would notice the loss of a stimulus after it
         return [i in fired for i in range(len(searches))]
 
 
@@ -327,11 +327,6 @@ def _following(ranged: Sequence[Ranged]) -> Iterator[None]:
         del handler
 
 
-def _recorded(protocol: Stimulus) -> str:
-    """What a protocol records: protocols that record the same share the recording of their settling."""
-    return str({MAIN: protocol.record, **protocol.recordings})
-
-
 def _fired(v: np.ndarray, protocol: Rheobase, threshold: float, dt: float) -> bool:
     """Whether a voltage recorded at every dt from t = 0 has a spike that the stimulus may have made."""
     return protocols.crossed(times(len(v), dt), v, protocol.delay, threshold)
@@ -346,5 +341,5 @@ def _over(t: np.ndarray, v: np.ndarray, protocol: Rheobase) -> bool:
     return bool(v[-1] < rest + OVER * (last - rest) and v[-1] < v[-2])
 
 
-def _values(placed: protocols.Placed) -> Recorded:
-    return {name: np.array(vector) for name, vector in placed.recorded.items()}
+def _values(vectors: Mapping[str, Any]) -> Recorded:
+    return {name: np.array(vector) for name, vector in vectors.items()}

@@ -176,7 +176,7 @@ def _errors(found: Sequence[Evaluation], truth: Sequence[Evaluation], sds: Seque
 def _cost(problem: Problem, x: np.ndarray, accuracy: Accuracy) -> tuple[float, float]:
     """Seconds of processor time for an evaluation, and the share of it that is not NEURON's."""
     with Workers(problem, 1, accuracy) as pool:
-        list(pool.run(list(x[:1])))  # loaded and warm
+        list(pool.run(list(x if accuracy.batched else x[:1])))  # loaded, all copies made, and warm
         start = time.process_time()
         done = [evaluation for _, evaluation in pool.run(list(x))]
         ours = time.process_time() - start

@@ -23,14 +23,15 @@ def after_hyperpolarisation(t, v, start, end, threshold):
     if first == on or not above.any():
         return None
     rest = v[first:on].mean()
-    rises = on + np.flatnonzero(above & ~np.append(False, above[:-1]))  # one a spike
+    rises = on + (above[1:] > above[:-1]).nonzero()[0] + 1  # one a spike
+    rises = np.append(on, rises) if above[0] else rises
     last = rises[1] if len(rises) > 1 else len(v)
     while 0 < last < len(v) and v[last] - v[last - 1] > ONSET_V_PER_S * (t[last] - t[last - 1]):
         last -= 1
-    below = rises[0] + np.flatnonzero(v[rises[0] : last] < rest)
-    if len(below) == 0 or last - below[0] < 3:
+    below = v[rises[0] : last] < rest
+    fall = rises[0] + int(below.argmax())
+    if not below.any() or last - fall < 3:
         return None
-    fall = below[0]
     t_fall = np.interp(-rest, [-v[fall - 1], -v[fall]], [t[fall - 1], t[fall]])
     return t_fall, rest, fall, fall + int(np.argmin(v[fall:last])), last
 
@@ -39,10 +40,10 @@ def recovery_time(t, v, ahp, recovered):
     """When (ms) an AHP has recovered a share `recovered` of its depth, or NaN if it never does."""
     _, rest, _, trough, last = ahp
     level = v[trough] + recovered * (rest - v[trough])
-    reached = np.flatnonzero(v[trough:last] >= level)
-    if len(reached) == 0 or reached[0] == 0:
+    reached = v[trough:last] >= level
+    if reached[0] or not reached.any():
         return np.nan
-    i = trough + reached[0]
+    i = trough + int(reached.argmax())
     return np.interp(level, [v[i - 1], v[i]], [t[i - 1], t[i]])
 
 
@@ -63,9 +64,9 @@ def AHP_half_duration(t, v, start, end, threshold):
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
     if ahp is None:
         return np.nan
-    _, rest, fall, trough, _ = ahp
+    _, rest, fall, trough, last = ahp
     level = (rest + v[trough]) / 2
-    i = fall + np.flatnonzero(v[fall:] <= level)[0]
+    i = fall + int((v[fall:last] <= level).argmax())
     t_level = np.interp(-level, [-v[i - 1], -v[i]], [t[i - 1], t[i]])
     return recovery_time(t, v, ahp, 1 / 2) - t_level
 

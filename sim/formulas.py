@@ -4,7 +4,6 @@ eFEL measures every feature on a copy of the whole trace; here all share the pla
 in `FORMULAS`, or a case that `Voltage` is unsure of, is eFEL's.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -46,8 +45,10 @@ def values(
             return {}
         for name in names:
             if name in FORMULAS:
-                with contextlib.suppress(Unsure):
+                try:
                     found[name] = _value(name, voltage)
+                except Unsure:  # which eFEL then says
+                    continue
     return found
 
 
@@ -136,7 +137,7 @@ def depolarisation_block(x: Voltage) -> float:
 def crossings(v: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """The last samples before a voltage rises above a level, and before it falls to it."""
     above = v > level
-    at = np.flatnonzero(above[1:] != above[:-1])
+    at = (above[1:] != above[:-1]).nonzero()[0]
     return at[~above[at]], at[above[at]]
 
 

@@ -20,11 +20,25 @@ class Grid(NamedTuple):
     right: np.ndarray  # [N] and the one after it; the last sample stands for what lies beyond it
     width: np.ndarray  # [N] ms between those two
     past: np.ndarray  # [N] ms since the left one
+    step: np.ndarray  # [N] ms, what `central` makes of t
 
     def on(self, v: np.ndarray) -> np.ndarray:
         """Recorded voltages [T] on the grid [N], mV."""
-        left = v.take(self.left)
-        return left + (v.take(self.right) - left) / self.width * self.past
+        left, out = v.take(self.left), v.take(self.right)
+        out -= left
+        out /= self.width
+        out *= self.past
+        out += left
+        return out
+
+
+def central(y: np.ndarray) -> np.ndarray:
+    """Differences a sample: central, one-sided at both ends."""
+    out = np.empty_like(y)
+    np.subtract(y[2:], y[:-2], out=out[1:-1])
+    out[1:-1] /= 2
+    out[0], out[-1] = y[1] - y[0], y[-1] - y[-2]
+    return out
 
 
 class _Times:
@@ -59,4 +73,4 @@ def _grid(times: _Times, step: float) -> Grid | None:
     left = np.clip(np.searchsorted(recorded, even) - 1, 0, last)
     right = np.minimum(left + 1, last)
     width = np.where(right > left, recorded[right] - recorded[left], 1.0)
-    return Grid(even, left, right, width, np.where(right > left, even - recorded[left], 0.0))
+    return Grid(even, left, right, width, np.where(right > left, even - recorded[left], 0.0), central(even))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.grid import grid
+from sim.grid import central, grid
 
 NONE = np.empty(0, np.intp)
 MIN_SAMPLES = 5  # of a trace
@@ -50,7 +50,7 @@ class Voltage:
         even = grid(t, float(settings["interp_step"]))
         if even is None or len(even.t) < MIN_SAMPLES or not np.isfinite(v.sum()):
             raise Unsure
-        self.t, self.v = even.t, even.on(v)  # [N] ms, [N] mV
+        self.t, self.v, self._step = even.t, even.on(v), even.step  # [N] ms, [N] mV, [N] ms
         self.start, self.end, self.current, self.settings = start, end, current, settings
         self.strict = bool(settings["strict_stiminterval"])
 
@@ -68,15 +68,17 @@ class Voltage:
 
     @cached_property
     def slope(self) -> np.ndarray:  # [N] mV/ms
-        return central(self.v) / central(self.t)
+        slope = central(self.v)
+        slope /= self._step
+        return slope
 
     @cached_property
     def peaks(self) -> np.ndarray:
         """The highest sample from each rise through the threshold to the fall through it that follows."""
         threshold = float(self.settings["Threshold"])
         above, below = self.v > threshold, self.v < threshold
-        rises = np.flatnonzero(above[1:] & below[:-1]) + 1
-        falls = np.flatnonzero(below[1:] & above[:-1]) + 1
+        rises = (above[1:] & below[:-1]).nonzero()[0] + 1
+        falls = (below[1:] & above[:-1]).nonzero()[0] + 1
         if len(rises) == 0:
             return NONE
         falls = falls[falls.searchsorted(rises[0]) :]
@@ -108,7 +110,7 @@ class Voltage:
         if len(self.peaks) == 0:
             return NONE
         v, end = self.v, self.last if self.strict else len(self.v)
-        turns = np.append(np.flatnonzero((v[1:-1] >= v[:-2]) & (v[2:] >= v[:-2])), len(v))
+        turns = np.append(((v[1:-1] >= v[:-2]) & (v[2:] >= v[:-2])).nonzero()[0], len(v))
         until = np.append(self.peaks[1:], end)
         if (until < self.peaks).any():
             raise Unsure
@@ -133,7 +135,7 @@ class Voltage:
         if window < 1 or peaks[-1] > len(self.v) - window or (lowest > peaks).any():
             raise Unsure
         steep = self.slope >= least
-        found = np.flatnonzero(steep[1 : len(steep) - window + 1]) + 1
+        found = steep[1 : len(steep) - window + 1].nonzero()[0] + 1
         found = found[self.slope[found - 1] <= least]
         for i in range(1, window):
             found = found[steep[found + i]]
@@ -197,15 +199,6 @@ class Voltage:
         """The voltages of the stimulus, mV; the first alone where it lasts less than a step."""
         last = self.last if self.end <= self.t[-1] else len(self.t) - 1
         return self.v[self.first : max(last, self.first + 1)]
-
-
-def central(y: np.ndarray) -> np.ndarray:
-    """Differences a sample: central, one-sided at both ends."""
-    out = np.empty_like(y)
-    np.subtract(y[2:], y[:-2], out=out[1:-1])
-    out[1:-1] /= 2
-    out[0], out[-1] = y[1] - y[0], y[-1] - y[-2]
-    return out
 
 
 def total(values: np.ndarray) -> float:
