@@ -26,7 +26,7 @@ from sim.rig import Currents, Rig, recordings_of
 from sim.search import RheobaseSearch
 from sim.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 
-LOOKS = (0.1, 0.2, 0.5, 1.0, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
+LOOKS = (0.2, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
 OVER = 0.5  # share of a depolarisation that is left when no spike is to come any more
 
@@ -65,7 +65,9 @@ class Batch:
             )
         self._calls = [statement for parameter in problem.parameter for statement in parameter.apply]
         if ranged and self._calls:
-            raise GbarError(f"'{self._calls[0]}' may read '{ranged[0].variable}', which has one value for the whole process")
+            raise GbarError(
+                f"'{self._calls[0]}' may read '{ranged[0].variable}', which has one value for the whole process"
+            )
         if library:
             mechanisms.load(Path(library))
         if core is not None:

@@ -9,7 +9,8 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from importlib import metadata
 from typing import Any
 
@@ -22,6 +23,9 @@ from sim.problem import Problem
 from sim.workers import Workers, tasks
 
 CONNECT_LIMIT_S = 20.0  # for the scheduler to answer
+START_LOOP_S = 15.0  # for distributed's event loop, to which it gives ten seconds itself
+LEAVE_LIMIT_S = 10.0  # for the workers to be told, and for the connection to be closed
+MAX_PORT = 65535
 JOIN_LIMIT_S = 3600.0  # for a first worker to join: batch systems let jobs wait
 RETRIES = 2  # of a task that failed for reasons of its machine, elsewhere
 IDLE_S = 120.0  # after which a process that nobody asks for anything is ended
@@ -60,9 +64,9 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster, ending what this pool has started there; the cluster itself goes on."""
         with contextlib.suppress(Exception):  # it may be gone
-            self._client.run(dismiss, self._packed["digest"], on_error="ignore")
+            _within(LEAVE_LIMIT_S, self._client.run, dismiss, self._packed["digest"], on_error="ignore")
         with contextlib.suppress(Exception):
-            self._client.close(timeout=5)
+            _within(LEAVE_LIMIT_S, self._client.close, timeout=5)
 
     @property
     def count(self) -> int:
@@ -183,16 +187,34 @@ def _client(address: str) -> Any:
         from distributed import Client
     except ImportError:
         raise GbarError("--dask needs the package distributed: pip install 'gbar[dask]'") from None
+    port = address.rpartition(":")[2]
     try:
+        if port.isdigit() and int(port) > MAX_PORT:  # of which the system would take the last 16 bits
+            raise ValueError(f"there is no port {port}: the highest is {MAX_PORT}")
+        kept: dict[str, Any] = {"timeout": CONNECT_LIMIT_S, "set_as_default": False}
         try:
-            return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
+            return _within(2 * CONNECT_LIMIT_S + START_LOOP_S, Client, address, **kept)
         except AssertionError:  # its event loop had not started: on a busy machine, distributed does not wait for it
-            return Client(address, timeout=CONNECT_LIMIT_S, set_as_default=False)
+            return _within(2 * CONNECT_LIMIT_S + START_LOOP_S, Client, address, **kept)
     except (OSError, TimeoutError, ValueError, AssertionError) as error:
         raise GbarError(
             f"--dask {address}: no Dask scheduler answers there ({_cause(error)}): "
             "expected an address such as tcp://HOST:8786, which `dask scheduler` prints"
         ) from None
+
+
+def _within(seconds: float, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a call returns or raises. distributed waits for ever where its event loop is stuck: TimeoutError instead."""
+    came: Future[Any] = Future()
+
+    def answer() -> None:
+        try:
+            came.set_result(call(*arguments, **options))
+        except BaseException as error:
+            came.set_exception(error)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return came.result(timeout=seconds)
 
 
 def _cause(error: BaseException) -> str:

@@ -26,7 +26,9 @@ class Rig:
         self.cells = list(cells)
         self.t = h.Vector().record(h._ref_t)  # ms, of every step; the copies share their time
         self._squares: dict[str, list[Any]] = {}  # where -> an IClamp for each copy
-        self._recorded: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = {}  # what -> recording -> Vector, for each copy
+        self._recorded: dict[
+            tuple[tuple[str, str], ...], list[dict[str, Any]]
+        ] = {}  # what -> recording -> Vector, for each copy
         self._passing: list[protocols.Placed] = []
 
     def put(self, protocol: Stimulus, currents: Currents) -> list[dict[str, Any]]:
@@ -41,12 +43,14 @@ class Rig:
         """
         self.rest()
         amplitudes = [current or 0.0 for current, _ in zip(itertools.cycle(currents), self.cells, strict=False)]
-        if getattr(inject, protocol.kind) is not inject.step or getattr(protocol, "holding", 0):
+        if getattr(inject, protocol.kind) is not inject.step or getattr(protocol, "holding", 0.0) != 0.0:
             pairs = zip(self.cells, amplitudes, strict=True)
             self._passing = [protocols.place(cell, protocol, amplitude) for cell, amplitude in pairs]
             return [placed.recorded for placed in self._passing]
         if protocol.at not in self._squares:
-            self._squares[protocol.at] = [inject.step(segment(cell, protocol.at), protocol, 0.0)[0] for cell in self.cells]
+            self._squares[protocol.at] = [
+                inject.step(segment(cell, protocol.at), protocol, 0.0)[0] for cell in self.cells
+            ]
         for clamp, amplitude in zip(self._squares[protocol.at], amplitudes, strict=True):
             clamp.amp, clamp.delay, clamp.dur = amplitude, protocol.delay, protocol.duration
         return self.recorded(protocol)

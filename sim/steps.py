@@ -11,7 +11,7 @@ from sim.protocols import resampled
 MARGIN = 2  # dt before a stimulus that its run starts, so that no rounding of t can cut into it
 COARSE = 2  # dt in a step where nothing is fast: while cells settle, under a current that hyperpolarises, in a search
 FINE = 0.25  # dt in a step around a brief pulse
-SPIKE_MS = 10.0  # after a pulse, in which its spike is over
+SPIKE_MS = 10.0  # after a stimulus, in which its last spike is over
 
 
 class Phase(NamedTuple):
@@ -34,6 +34,8 @@ def phases_of(protocol: Stimulus, until: float, dt: float) -> list[Phase]:
         return [Phase(end + SPIKE_MS, FINE), *_fitting(end + SPIKE_MS, [until], COARSE, dt)]
     if protocol.kind == "step" and protocol.amplitude < 0:
         return _fitting(protocol.delay - MARGIN * dt, [protocol.delay, end, until], COARSE, dt)
+    if protocol.kind == "step" and end + SPIKE_MS < until:
+        return [Phase(end + SPIKE_MS, 1), *_fitting(end + SPIKE_MS, [until], COARSE, dt)]
     return [Phase(until, 1)]
 
 

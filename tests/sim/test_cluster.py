@@ -255,6 +255,14 @@ def test_no_scheduler(trouble: Problem, address: str, monkeypatch: pytest.Monkey
     assert address in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_what_never_answers_is_not_waited_for() -> None:
+    with pytest.raises(TimeoutError):
+        cluster._within(0.1, threading.Event().wait)
+    with pytest.raises(ZeroDivisionError):
+        cluster._within(5.0, divmod, 1, 0)
+    assert cluster._within(5.0, divmod, 7, 2) == (3, 1)
+
+
 def test_no_worker(tmp_path: Path, remote: Path, trouble: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "JOIN_LIMIT_S", 0.5)
     made = Loopback(tmp_path, 0, remote)
