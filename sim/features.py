@@ -104,7 +104,7 @@ NOT_MEASURED = re.compile(
     r".*_indices$|^(time|voltage|current|trace_check|current_base|steady_state_current_stimend|impedance)$"
     r"|^(activation|deactivation|inactivation)_time_constant$"
 )
-SOON = 400  # samples after its peak in which a spike usually ends
+LAST = 100  # samples of a trace, which say whether a spike is cut off
 TAU_STEP_MS = 141.0  # eFEL fits time_constant to the first half of a step: of that it asks 70 ms and skips ten samples
 
 SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1": "constant", "-": "constant"}
@@ -273,16 +273,16 @@ def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) 
 
     eFEL takes the width of such a spike from whatever lies in memory behind the trace: another value every time.
     """
+    last = v[-LAST:]
+    if (last < threshold).all() and (np.diff(last) > slope * np.diff(t[-LAST:])).any():
+        return len(v)  # as nearly always: silent at the end, so whatever fired before has ended
     above = v > threshold
     rises = (above[1:] > above[:-1]).nonzero()[0]
     if len(rises) == 0:
         return len(v)
     peak = rises[-1] + 1 + int(v[rises[-1] + 1 :].argmax())
-    for stop in (peak + SOON, len(v)):
-        ended = (v[peak + 1 : stop] < threshold) & (np.diff(v[peak:stop]) > slope * np.diff(t[peak:stop]))
-        if ended.any():
-            return len(v)
-    return int(rises[-1]) + 1
+    ended = (v[peak + 1 :] < threshold) & (np.diff(v[peak:]) > slope * np.diff(t[peak:]))
+    return len(v) if ended.any() else int(rises[-1]) + 1
 
 
 def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
