@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+THINKING = tests/agent tests/surrogate tests/scripts tests/docs
 CLEAN = $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## list the targets
@@ -15,7 +16,14 @@ tune: $(STAMP) ## tune the bundled motoneuron to the fast rat cell; the answer i
 
 test: lint ## everything CI runs: ruff, mypy, pytest
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory -j 2 tests-thinking tests-simulating
+
+# Two halves side by side, one a core: what each prints is mixed with what the other does, until their own summaries.
+tests-thinking:
+	@$(BIN)/pytest $(THINKING)
+
+tests-simulating:
+	@$(BIN)/pytest $(THINKING:%=--ignore %)
 
 lint: $(STAMP) ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -67,4 +75,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
-.PHONY: help .venv tune test lint format cells clean
+.PHONY: help .venv tune test tests-thinking tests-simulating lint format cells clean
