@@ -4,6 +4,7 @@ import errno
 import functools
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -60,6 +61,7 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
                 raise  # EPIPE: typer ends quietly when whoever reads has gone
             said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only interrupt the end
             print("gbar: stopped; everything simulated so far is kept", file=sys.stderr)
             raise typer.Exit(130) from None
         print(f"gbar: {' '.join(said.split())}", file=sys.stderr)

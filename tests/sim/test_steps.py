@@ -13,7 +13,7 @@ def step(kind: str = "step", amplitude: float = 1.0, delay: float = 100.0, durat
 
 def test_a_protocol_is_run_in_the_longest_steps_that_are_right() -> None:
     assert phases_of(step(amplitude=-1.0), 165.0, 0.025) == [Phase(100, 2), Phase(150, 2), Phase(165, 2)]
-    assert phases_of(step(), 200.0, 0.025) == [Phase(200, 1)]
+    assert phases_of(step(), 200.0, 0.025) == [Phase(160, 1), Phase(200, 2)]
     assert phases_of(step("pulse", 30.0, duration=1.0), 200.0, 0.025) == [Phase(111, 0.25), Phase(200, 2)]
     rheobase = Rheobase(kind="rheobase", delay=100.0, duration=50.0, total=200.0)
     assert phases_of(rheobase, 200.0, 0.025) == [Phase(200, 1)]
