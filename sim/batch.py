@@ -295,8 +295,8 @@ class Batch:
         asked, fired = {i for i, search in enumerate(searches) if search.current is not None}, set[int]()
         for until in [*(until for until in looks if until < protocol.total), protocol.total]:
             self._parallel.psolve(until)
-            t = self._rig.t.as_numpy()
-            v = {i: vectors[i][MAIN].as_numpy() for i in asked}
+            t = np.asarray(self._rig.t)  # as_numpy leaks what it returns
+            v = {i: np.asarray(vectors[i][MAIN]) for i in asked}
             fired |= {i for i in asked if protocols.crossed(t, v[i], protocol.delay, threshold)}
             asked -= fired | {i for i in asked if searches[i].tried > 0 and _over(t, v[i], protocol)}
             if not asked:
