@@ -10,6 +10,7 @@ from sim.cell import Cell
 from sim.kinds import MAIN, Stimulus
 
 Currents = Sequence[float | None]  # nA for each copy; None where it has none
+Recordings = tuple[tuple[str, str], ...]  # (recording, place), the main one first
 
 
 class Rig:
@@ -26,9 +27,7 @@ class Rig:
         self.cells = list(cells)
         self.t = h.Vector().record(h._ref_t)  # ms, of every step; the copies share their time
         self._squares: dict[str, list[Any]] = {}  # where -> an IClamp for each copy
-        self._recorded: dict[
-            tuple[tuple[str, str], ...], list[dict[str, Any]]
-        ] = {}  # what -> recording -> Vector, for each copy
+        self._recorded: dict[Recordings, list[dict[str, Any]]] = {}  # what -> recording -> Vector, for each copy
         self._passing: list[protocols.Placed] = []
 
     def put(self, protocol: Stimulus, currents: Currents) -> list[dict[str, Any]]:
@@ -73,6 +72,6 @@ class Rig:
         return self._recorded[key]
 
 
-def recordings_of(protocol: Stimulus) -> tuple[tuple[str, str], ...]:
-    """What a protocol records: (recording, place), the main one first."""
+def recordings_of(protocol: Stimulus) -> Recordings:
+    """What a protocol records."""
     return (MAIN, protocol.record), *protocol.recordings.items()
