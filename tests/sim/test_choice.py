@@ -1,9 +1,11 @@
 """The trial of engines has an end: what cannot be the faster one is stopped, and so is a build that hangs."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -74,6 +76,28 @@ def test_the_patience_for_a_candidate() -> None:
     """As long as CVODE takes for as many; where that is long, what a few evaluations take."""
     patience = {s: choice.Reference(Accuracy(), {0: Evaluation(seconds=s)}, 1.0).patience for s in (0.1, 2, 4, 12)}
     assert patience == {0.1: choice.LEAST_S, 2: 16.0, 4: 20.0, 12: 48.0}
+
+
+def test_an_engine_may_see_a_few_cells_otherwise() -> None:
+    """Those that fire by themselves, of which all features differ: a quarter of eight, but not more; and no engine that
+    is off in some features of every cell."""
+    problem = load_problem(Path(__file__).parents[2] / "models" / "hh")
+    right = Evaluation(features={m.key: m.mean for m in problem.measurements})
+    off = {m.key: m.mean + 2 * m.sd for m in problem.measurements[::4]}
+    little = Evaluation(features=right.features | off)
+    wild = Evaluation(features=dict.fromkeys(right.features, math.nan))
+
+    def trial(*seen: Evaluation) -> choice.Trial:
+        shares = choice._agreement(problem, [(one, right) for one in seen])
+        return choice.Trial(engine="neuron", agree=float(np.mean(shares)), typical=float(np.median(shares)))
+
+    assert trial(*[right] * 8).agree == 1.0
+    assert trial(*[right] * 6, *[wild] * 2).sees_the_same
+    assert not trial(*[right] * 5, *[wild] * 3).sees_the_same
+    assert not trial(*[little] * 8).sees_the_same
+    assert choice._agreement(problem, [(wild, wild)]) == [1.0]  # what neither defines says nothing
+    half = Evaluation(features=dict(list(right.features.items())[:2]))
+    assert choice._agreement(problem, [(half, half), (half, wild)]) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("core", [False, True])
