@@ -180,7 +180,7 @@ def make_result(session: Session, archive: Path) -> Result:
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
         diagnosis=diagnose(session, ranges, session.reach),
-        surrogate=_accuracies(session),
+        surrogate=accuracies(session),
         memory=_recalled(session),
         first_batch=session.first,
         history=session.history,
@@ -233,21 +233,21 @@ def _ranges(session: Session) -> list[Range]:
     ]
 
 
-def _accuracies(session: Session) -> dict[str, Accuracy]:
+def accuracies(session: Session) -> dict[str, Accuracy]:
     """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
     made = session.predictions
-    accuracies = {}
+    found = {}
     for f, key in enumerate(session.keys):
         z = np.array([(prediction.features[f] - session.goal.mean[f]) / session.goal.sd[f] for prediction in made])
         r = np.array([prediction.forecast.r[f] for prediction in made])
         sd = np.array([prediction.forecast.sd[f] for prediction in made])
         whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
-        accuracies[key] = Accuracy(
+        found[key] = Accuracy(
             **whole._asdict(),
             recent_rmse_over_sd=recent.rmse_over_sd,
             verdict=verdict(recent.rmse_over_sd, whole.coverage_90),
         )
-    return accuracies
+    return found
 
 
 def _predictions(session: Session) -> str:

@@ -64,5 +64,14 @@ def _told(score: "Score") -> str:
 
 def _print(rows: "list[Summary]") -> None:
     columns = ["problem", "method", "runs", "solved", "evaluations", "worst", "simulate s", "think s", "total s"]
-    table = [(row.problem, row.method, *(f"{value:.0f}" for value in row[2:])) for row in rows]
+    columns += ["RMSE/SD", "in 90 %"]
+    table = [
+        (
+            row.problem,
+            row.method,
+            *(f"{value:.0f}" for value in row[2:9]),
+            *("–" if v is None else f"{v:.2f}" for v in row[9:]),
+        )
+        for row in rows
+    ]
     print_table("To the first solution (medians; an unsolved run counts at the budget)", columns, table, left=2)

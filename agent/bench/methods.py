@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +40,10 @@ ARMS: dict[str, Arm] = {
     "gbar-no-validity": Arm(
         "validity heads: an undefined feature is learned as a value 27 SD away",
         lambda mind: mind._replace(validity=False),
+    ),
+    "gbar-no-trust": Arm(
+        "the trust region: candidates from anywhere",
+        lambda mind: mind._replace(plan=mind.plan._replace(radius=math.inf)),
     ),
     "gbar-single": Arm(
         "the ensemble: one network instead of six", lambda mind: mind._replace(fit=mind.fit._replace(members=1))

@@ -6,17 +6,23 @@ that crashes or hangs costs its own row.
 
 import contextlib
 import json
+import os
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import psutil
 
 from agent.bench.methods import ARMS, peer
 from agent.bench.score import Score
 from sim import Accuracy, Archive, GbarError, Problem, Workers, choose_engine, load_problem
+
+if TYPE_CHECKING:
+    from agent.session import Session
 
 
 class Run(NamedTuple):
@@ -39,6 +45,8 @@ class Outcome(NamedTuple):
     largest_batch: int
     simulate_s: float
     reason: str
+    rmse_over_sd: float | None = None
+    coverage_90: float | None = None
 
 
 def execute(run: Run) -> Outcome:
@@ -59,7 +67,8 @@ def _search_arm(problem: Problem, run: Run) -> Outcome:
     with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
         session = search(problem, config, archive, Path(scratch) / "neuron.log")
     first, largest = session.first_solution_at, max(session.batch, config.design(len(problem.names)))
-    return Outcome(first is not None, first or run.budget, largest, session.seconds["simulate"], _reason(first))
+    simulated, reason = session.seconds["simulate"], "out of budget" if first is None else ""
+    return Outcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(session))
 
 
 def _search_peer(problem: Problem, run: Run) -> Outcome:
@@ -74,8 +83,17 @@ def _search_peer(problem: Problem, run: Run) -> Outcome:
     return Outcome(trial.solved, made, trial.largest_batch, trial.simulate_s, reason)
 
 
-def _reason(first: int | None) -> str:
-    return "out of budget" if first is None else ""
+def accuracy_of(session: "Session") -> tuple[float | None, float | None]:
+    """How good a run's predictions were, each made before its simulation: median over features of the RMSE of the
+    later half, in SDs, and the share of all 90 % intervals that held. None with fewer than two predictions."""
+    from agent.run import accuracies
+
+    features = [one for one in accuracies(session).values() if one.coverage_90 is not None]
+    recent = [one.recent_rmse_over_sd for one in features if one.recent_rmse_over_sd is not None]
+    if not recent:
+        return None, None
+    coverage = np.average([one.coverage_90 or 0.0 for one in features], weights=[one.n for one in features])
+    return round(float(np.median(recent)), 4), round(float(coverage), 4)
 
 
 def score_of(problem: Problem, run: Run, outcome: Outcome, total_s: float) -> Score:
@@ -92,12 +110,20 @@ def score_of(problem: Problem, run: Run, outcome: Outcome, total_s: float) -> Sc
         round(simulated, 2),
         round(total_s - simulated, 2),
         round(total_s, 2),
-        outcome.reason,
+        *outcome[4:],
     )
+
+
+def _end_with(parent: int) -> None:
+    """Do not go on for hours when the comparison has been killed: nobody would read the result."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def main() -> None:
     """Entry: prints {"outcome": …, "total_s": …}, or {"refused": message} for bad input, as the last line."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     run: Any = Run(**json.loads(sys.argv[1]))
     try:
         outcome = execute(run)

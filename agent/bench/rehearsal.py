@@ -21,7 +21,7 @@ from agent import memory as memories
 from agent.accelerate import configure
 from agent.goal import Goal, goal_of, sd_elsewhere, worst, z_scores
 from agent.memory import Memory, padded
-from agent.mind import Mind, MindConfig
+from agent.mind import Mind, MindConfig, Planner
 from agent.policy import init_policy
 from agent.propose import PROPOSERS, choose
 from sim import Accuracy, Archive, GbarError, Problem
@@ -52,15 +52,22 @@ def _learning(**changes: Any) -> MindConfig:
     return BOTH._replace(memory=BOTH.memory._replace(learn=learning))
 
 
+def _alone(planner: Planner, trained: bool = True, **lengths: int) -> MindConfig:
+    return MindConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
+
+
 ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
     "both": Arm("the policy's rollouts and gradient descents: the default with a memory"),
     "again": Arm("as both, its policy trained from another seed: what chance does", seed=1),
-    "policy": Arm("the policy's rollouts alone", MindConfig(planner="policy")),
-    "gradient": Arm("gradient descents alone", MindConfig(planner="gradient")),
+    "policy": Arm("the policy's rollouts alone", _alone("policy")),
+    "gradient": Arm("gradient descents alone", _alone("gradient")),
     "untrained": Arm(
-        "rollouts of a policy that was never trained: Gauss-Newton steps with noise",
-        MindConfig(planner="policy", trained=False),
+        "rollouts of a policy that was never trained: Gauss-Newton steps with noise", _alone("policy", trained=False)
     ),
+    # in a hurry: a step of a rollout asks the networks about as often as six steps of a descent
+    **{f"policy-{n}": Arm(f"the policy's rollouts, {n} steps", _alone("policy", rollout=n)) for n in (1, 2, 4)},
+    **{f"gradient-{6 * n}": Arm(f"descents, {6 * n} steps", _alone("gradient", descent=6 * n)) for n in (1, 2, 4)},
+    **{f"untrained-{n}": Arm(f"as policy-{n}, never trained", _alone("policy", False, rollout=n)) for n in (1, 2, 4)},
     "frozen": Arm("as both, with a surrogate that learns nothing from the session", frozen=True),
     "far": Arm("episodes and rollouts twice as long", _rules(rollout=16, episode=12)),
     "near": Arm("episodes and rollouts half as long", _rules(rollout=4, episode=3)),

@@ -30,11 +30,22 @@ class Score(NamedTuple):
     think_s: float  # everything else: starting, fitting, planning, compiling; the optimiser itself
     total_s: float
     reason: str  # why it is not solved
+    rmse_over_sd: float | None  # gbar's predictions before their simulation: error of the later half, median feature
+    coverage_90: float | None  # share of their 90 % intervals that held
 
     @property
     def key(self) -> tuple:
         """What makes two rows the same run."""
         return self[: Score._fields.index("engine")]
+
+
+KINDS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda text: text == "True",
+    float | None: lambda text: float(text) if text else None,
+}
 
 
 def read_scores(file: Path) -> list[Score]:
@@ -49,11 +60,10 @@ def read_scores(file: Path) -> list[Score]:
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     if list(reader.fieldnames or Score._fields) != list(Score._fields):
         raise GbarError(f"--out {file}: has other columns than this version's comparison: name another file")
-    kinds: dict[str, Callable[[str], Any]] = {
-        name: (lambda text: text == "True") if kind is bool else kind for name, kind in Score.__annotations__.items()
-    }
     try:
-        return [Score(**{name: kinds[name](value) for name, value in row.items()}) for row in reader]
+        return [
+            Score(**{name: KINDS[Score.__annotations__[name]](value) for name, value in row.items()}) for row in reader
+        ]
     except (TypeError, ValueError, KeyError) as error:
         raise GbarError(f"--out {file}: is damaged ({error}): name another file, or mend it") from None
 
@@ -85,6 +95,8 @@ class Summary(NamedTuple):
     median_simulate_s: float
     median_think_s: float
     median_total_s: float
+    median_rmse_over_sd: float | None  # None for methods that predict no features
+    median_coverage_90: float | None
 
 
 def summarise(scores: Iterable[Score]) -> list[Summary]:
@@ -99,9 +111,16 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
             sum(run.solved for run in runs),
             float(np.median([run.evaluations for run in runs])),
             max(run.evaluations for run in runs),
-            *(float(np.median([getattr(run, part) for run in runs])) for part in ("simulate_s", "think_s", "total_s")),
+            *(_median(runs, part) or 0.0 for part in ("simulate_s", "think_s", "total_s")),
+            *(_median(runs, part) for part in ("rmse_over_sd", "coverage_90")),
         )
         for names, runs in groups.items()
     ]
     problems = list(dict.fromkeys(row.problem for row in rows))
     return sorted(rows, key=lambda row: (problems.index(row.problem), row.median_evaluations, row.median_total_s))
+
+
+def _median(runs: Iterable[Score], part: str) -> float | None:
+    """Of the runs that have it."""
+    known = [value for run in runs if (value := getattr(run, part)) is not None]
+    return float(np.median(known)) if known else None

@@ -1,10 +1,13 @@
 """The comparison: the same problem for every method, resumed row by row, and every peer on a known response."""
 
 import shutil
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 
 from agent.bench import METHODS, Score, Settings, compare, draw, find_tables, read_scores, summarise
@@ -57,6 +60,31 @@ def test_a_method_that_fails_costs_its_own_row(axon: Path, tmp_path: Path, monke
     assert score.reason == "ended with code 1"
 
 
+@pytest.mark.neuron
+def test_a_run_ends_with_a_comparison_that_is_killed(axon: Path, tmp_path: Path) -> None:
+    """Its workers too: nothing is left that would take the processor from whatever is measured next."""
+    table, out = axon / "measurements" / "squid.csv", tmp_path / "scores.csv"
+    code = (
+        "from pathlib import Path; from agent.bench import Settings, compare;"
+        f"list(compare([(Path({str(axon)!r}), Path({str(table)!r}))], ['random'], [0], Path({str(out)!r}),"
+        " Settings(tolerance=1e-3, budget=10**6)))"
+    )
+    comparison = psutil.Popen([sys.executable, "-c", code])
+    try:
+        deadline, running = time.monotonic() + 60, []
+        while len(running) < 3 and time.monotonic() < deadline:  # the run and its two workers
+            time.sleep(0.2)
+            running = comparison.children(recursive=True)
+        assert len(running) >= 3
+    finally:
+        comparison.kill()
+        comparison.wait()
+    _, alive = psutil.wait_procs(running, timeout=60)
+    for process in alive:
+        process.kill()
+    assert not alive
+
+
 def test_half_a_row_is_run_again(tmp_path: Path) -> None:
     """What a crash leaves of a row is neither read nor kept."""
     out = tmp_path / "scores.csv"
@@ -65,9 +93,9 @@ def test_half_a_row_is_run_again(tmp_path: Path) -> None:
     append(out, score("b", 20))
     out.write_bytes(out.read_bytes()[:-9])
     assert read_scores(out) == [score("a", 10)]
-    append(out, score("c", 30))
+    append(out, score("c", 30, rmse=0.25))
     assert out.read_bytes().startswith(whole)
-    assert read_scores(out) == [score("a", 10), score("c", 30)]
+    assert read_scores(out) == [score("a", 10), score("c", 30, rmse=0.25)]
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:
@@ -76,9 +104,27 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         read_scores(tmp_path / "scores.csv")
 
 
-def score(method: str, evaluations: int, solved: bool = True, problem: str = "p") -> Score:
+def score(method: str, evaluations: int, solved: bool = True, problem: str = "p", rmse: float | None = None) -> Score:
     reason = "" if solved else "out of budget"
-    return Score(problem, "00", method, 0, 1.0, 100, 2, "cvode", solved, evaluations, 16, 1.0, 2.0, 3.0, reason)
+    return Score(
+        problem,
+        "00",
+        method,
+        0,
+        1.0,
+        100,
+        2,
+        "cvode",
+        solved,
+        evaluations,
+        16,
+        1.0,
+        2.0,
+        3.0,
+        reason,
+        rmse,
+        0.9 if rmse else None,
+    )
 
 
 def test_unsolved_runs_count_at_the_budget() -> None:
@@ -86,6 +132,14 @@ def test_unsolved_runs_count_at_the_budget() -> None:
     assert [(row.method, row.runs, row.solved, row.median_evaluations) for row in rows] == [
         ("b", 1, 1, 90.0),
         ("a", 3, 1, 100.0),
+    ]
+
+
+def test_predictions_are_summed_up_over_the_runs_that_made_some() -> None:
+    rows = summarise([score("gbar", 10, rmse=0.2), score("gbar", 20, rmse=0.4), score("gbar", 30), score("cma", 90)])
+    assert [(row.method, row.median_rmse_over_sd, row.median_coverage_90) for row in rows] == [
+        ("gbar", pytest.approx(0.3), 0.9),
+        ("cma", None, None),
     ]
 
 
