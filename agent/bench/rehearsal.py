@@ -56,10 +56,17 @@ def _alone(planner: Planner, trained: bool = True, **lengths: int) -> MindConfig
     return MindConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
 
 
+def _practised(times: int) -> MindConfig:
+    rounds = BOTH.memory.learn.first_rounds * times
+    return _learning(first_rounds=rounds)._replace(planner="policy")
+
+
 ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
     "both": Arm("the policy's rollouts and gradient descents: the default with a memory"),
     "again": Arm("as both, its policy trained from another seed: what chance does", seed=1),
     "policy": Arm("the policy's rollouts alone", _alone("policy")),
+    **{f"policy-again-{n}": Arm("as policy, trained from another seed", _alone("policy"), seed=n) for n in (1, 2)},
+    "practised": Arm("the policy's rollouts alone, trained four times as long", _practised(4)),
     "gradient": Arm("gradient descents alone", _alone("gradient")),
     "untrained": Arm(
         "rollouts of a policy that was never trained: Gauss-Newton steps with noise", _alone("policy", trained=False)
@@ -151,7 +158,7 @@ def rehearse(
         memory = memories.remember(u[:most], features[:most], goal, config.memory, config.env)
     else:
         memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
-    chosen = _targets(features, memory, count)
+    chosen = _targets(features, memory, count, most or 0)
     means = emulator.simulate(u[chosen])
     known = np.setdiff1d(np.arange(most or len(u)), chosen)
     for arm in arms:
@@ -177,11 +184,12 @@ def _taught(arm: Arm, memory: Memory, u: np.ndarray, features: np.ndarray, goal:
     return memory._replace(policy=policy, solved=solved)
 
 
-def _targets(features: np.ndarray, memory: Memory, count: int) -> np.ndarray:
-    """Archived cells with every feature defined and none far out in its tail."""
+def _targets(features: np.ndarray, memory: Memory, count: int, known: int) -> np.ndarray:
+    """Archived cells with every feature defined and none far out in its tail; none of the first `known`, which have
+    taught the memory and its policy."""
     s = squash(memory.scaling, features)
-    usual = np.flatnonzero(np.isfinite(s).all(axis=1) & (np.abs(np.nan_to_num(s)) < 1.5).all(axis=1))
-    return np.random.default_rng(5).permutation(usual)[:count]
+    usual = np.isfinite(s).all(axis=1) & (np.abs(np.nan_to_num(s)) < 1.5).all(axis=1)
+    return np.random.default_rng(5).permutation(np.flatnonzero(usual[known:]) + known)[:count]
 
 
 def _session(

@@ -61,6 +61,14 @@ def test_a_session_ends_with_a_solution(u: np.ndarray, memory: Memory) -> None:
         assert played.proposer in proposers
 
 
+def test_targets_are_not_among_what_the_memory_has_seen(u: np.ndarray, memory: Memory) -> None:
+    features = response(u)
+    features[200, 0] = np.nan
+    chosen = rehearsal._targets(features, memory, 20, known=150)
+    assert len(chosen) == len(set(chosen)) > 5
+    assert chosen.min() >= 150 and 200 not in chosen
+
+
 def played(arm: str, *evaluations: int | None) -> list[Rehearsed]:
     return [Rehearsed(arm, i, 2.0, count, "", 0.1, 0.9, 0.1) for i, count in enumerate(evaluations)]
 
