@@ -1,4 +1,4 @@
-"""gbar bench agent: ways of planning compared, against an emulator of an archive."""
+"""gbar bench agent: ways of planning compared, target by target."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts import _shared
-from scripts._shared import EngineOption, JsonFlag, ProblemArgument
+from scripts._shared import EngineOption, JsonFlag, ProblemArgument, WorkersOption
 
 
 @_shared.guarded
@@ -17,24 +17,35 @@ def agent(
     arms: Annotated[
         str, typer.Option(help="Ways of thinking, compared with the first; an unknown one lists them.")
     ] = "both,policy,gradient,untrained",
-    targets: Annotated[int, typer.Option(min=1, metavar="N", help="How many archived cells to aim at.")] = 24,
+    targets: Annotated[int, typer.Option(min=1, metavar="N", help="Aims: archived cells, or tables.")] = 24,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution.")] = 1.0,
     rows: Annotated[
         int | None,
         typer.Option(min=64, metavar="N", help="Let sessions know only so many of the archive's evaluations."),
     ] = None,
+    cells: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Aim at these tables, and simulate with NEURON.")
+    ] = None,
+    workers: WorkersOption = 2,
     engine: EngineOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Zero-shot quality and evaluations to a solution of the policy, of gradients and of both. Simulates nothing."""
+    """Zero-shot quality and evaluations to a solution of the policy, of gradients and of both: against an emulator of
+    the archive, which needs no simulation, or with --cells against NEURON."""
     from sim import load_problem
 
     loaded = _shared.engaged(load_problem(problem, measurements), engine)
-    from agent.bench.rehearsal import rehearse, summarise
+    from agent.bench import find_tables
+    from agent.bench.rehearsal import perform, rehearse, summarise
 
-    sessions = []
-    with _shared.progress_bar(targets * len(arms.split(","))) as show:
-        for session in rehearse(loaded, archive, arms.split(","), targets, tolerance, rows):
+    named, sessions = arms.split(","), []
+    if cells:
+        tables = find_tables(problem, cells)[:targets]
+        played, targets = perform(loaded, tables, archive, named, tolerance, rows, workers), len(tables)
+    else:
+        played = rehearse(loaded, archive, named, targets, tolerance, rows)
+    with _shared.progress_bar(targets * len(named)) as show:
+        for session in played:
             sessions.append(session)
             show(len(sessions), session.arm)
     summary = summarise(sessions)
@@ -44,7 +55,7 @@ def agent(
     columns = ["arm", "targets", "first |z|<=3", "first solved", "median first", "solved", "mean evaluations"]
     columns += ["more than the first", "±", "fewer on", "more on", "by chance"]
     table = [(row[0], str(row[1]), *(f"{value:.3g}" for value in row[2:])) for row in summary]
-    title = "Sessions against an emulator of the archive"
+    title = f"Sessions against {'NEURON' if cells else 'an emulator of the archive'}"
     _shared.print_table(title, [*columns, "s a batch", "in 90 %", "RMSE/SD"], table)
 
 

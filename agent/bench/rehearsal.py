@@ -1,8 +1,7 @@
-"""Sessions against an emulator instead of NEURON, to compare ways of planning on many targets in little time.
+"""Whole sessions towards many targets, to compare ways of planning: against NEURON, or an emulator that costs nothing.
 
 The emulator is one wide network fitted to the whole archive, with another seed and size than the memory's; targets are
-what it makes of archived cells. It flatters everybody alike: what counts is the difference between two ways. Figures
-that are claimed come from NEURON (`gbar cells`).
+what it makes of archived cells. It flatters everybody alike: what counts is the difference between two ways.
 """
 
 import time
@@ -24,7 +23,7 @@ from agent.memory import Memory, padded
 from agent.mind import Mind, MindConfig, Planner
 from agent.policy import init_policy
 from agent.propose import PROPOSERS, choose
-from sim import Accuracy, Archive, GbarError, Problem
+from sim import Accuracy, Archive, GbarError, Problem, Workers, load_problem
 from surrogate import Z90, FitConfig, Params, Prediction, Response, Scaling, choose_scaling, fit, pad, respond, unsquash
 from surrogate.scaling import squash
 
@@ -109,6 +108,21 @@ def _answer(network: Response, params: Params, u: jax.Array) -> Prediction:
     return respond(network, jax.tree.map(lambda leaf: leaf[0], params), u)
 
 
+class Neuron(NamedTuple):
+    """NEURON itself, by the problem's engine."""
+
+    problem: Problem
+    pool: Workers
+
+    def simulate(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F], NaN where not defined
+        done = dict(self.pool.run(list(self.problem.physical(u))))
+        keys = [m.key for m in self.problem.measurements]
+        return np.array([[done[i].features.get(key, np.nan) for key in keys] for i in range(len(u))])
+
+
+Cell = Emulator | Neuron
+
+
 def emulate(u: np.ndarray, features: np.ndarray, goal: Goal, config: FitConfig = EMULATOR) -> Emulator:
     """Fit an emulator to an archive: u [N, D], features [N, F]."""
     scaling = choose_scaling(features, goal.mean, goal.sd)
@@ -133,7 +147,7 @@ class Rehearsed(NamedTuple):
 def rehearse(
     problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0, most: int | None = None
 ) -> Iterator[Rehearsed]:
-    """Play a session with every arm towards each of `count` targets, the same for all.
+    """Play a session with every arm towards each of `count` targets, the same for all, against an emulator.
 
     Args:
         most: only so many of the archive's evaluations are known to the sessions; the emulator has them all.
@@ -141,11 +155,53 @@ def rehearse(
     Raises:
         GbarError: an arm that is not known, or an archive with too little in it.
     """
+    taught = _learn(problem, archive, arms, tolerance, most)
+    emulator = emulate(*taught.everything, taught.goal)
+    chosen = _targets(taught.everything[1], taught.memory, count, most or 0)
+    means = [mean for mean in emulator.simulate(taught.everything[0][chosen]) if np.isfinite(mean).all()]
+    targets = [Goal(mean, sd_elsewhere(taught.goal, mean), tolerance) for mean in means]
+    known = np.setdiff1d(np.arange(len(taught.u)), chosen)
+    yield from _played(arms, targets, emulator, taught._replace(u=taught.u[known], features=taught.features[known]))
+
+
+def perform(
+    problem: Problem,
+    tables: Sequence[Path],
+    archive: Path,
+    arms: Sequence[str],
+    tolerance: float = 1.0,
+    most: int | None = None,
+    workers: int = 2,
+) -> Iterator[Rehearsed]:
+    """The same against NEURON, towards tables of measurements. A session knows the archive, and not the other cells.
+
+    A solution is what the searching engine calls one; it is not confirmed.
+
+    Raises:
+        GbarError: as `rehearse`, or a table that measures other features than the problem's own.
+    """
+    targets = [_goal_of(problem, table, tolerance) for table in tables]
+    taught = _learn(problem, archive, arms, tolerance, most)
+    with Workers(problem, workers) as pool:
+        yield from _played(arms, targets, Neuron(problem, pool), taught)
+
+
+class Taught(NamedTuple):
+    """What every session begins with."""
+
+    goal: Goal  # of the problem's own table
+    memory: Memory
+    u: np.ndarray  # [N, D] what the sessions know
+    features: np.ndarray  # [N, F]
+    everything: tuple[np.ndarray, np.ndarray]  # u, features of the whole archive
+
+
+def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: float, most: int | None) -> Taught:
     configure()
     unknown = [arm for arm in arms if arm not in ARMS]
     if unknown:
         raise GbarError(f"no way of planning '{unknown[0]}': expected some of {', '.join(ARMS)}")
-    config, goal = MindConfig(), goal_of(problem.measurements, tolerance)
+    config, goal = BOTH, goal_of(problem.measurements, tolerance)
     engine = str(Accuracy.of(problem))
     with Archive(archive, problem) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
@@ -153,25 +209,30 @@ def rehearse(
     if len(u) < config.memory.least:
         raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.memory.least}")
     stamp = memories.stamp(problem, goal, engine, config.memory, config.env)
-    emulator = emulate(u, features, goal)
     if most:
         memory = memories.remember(u[:most], features[:most], goal, config.memory, config.env)
     else:
         memory, _ = memories.recall(archive, stamp, u, features, goal, config.memory, config.env)
-    chosen = _targets(features, memory, count, most or 0)
-    means = emulator.simulate(u[chosen])
-    known = np.setdiff1d(np.arange(most or len(u)), chosen)
+    return Taught(goal, memory, u[:most], features[:most], (u, features))
+
+
+def _goal_of(problem: Problem, table: Path, tolerance: float) -> Goal:
+    measured = load_problem(problem.file, table).measurements
+    if [m.key for m in measured] != [m.key for m in problem.measurements]:
+        raise GbarError(f"{table}: expected the same features in the same order as {problem.measurements_file}")
+    return goal_of(measured, tolerance)
+
+
+def _played(arms: Sequence[str], targets: Sequence[Goal], cell: Cell, taught: Taught) -> Iterator[Rehearsed]:
     for arm in arms:
-        taught = _taught(ARMS[arm], memory, u[:most], features[:most], goal)
-        for number, mean in enumerate(means):
-            if np.isfinite(mean).all():
-                target = Goal(mean, sd_elsewhere(goal, mean), tolerance)
-                yield _session(arm, number, emulator, taught, u[known], features[known], target)
+        memory = _schooled(ARMS[arm], taught)
+        for number, target in enumerate(targets):
+            yield _session(arm, number, cell, memory, taught.u, taught.features, target)
 
 
-def _taught(arm: Arm, memory: Memory, u: np.ndarray, features: np.ndarray, goal: Goal) -> Memory:
+def _schooled(arm: Arm, taught: Taught) -> Memory:
     """The arm's memory: everybody's surrogate, and a policy trained by the arm's own rules."""
-    mind = arm.mind
+    mind, (goal, memory, u, features, _) = arm.mind, taught
     if mind.planner == "gradient":
         return memory
     if not mind.trained:
@@ -195,7 +256,7 @@ def _targets(features: np.ndarray, memory: Memory, count: int, known: int) -> np
 def _session(
     arm: str,
     number: int,
-    emulator: Emulator,
+    cell: Cell,
     memory: Memory,
     u: np.ndarray,
     features: np.ndarray,
@@ -215,7 +276,7 @@ def _session(
         chosen = choose(draw, pool, BATCH, goal.tolerance, mind.noise(), u[:0], u, config.plan.apart)
         forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
         took.append(time.process_time() - start)
-        made = emulator.simulate(pool.u[chosen])
+        made = cell.simulate(pool.u[chosen])
         mind.learn_from(forecast, made)
         z = z_scores(made, goal)
         errors = np.sinh(np.clip(forecast.r, -15, 15)) - z

@@ -1,16 +1,33 @@
 """Sessions against an emulator: what an arm changes, and what is made of the sessions."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from synthetic import MEAN, MIND, SD, response
 
 from agent.bench import rehearsal
-from agent.bench.rehearsal import ARMS, BATCH, BATCHES, Arm, Rehearsed, _session, _taught, emulate, summarise
+from agent.bench.rehearsal import (
+    ARMS,
+    BATCH,
+    BATCHES,
+    Arm,
+    Rehearsed,
+    Taught,
+    _schooled,
+    _session,
+    emulate,
+    perform,
+    summarise,
+)
 from agent.env import EnvConfig
 from agent.goal import Goal
 from agent.memory import Memory, remember
+from sim import Archive, GbarError, load_problem, with_engine
+from sim.sampling import sample
 
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
+HH = Path(__file__).parents[2] / "models" / "hh"
 GOAL = Goal(MEAN, SD, 1.0)
 
 
@@ -45,9 +62,10 @@ def arms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.ndarray, memory: Memory) -> None:
-    taught = {name: _taught(arm, memory, u, response(u), GOAL) for name, arm in rehearsal.ARMS.items()}
-    assert all(made.params is memory.params for made in taught.values())  # one surrogate for all
-    own = {arm for arm, made in taught.items() if made.policy is not memory.policy}
+    taught = Taught(GOAL, memory, u, response(u), (u, response(u)))
+    schooled = {name: _schooled(arm, taught) for name, arm in rehearsal.ARMS.items()}
+    assert all(made.params is memory.params for made in schooled.values())  # one surrogate for all
+    own = {arm for arm, made in schooled.items() if made.policy is not memory.policy}
     assert own == {"again", "wary", "untrained"}
 
 
@@ -59,6 +77,28 @@ def test_a_session_ends_with_a_solution(u: np.ndarray, memory: Memory) -> None:
         played = _session(arm, 0, emulator, memory, u, response(u), target)
         assert played.evaluations is not None and played.evaluations <= BATCH * BATCHES
         assert played.proposer in proposers
+
+
+@pytest.mark.neuron
+@pytest.mark.slow
+def test_sessions_against_neuron(tmp_path: Path) -> None:
+    """Each arm towards each table, from the same archive; a table that measures something else is refused."""
+    problem, archive = with_engine(load_problem(HH), "cvode atol 0.0001"), tmp_path / "archive.sqlite"
+    with Archive(archive, problem) as kept:
+        sample(problem, kept, 96, seed=0, workers=2)
+        before = len(kept.rows([], "cvode atol 0.0001").x)
+    squid = HH / "measurements" / "squid.csv"
+    other, less = tmp_path / "b.csv", tmp_path / "less.csv"
+    other.write_text(squid.read_text().replace("87.2354", "80.0"))
+    less.write_text("\n".join(squid.read_text().splitlines()[:-1]) + "\n")
+    sessions = list(perform(problem, [squid, other], archive, ["both", "gradient"], tolerance=2.0))
+    assert [(s.arm, s.target) for s in sessions] == [("both", 0), ("both", 1), ("gradient", 0), ("gradient", 1)]
+    assert all(s.evaluations for s in sessions[::2])  # the problem's own table can be reached
+    assert all(s.proposer == "gradient" for s in sessions[2:] if s.evaluations)
+    with Archive(archive, problem) as kept:
+        assert len(kept.rows([], "cvode atol 0.0001").x) == before  # every session knows as much
+    with pytest.raises(GbarError, match=r"less\.csv: expected the same features"):
+        next(perform(problem, [less], archive, ["both"]))
 
 
 def test_targets_are_not_among_what_the_memory_has_seen(u: np.ndarray, memory: Memory) -> None:
