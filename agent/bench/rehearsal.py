@@ -201,6 +201,8 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
     unknown = [arm for arm in arms if arm not in ARMS]
     if unknown:
         raise GbarError(f"no way of planning '{unknown[0]}': expected some of {', '.join(ARMS)}")
+    if not archive.is_file():
+        raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
     config, goal = BOTH, goal_of(problem.measurements, tolerance)
     engine = str(Accuracy.of(problem))
     with Archive(archive, problem) as kept:

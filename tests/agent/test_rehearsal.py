@@ -97,6 +97,9 @@ def test_sessions_against_neuron(tmp_path: Path) -> None:
     assert all(s.proposer == "gradient" for s in sessions[2:] if s.evaluations)
     with Archive(archive, problem) as kept:
         assert len(kept.rows([], "cvode atol 0.0001").x) == before  # every session knows as much
+    with pytest.raises(GbarError, match="no such archive"):
+        next(perform(problem, [squid], tmp_path / "none.sqlite", ["both"]))
+    assert not (tmp_path / "none.sqlite").exists()
     with pytest.raises(GbarError, match=r"less\.csv: expected the same features"):
         next(perform(problem, [less], archive, ["both"]))
 
