@@ -196,7 +196,8 @@ class Workers:
         root = str(Path(__file__).resolve().parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         process = subprocess.Popen(
-            [sys.executable, "-m", "sim.worker", str(theirs.fileno()), str(its_life.fileno()), str(self.log)],
+            # unbuffered, or what a model prints through Python is lost with a worker that is killed
+            [sys.executable, "-u", "-m", "sim.worker", str(theirs.fileno()), str(its_life.fileno()), str(self.log)],
             pass_fds=[theirs.fileno(), its_life.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the parent's to handle

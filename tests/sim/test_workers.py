@@ -304,7 +304,7 @@ def test_workers_are_fresh_interpreters_without_jax(write: Callable[..., Path]) 
     (problem.folder / "helper.py").write_text("")
     with Workers(problem):
         (worker,) = psutil.Process().children()
-        assert worker.cmdline()[:3] == [sys.executable, "-m", "sim.worker"]
+        assert worker.cmdline()[:4] == [sys.executable, "-u", "-m", "sim.worker"]
     seen = json.loads((problem.folder / "seen.json").read_text())
     assert seen["main"].endswith("sim/worker.py")
     packages = {name.partition(".")[0] for name in seen["modules"]}
@@ -422,7 +422,10 @@ def test_a_model_that_never_finishes_loading(write: Callable[..., Path], monkeyp
     assert "not loaded within 2 s" in message
 
 
-def test_neurons_chatter_goes_to_the_log(write: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_neurons_chatter_goes_to_the_log(
+    write: Callable[..., Path], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # with which it would in any case
     problem = hoc_problem(write, HOC + 'print "a model that talks"\n')
     log = problem.folder / "neuron.log"
     simulate(problem, [np.array([3e-4])], log=log)
