@@ -8,7 +8,8 @@ import numpy as np
 from sim.archive import Archive, Rows
 from sim.choice import Choice, choose_engine, with_engine
 from sim.errors import GbarError
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import Accuracy
 from sim.loading import load_problem
 from sim.mechanisms import cache_folder, processor
 from sim.parameter import Parameter

@@ -17,7 +17,8 @@ import numpy as np
 from sim import cell, mechanisms, protocols, response
 from sim.engine import describe
 from sim.errors import GbarError
-from sim.evaluation import LANES, Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import LANES, Accuracy
 from sim.kinds import MAIN, Rheobase, Stimulus
 from sim.places import point_processes_of
 from sim.problem import Problem
@@ -25,6 +26,7 @@ from sim.ranged import Ranged
 from sim.rig import Currents, Rig, recordings_of
 from sim.search import RheobaseSearch
 from sim.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
+from sim.stimuli import named, searched, stimulated
 
 LOOKS = (0.2, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
@@ -77,7 +79,7 @@ class Batch:
         first = self.copies[0]
         self._rig = Rig([first.cell])
         self.found = describe(problem, first.cell, first.bound)
-        for _, protocol in response.stimulated(problem):
+        for _, protocol in stimulated(problem):
             protocols.place(first.cell, protocol, 0.0).close()
         if first.bound.process_wide:
             name = next(iter(first.bound.process_wide))
@@ -117,11 +119,11 @@ class Batch:
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
         rheobases: list[dict[str, float | None]] = [{} for _ in xs]
         at_rheobase: dict[str, list[Recorded]] = {}
-        for name, searched in response.searched(self.problem):
-            found, at_rheobase[name] = self._rheobase(name, searched, settled.get(name), accuracy, len(xs))
+        for name, rheobase in searched(self.problem):
+            found, at_rheobase[name] = self._rheobase(name, rheobase, settled.get(name), accuracy, len(xs))
             for own, current in zip(rheobases, found, strict=True):
                 own[name] = current
-        for name, protocol in response.stimulated(self.problem):
+        for name, protocol in stimulated(self.problem):
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
             if name in at_rheobase:
                 recorded = at_rheobase.pop(name)
@@ -156,7 +158,7 @@ class Batch:
             evaluation.features |= response.measure_protocol(self.problem, name, traces, current)
         except GbarError as error:
             evaluation.status, evaluation.reason, evaluation.features = "failed", str(error), {}
-        evaluation.traces |= {response.named(name, recording): trace for recording, trace in traces.items()}
+        evaluation.traces |= {named(name, recording): trace for recording, trace in traces.items()}
 
     def _engage(self) -> None:
         """Let NEURON or CoreNEURON take the steps; a model may have changed either setting when it was loaded."""
@@ -174,11 +176,11 @@ class Batch:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
         from neuron import h
 
-        stimulated, coarse = list(response.stimulated(self.problem)), COARSE * accuracy.dt
-        counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in stimulated}
+        driven, coarse = list(stimulated(self.problem)), COARSE * accuracy.dt
+        counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in driven}
         if max(counts.values()) <= 0:
             return {}
-        kinds = {recordings_of(p): p for name, p in stimulated if counts[name] > 0}
+        kinds = {recordings_of(p): p for name, p in driven if counts[name] > 0}
         self._rig.rest()
         recorded = {key: self._rig.recorded(p) for key, p in kinds.items()}
         states: dict[int, Any] = {}
@@ -188,7 +190,7 @@ class Batch:
             self._parallel.psolve(count * coarse)
             states[count] = h.SaveState()
             states[count].save()
-        until = max([p.total for _, p in response.searched(self.problem) if p.bounds[0] == 0], default=0.0)
+        until = max([p.total for _, p in searched(self.problem) if p.bounds[0] == 0], default=0.0)
         if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
             self._parallel.psolve(until)
         traces = {
@@ -201,7 +203,7 @@ class Batch:
                 [{key: v[: COARSE * counts[name] + 1] for key, v in one.items()} for one in traces[recordings_of(p)]],
                 traces[recordings_of(p)],
             )
-            for name, p in stimulated
+            for name, p in driven
             if counts[name] in states
         }
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.errors import GbarError
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import Evaluation
 from sim.features import unit_of
+from sim.integrator import Accuracy
 from sim.loading import load_problem
 from sim.problem import Measurement, Problem
 from sim.sampling import design
-from sim.synthetic import typical_sd
+from sim.typical import typical_sd
 from sim.workers import Workers
 
 REFERENCE = Accuracy("cvode", 1e-7)

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sim import mechanisms
 from sim.errors import GbarError
-from sim.evaluation import LANES, Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import LANES, Accuracy
 from sim.problem import Problem
 from sim.sampling import design
-from sim.synthetic import typical_sd
+from sim.typical import typical_sd
 from sim.workers import Workers
 
 CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; single-cell CVODE where neither will do

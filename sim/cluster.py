@@ -18,7 +18,8 @@ import numpy as np
 
 from sim import modelfolder
 from sim.errors import GbarError
-from sim.evaluation import LANES, Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import LANES, Accuracy
 from sim.problem import Problem
 from sim.workers import Workers, tasks
 

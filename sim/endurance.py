@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from sim.archive import Archive
-from sim.evaluation import Accuracy
+from sim.integrator import Accuracy
 from sim.pool import open_pool
 from sim.problem import Problem
 from sim.sampling import design

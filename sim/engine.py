@@ -8,10 +8,12 @@ import numpy as np
 
 from sim import cell, features, mechanisms, protocols, response
 from sim.errors import GbarError, nearest
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import Accuracy
 from sim.kinds import Rheobase, Stimulus
 from sim.loaders import working_folder
 from sim.problem import Problem
+from sim.stimuli import named, searched, stimulated
 
 
 class Single:
@@ -27,7 +29,7 @@ class Single:
             mechanisms.load(Path(library))
         self.cell = cell.build(problem.folder, problem.model)
         self.bound = cell.Bound(self.cell, problem.parameter)
-        for _, protocol in response.stimulated(problem):
+        for _, protocol in stimulated(problem):
             protocols.place(self.cell, protocol, 0.0).close()
 
     def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
@@ -43,14 +45,14 @@ class Single:
         self.accuracy = accuracy
         self.bound.assign(x)
         out, amplitudes = Evaluation(), {}
-        rheobases = {name: self._rheobase(name, protocol) for name, protocol in response.searched(self.problem)}
-        for name, protocol in response.stimulated(self.problem):
+        rheobases = {name: self._rheobase(name, protocol) for name, protocol in searched(self.problem)}
+        for name, protocol in stimulated(self.problem):
             amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
             simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
             out.measuring += time.process_time() - simulated
-            out.traces |= {response.named(name, recording): trace for recording, trace in recorded.items()}
+            out.traces |= {named(name, recording): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out
 

@@ -11,14 +11,14 @@ import numpy as np
 from sim import features, mechanisms, survey
 from sim.candidates import Candidate, find_candidates, find_mechanisms
 from sim.errors import GbarError
-from sim.evaluation import CONFIRM_DT
 from sim.formats import bluepyopt
 from sim.formats.toml import written
+from sim.integrator import CONFIRM_DT
 from sim.isolated import ask
 from sim.loading import load_problem
 from sim.problem import Measurement, Problem
 from sim.proposal import MOST, propose_parameters, propose_protocols, quoted
-from sim.response import searched, stimulated
+from sim.stimuli import searched, stimulated
 from sim.tables import COLUMNS
 from sim.workers import START_LIMIT_S, Workers
 

@@ -16,7 +16,7 @@ from sim.formats import bluepyopt
 from sim.kinds import KINDS, MAIN, Timed
 from sim.parameter import Parameter, check_parameters
 from sim.problem import OURS, Measurement, Model, Problem, Simulation
-from sim.response import stimulated
+from sim.stimuli import stimulated
 from sim.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)

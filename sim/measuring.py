@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.errors import GbarError, nearest
-from sim.evaluation import Accuracy
+from sim.integrator import Accuracy
 from sim.problem import Measurement, Problem
 from sim.workers import Workers
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sim.errors import GbarError
-from sim.evaluation import Accuracy
+from sim.integrator import Accuracy
 from sim.ranged import Ranged, spread
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include

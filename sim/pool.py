@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sim.cluster import Cluster
-from sim.evaluation import Accuracy
+from sim.integrator import Accuracy
 from sim.problem import Problem
 from sim.workers import Workers
 

@@ -1,6 +1,6 @@
 """From one cell's traces to all its features: what every engine shares. Never touches NEURON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,29 +10,11 @@ from sim.decay import AFTER_MS
 from sim.errors import GbarError
 from sim.kinds import MAIN, Clamp, FiCurve, Rheobase, Stimulus
 from sim.problem import Problem
+from sim.stimuli import named
 
 DECAYED_MS = 5.0  # that a trace goes on after the last time a feature looks at
 
 Traces = Mapping[str, tuple[np.ndarray, np.ndarray]]  # recording -> t [T] ms, values [T]
-
-
-def named(protocol: str, recording: str) -> str:
-    """What a recording is called outside its protocol."""
-    return protocol if recording == MAIN else f"{protocol}:{recording}"
-
-
-def stimulated(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
-    """The protocols that are simulated, in the problem's order."""
-    for name, protocol in problem.protocol.items():
-        if not isinstance(protocol, FiCurve):
-            yield name, protocol
-
-
-def searched(problem: Problem) -> Iterator[tuple[str, Rheobase]]:
-    """The protocols whose current is searched for each candidate, before all others, as these may depend on it."""
-    for name, protocol in problem.protocol.items():
-        if isinstance(protocol, Rheobase):
-            yield name, protocol
 
 
 def amplitude(problem: Problem, name: str, rheobases: Mapping[str, float | None]) -> float | None:

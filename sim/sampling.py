@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from sim.archive import Archive
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import Accuracy
 from sim.pool import open_pool
 from sim.problem import Problem
 

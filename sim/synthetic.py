@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.evaluation import Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import Accuracy
 from sim.problem import Problem
+from sim.typical import SD_SHARE, typical_sd
 from sim.workers import Workers
 
-SD_SHARE = 0.05  # SD as a share of the value
-SD_FLOORS = {"mV": 0.25, "ms": 0.05, "nA": 0.1, "Hz": 0.5, "MΩ": 0.02, "nF": 0.05, "V/s": 2.0, "Hz/nA": 0.1}
-SD_FLOOR_OF_A_RATIO = 0.01
 MARGIN = 0.1  # hidden vectors keep this share of each range from its ends
 MIN_SPIKES = 5  # on every sustained step
 
@@ -80,8 +79,3 @@ def _write_cell(problem: Problem, file: Path, cell: Evaluation, wanted: Sequence
             value = cell.features[key]
             sd = typical_sd(unit, value)
             writer.writerow([protocol, feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
-
-
-def typical_sd(unit: str, value: float) -> float:
-    """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
-    return max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))

@@ -10,14 +10,6 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sim.batch import Batch
-    from sim.engine import Single
-    from sim.mechanisms import Setup
-    from sim.problem import Problem
-
 
 LOG_LIMIT = 10_000_000  # bytes
 
@@ -28,12 +20,13 @@ def serve(pipe: Connection) -> None:
     An evaluation that raises is an outcome of its own where it was alone; where it was simulated together with others,
     nobody knows whose it is: the answer is then (task, reason), and the caller asks for fewer at once.
     """
+    from sim.engines import load_engine
     from sim.errors import GbarError
 
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     problem, setup = pipe.recv()
     try:
-        engine = _engine(problem, setup)
+        engine = load_engine(problem, setup)
         pipe.send(("ready", engine.describe()))
     except GbarError as error:
         pipe.send(("refused", str(error)))
@@ -66,17 +59,6 @@ def _trim_log() -> None:
     """Begin the log anew when it has grown long: a model or an engine may say something at every evaluation."""
     if os.fstat(1).st_size > LOG_LIMIT:
         os.ftruncate(1, 0)  # all who write into it append
-
-
-def _engine(problem: "Problem", setup: "Setup") -> "Single | Batch":
-    """The engine that a worker was started for."""
-    if setup.batched:
-        from sim.batch import Batch
-
-        return Batch(problem, setup.library, setup.core, setup.ranged)
-    from sim.engine import Single
-
-    return Single(problem, setup.library)
 
 
 def _one_line(error: BaseException) -> str:

@@ -25,7 +25,8 @@ import psutil
 
 from sim import mechanisms
 from sim.errors import GbarError
-from sim.evaluation import LANES, Accuracy, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import LANES, Accuracy
 from sim.modelfolder import Watch
 from sim.problem import Problem
 

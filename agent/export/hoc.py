@@ -11,7 +11,7 @@ from agent.export.sections import write_out
 from agent.result import write_whole
 from sim import Accuracy
 from sim.formula import Formula
-from sim.response import stimulated
+from sim.stimuli import stimulated
 
 
 def check(chosen: Chosen) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from agent.result import Candidate, Result, read_result
 from sim import GbarError, load_problem
 from sim.features import unit_of
-from sim.response import named, stimulated
+from sim.stimuli import named, stimulated
 
 Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
 

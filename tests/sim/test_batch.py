@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sim import Accuracy, Problem, Workers, choose_engine, design, load_problem, with_engine
-from sim.evaluation import LANES, Evaluation
+from sim.evaluation import Evaluation
+from sim.integrator import LANES
 from sim.workers import tasks
 
 pytestmark = pytest.mark.neuron

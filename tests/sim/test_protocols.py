@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sim import Accuracy, Evaluation, GbarError, Workers, load_problem, simulate
-from sim.evaluation import BATCHED
+from sim.integrator import BATCHED
 
 pytestmark = pytest.mark.neuron
 

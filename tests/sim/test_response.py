@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sim import GbarError, load_problem
-from sim.response import finish, measure_protocol, stimulated
+from sim.response import finish, measure_protocol
+from sim.stimuli import stimulated
 
 ROOT = Path(__file__).resolve().parents[2]
 
