@@ -34,7 +34,7 @@ format: $(STAMP) ## let ruff fix and format the code
 	$(BIN)/ruff format .
 
 cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements
-	@$(BIN)/python scripts/make_cells.py && $(BIN)/python scripts/make_cells.py kinetics.toml
+	@$(BIN)/python scripts/bench/make_cells.py && $(BIN)/python scripts/bench/make_cells.py kinetics.toml
 
 clean: ## remove .venv and what was built; runs/ stays
 	@for path in $(CLEAN) *.egg-info; do \

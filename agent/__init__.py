@@ -1,40 +1,78 @@
-"""The tuning loop and what comes out of it. JAX is loaded by `tune`, `verify` and agent.loop, not by this package."""
+"""The tuning loop and what comes out of it. JAX is loaded by what is called here, not by this package."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agent.result import Result, read_result
-from sim import Problem
+from gbar.agent.result import Result, read_result
+from gbar.sim import GbarError, Problem, load_problem, nearest
 
 if TYPE_CHECKING:
-    from agent.session import Session, TuneConfig
+    from gbar.agent.tuning import Session, TuneConfig, Verification
 
-__all__ = ["Result", "read_result", "tune"]
+__all__ = ["Result", "TuneConfig", "read_result", "tune", "verify"]
 
 
 def tune(
-    problem: Problem,
-    config: "TuneConfig",
-    out: Path,
-    archive: Path | None = None,
-    observe: "Callable[[Session], None]" = lambda session: None,
+    problem: Problem | str | Path,
+    config: "TuneConfig | None" = None,
+    out: str | Path | None = None,
+    archive: str | Path | None = None,
+    observe: "Callable[[Session], None] | None" = None,
+    *,
+    measurements: str | Path | None = None,
+    **choices: Any,
 ) -> Result:
     """Find parameter sets that reproduce a problem's measurements, each confirmed by NEURON.
 
+        gbar.tune("models/hh", solutions=3)
+
     Args:
-        problem: from `sim.load_problem`, with measurements.
-        config: agent.session.TuneConfig.
-        out: the run folder; a run found in it is resumed.
+        problem: from `load_problem`, or a problem's folder or toml.
+        config: a TuneConfig; its defaults are those of the command `gbar tune`.
+        out: the run folder; a run found in it is resumed. Without one, a new folder is made among the system's
+            temporary ones: `Result.folder` says where.
         archive: an archive to learn from and add to, instead of the one in `out`.
-        observe: called after every evaluation.
+        observe: called after every evaluation with the session; by default a progress bar where somebody looks.
+        measurements: a table instead of the problem's own.
+        choices: fields of TuneConfig that differ from `config`: budget, solutions, tolerance, seed, workers …
 
     Returns:
-        The result, which is also written to `out` (see agent.result).
+        The result, which is also written to the run folder.
 
     Raises:
-        GbarError: the model, the archive or the folder cannot be used; then no run folder is left that was not there.
+        GbarError: the model, the measurements, the archive or the folder cannot be used; an unknown choice.
     """
-    from agent.run import tune_into
+    if not isinstance(problem, Problem):
+        problem = load_problem(problem, measurements)
+    elif measurements is not None:
+        problem = load_problem(problem.file, measurements)
+    from gbar.agent.tuning import TuneConfig, show_progress, tune_into
 
-    return tune_into(problem, config, out, archive, observe)
+    for name in choices:
+        if name not in TuneConfig._fields:
+            raise GbarError(f"tune: no choice is called '{name}'{nearest(name, TuneConfig._fields)}")
+    config = (config or TuneConfig())._replace(**choices)
+    folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix=f"gbar-{problem.name}-"))
+    with show_progress(config.solutions, observe) as watch:
+        return tune_into(problem, config, folder, Path(archive) if archive is not None else None, watch)
+
+
+def verify(run: str | Path, workers: int = 2) -> "Verification":
+    """Simulate a run's solutions again in fresh processes, and assess its surrogate.
+
+    Raises:
+        GbarError: no run folder, or the problem it came from is gone or has changed.
+    """
+    from gbar.agent.tuning import verify_run
+
+    return verify_run(Path(run), workers)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TuneConfig":  # which loads JAX
+        from gbar.agent.tuning import TuneConfig
+
+        return TuneConfig
+    raise AttributeError(f"module 'gbar.agent' has no attribute '{name}'")

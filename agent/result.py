@@ -10,14 +10,19 @@ RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the mode
 """
 
 import csv
+import html
 import json
+import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from sim import GbarError
+from gbar.sim import GbarError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FREE = 0.8  # uncertainty left from which on the measurements do not constrain a parameter
 
@@ -77,7 +82,7 @@ class Range(Plain):
 
 
 class Pace(Plain):
-    """What the batch was chosen from, measured once for a model and remembered (agent.pace)."""
+    """What the batch was chosen from, measured once for a model and remembered (agent.tuning.batch_size)."""
 
     batch: int  # evaluations between two fits
     think_s: float  # fitting and planning of one batch
@@ -197,10 +202,90 @@ class Result(Plain):
     first_batch: FirstBatch | None = None  # null without a memory, and after a run that was resumed
     history: list[Progress]
     versions: dict[str, str]
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder it was read from or written to.
+
+        Raises:
+            GbarError: it was neither.
+        """
+        if self._folder is None:
+            raise GbarError("this result is in no run folder: read_result(RUN) reads one that is")
+        return self._folder
+
+    @property
+    def shown(self) -> list[Candidate]:
+        """The solutions; where there are none, the nearest sets."""
+        nearest = [self.nearest] if self.nearest else []
+        return self.solutions or [*nearest, *self.next_nearest]
+
+    def to_dataframe(self) -> "DataFrame":
+        """A row for every solution, or for the nearest sets where there is none.
+
+        Columns are the parameters (NEURON's units), the features ("protocol.feature"), "z:protocol.feature" for every
+        measurement, and max_abs_z. Needs pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise GbarError("to_dataframe needs pandas: pip install pandas") from None
+        rows = [
+            {**c.parameters, **c.features, **{f"z:{key}": z for key, z in c.z.items()}, "max_abs_z": c.max_abs_z}
+            for c in self.shown
+        ]
+        return pd.DataFrame(rows, index=pd.Index(range(1, len(rows) + 1), name="solution"))
+
+    def traces(self, solution: int = 1) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """What a solution's protocols recorded: "protocol" or "protocol:recording" -> t [T] ms, values [T] (mV for v).
+
+        Args:
+            solution: counted from 1; of the nearest sets where there is no solution.
+
+        Raises:
+            GbarError: no such solution, or its traces cannot be read.
+        """
+        file, start = self.folder / "traces.npz", f"{solution:02d}/"
+        try:
+            with np.load(file, allow_pickle=False) as kept:
+                names = [
+                    name.removeprefix(start)[:-2] for name in kept if name.startswith(start) and name.endswith("/t")
+                ]
+                found = {name: (kept[f"{start}{name}/t"], kept[f"{start}{name}/v"]) for name in names}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise GbarError(f"{file}: cannot be read: {error}") from None
+        if not found:
+            raise GbarError(f"no traces of solution {solution}: expected 1 to {len(self.shown)}")
+        return found
+
+    def _repr_html_(self) -> str:
+        """A table of measured and simulated values, for a notebook."""
+        shown, e = self.shown[:5], html.escape
+        what = "solution" if self.solutions else "near set"
+        heads = "".join(f"<th>{what} {number}</th>" for number in range(1, len(shown) + 1))
+        rows = "".join(
+            f"<tr><td>{e(m.protocol)}</td><td>{e(m.feature)}</td><td>{m.mean:.4g} ± {m.sd:.2g} {e(m.unit)}</td>"
+            + "".join(f"<td>{_shown(c.features.get(f'{m.protocol}.{m.feature}'))}</td>" for c in shown)
+            + "</tr>"
+            for m in self.measurements
+        )
+        worst = "".join(f"<td>{_shown(c.max_abs_z)}</td>" for c in shown)
+        found = len(self.solutions) or "no"
+        return (
+            f"<p>{e(self.problem)}: {found} solution{'s' * (found != 1)} in {self.evaluations} evaluations"
+            f" ({e(self.status)}).</p><table><tr><th>protocol</th><th>feature</th><th>measured</th>{heads}</tr>{rows}"
+            f"<tr><td></td><td>largest |z|</td><td></td>{worst}</tr></table>"
+        )
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def write_result(run: Path, result: Result) -> None:
     """Write result.json and solutions.csv, each moved into place whole."""
+    result._folder = run
     write_whole(run / "result.json", result.model_dump_json(indent=1) + "\n")
     names = [parameter.name for parameter in result.parameters]
     keys = [f"{m.protocol}.{m.feature}" for m in result.measurements]
@@ -229,10 +314,12 @@ def read_result(run: str | Path) -> Result:
     if not file.is_file():
         raise GbarError(f"no result.json in {run}: expected a run folder, which gbar tune makes with --out")
     try:
-        return Result.model_validate_json(file.read_text(encoding="utf-8"))
+        result = Result.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise GbarError(f"{file}: not a result of this version of gbar: {reason}") from None
+    result._folder = file.parent
+    return result
 
 
 def write_traces(run: Path, traces: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts._shared import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 
 @guarded
@@ -18,9 +18,8 @@ def check(
 
     Exit codes: 0 nothing wrong found, 2 bad input.
     """
-    from sim import load_problem
-    from sim.effects import tried
-    from sim.notes import notes, remarks
+    from gbar.sim import load_problem
+    from gbar.sim.setup import notes, remarks, tried
 
     loaded = load_problem(problem, measurements, measured=False)
     with waiting("Building, loading and trying the model"):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from scripts._shared import JsonFlag, RunArgument, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json
 
 Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet"])
 
@@ -27,8 +27,8 @@ def export(
 
     Exit codes: 0 written, 2 bad input.
     """
-    from agent.export import export_solution, export_table
-    from sim import GbarError
+    from gbar.agent.export import export_solution, export_table
+    from gbar.sim import GbarError
 
     if to in {Form.csv, Form.parquet}:
         if solution is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, guarded, print_json, waiting
+from gbar.scripts.terminal import JsonFlag, guarded, print_json, waiting
 
 
 @guarded
@@ -24,7 +24,7 @@ def init(
 
     Exit codes: 0 written, 2 bad input: no model that loads, or a problem.toml that is there already.
     """
-    from sim.initial import begin
+    from gbar.sim.setup import begin
 
     with waiting("Building, loading and trying the model"):
         begun = begin(folder, load, template)

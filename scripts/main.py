@@ -2,18 +2,18 @@
 
 import typer
 
-from scripts.bench import bench
-from scripts.cells import cells
-from scripts.check import check
-from scripts.export import export
-from scripts.init import init
-from scripts.measure import measure
-from scripts.measurements import measurements
-from scripts.recordings import recordings
-from scripts.report import report
-from scripts.sample import sample
-from scripts.tune import tune
-from scripts.verify import verify
+from gbar.scripts.bench import bench
+from gbar.scripts.cells import cells
+from gbar.scripts.check import check
+from gbar.scripts.export import export
+from gbar.scripts.init import init
+from gbar.scripts.measure import measure
+from gbar.scripts.measurements import measurements
+from gbar.scripts.recordings import recordings
+from gbar.scripts.report import report
+from gbar.scripts.sample import sample
+from gbar.scripts.tune import tune
+from gbar.scripts.verify import verify
 
 app = typer.Typer(
     help="Find the parameters with which a NEURON model reproduces what was measured on a real cell.",

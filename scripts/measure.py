@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 Assignments = Annotated[
     list[str] | None,
@@ -23,12 +23,12 @@ def measure(
 
     Exit codes: 0 simulated, 2 bad input.
     """
-    from sim import load_problem
-    from sim.measuring import measure_once
+    from gbar.sim import load_problem
+    from gbar.sim.setup import assigned, measure_once
 
     loaded = load_problem(problem, measurements, measured=False)
     with waiting("Simulating"):
-        rows = measure_once(loaded, assign or [])
+        rows = measure_once(loaded, assigned(assign or []))
     if as_json:
         print_json([row._asdict() for row in rows])
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import ProblemArgument, guarded
+from gbar.scripts.terminal import ProblemArgument, guarded
 
 
 @guarded
@@ -22,10 +22,8 @@ def measurements(
 
     Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C and nothing is written.
     """
-    from sim import load_problem
-    from sim.interview import interview
-    from sim.loading import read_measurements
-    from sim.tables import add_rows
+    from gbar.sim import load_problem
+    from gbar.sim.problem import add_rows, interview, read_measurements
 
     loaded = load_problem(problem, measured=False)
     given = read_measurements(out, loaded) if out.exists() else ()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import JsonFlag, ProblemArgument, guarded, print_json, print_table, waiting
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help=".abf .nwb .ibw .csv .npz; or folders, one a cell.")]
 Unit = Annotated[str | None, typer.Option(metavar="UNIT", help="What the files are in, where they do not say it.")]
@@ -33,8 +33,8 @@ def recordings(
 
     Exit codes: 0 the table is written, 2 bad input and nothing is written.
     """
-    from sim import load_problem
-    from sim.recordings import Reading, measure_recordings, write
+    from gbar.sim import load_problem
+    from gbar.sim.recordings import Reading, measure_recordings, write
 
     loaded = load_problem(problem, measured=False)
     reading = Reading(junction, voltage_unit, current_unit, cells, no_holding)

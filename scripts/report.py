@@ -2,7 +2,7 @@
 
 import typer
 
-from scripts._shared import JsonFlag, RunArgument, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json
 
 
 @guarded
@@ -11,7 +11,7 @@ def report(run: RunArgument, as_json: JsonFlag = False) -> None:
 
     Exit codes: 0 written, 2 bad input.
     """
-    from agent.report import write_report
+    from gbar.agent.report import write_report
 
     page = write_report(run)
     if as_json:

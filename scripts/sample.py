@@ -5,21 +5,20 @@ from typing import Annotated
 
 import typer
 
-from scripts import _shared
-from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
+from gbar.scripts import terminal
 
 
-@_shared.guarded
+@terminal.guarded
 def sample(
-    problem: ProblemArgument,
+    problem: terminal.ProblemArgument,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Parameter vectors in the design.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, another design.")] = 0,
-    workers: WorkersOption = 2,
+    workers: terminal.WorkersOption = 2,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: runs/NAME/archive.sqlite.")] = None,
-    measurements: Measurements = None,
-    engine: EngineOption = None,
-    dask: _shared.DaskOption = None,
-    as_json: JsonFlag = False,
+    measurements: terminal.Measurements = None,
+    engine: terminal.EngineOption = None,
+    dask: terminal.DaskOption = None,
+    as_json: terminal.JsonFlag = False,
 ) -> None:
     """Simulate a space-filling design into an archive, which serves any later tune of the same model.
 
@@ -27,13 +26,13 @@ def sample(
 
     Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C; what was simulated is kept.
     """
-    from sim import Archive, load_problem
-    from sim import sample as fill
+    from gbar.sim import Archive, load_problem
+    from gbar.sim import sample as fill
 
-    loaded = _shared.engaged(load_problem(problem, measurements, measured=False), engine)
+    loaded = terminal.engaged(load_problem(problem, measurements, measured=False), engine)
     file = archive or Path("runs") / loaded.name / "archive.sqlite"
     failed = 0
-    with _shared.new_archive(file), Archive(file, loaded) as kept, _shared.progress_bar(count) as show:
+    with terminal.new_archive(file), Archive(file, loaded) as kept, terminal.progress_bar(count) as show:
 
         def observe(done: int, evaluation: object) -> None:
             nonlocal failed
@@ -43,7 +42,7 @@ def sample(
         made = fill(loaded, kept, count, seed, workers, file.parent / "neuron.log", observe, dask)
         total = kept.count()
     if as_json:
-        _shared.print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})
+        terminal.print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})
     else:
         typer.echo(f"{made} evaluations made, {failed} failed; {file} holds {total}")
 

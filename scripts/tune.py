@@ -6,51 +6,49 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from scripts import _shared
-from scripts._shared import EngineOption, JsonFlag, Measurements, ProblemArgument, WorkersOption
-from scripts._summary import best_so_far, default_folder, print_summary
+from gbar.scripts import terminal
 
 Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 
 
-@_shared.guarded
+@terminal.guarded
 def tune(
-    problem: ProblemArgument,
-    measurements: Measurements = None,
+    problem: terminal.ProblemArgument,
+    measurements: terminal.Measurements = None,
     budget: Annotated[int, typer.Option(min=1, metavar="N", help="Evaluations (all protocols once) at most.")] = 2000,
     solutions: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct solutions to stop at.")] = 10,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution, in SDs.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
-    workers: WorkersOption = 2,
+    workers: terminal.WorkersOption = 2,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/PROBLEM-TABLE.")] = None,
     archive: Annotated[Path | None, typer.Option(metavar="FILE", help="An archive to learn from and add to.")] = None,
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
-    batch: _shared.BatchOption = None,
-    engine: EngineOption = None,
-    dask: _shared.DaskOption = None,
-    as_json: JsonFlag = False,
+    batch: terminal.BatchOption = None,
+    engine: terminal.EngineOption = None,
+    dask: terminal.DaskOption = None,
+    as_json: terminal.JsonFlag = False,
 ) -> None:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
 
     Exit codes: 0 solutions found; 3 none within the budget (the nearest and what they miss is printed); 2 bad input.
     """
-    from sim import load_problem
+    from gbar.sim import load_problem
 
-    loaded = _shared.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
-    from agent import tune as run  # this loads JAX, so only after the input is known to be good
-    from agent.mind import MindConfig
-    from agent.session import TuneConfig
+    loaded = terminal.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
+    from gbar.agent import tune as run  # this loads JAX, so only after the input is known to be good
+    from gbar.agent.learning import MindConfig
+    from gbar.agent.tuning import TuneConfig
 
-    folder = out or default_folder(loaded)
+    folder = out or terminal.default_folder(loaded)
     mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind, dask)
-    with _shared.progress_bar(budget) as show:
-        watch = lambda now: show(now.evaluations, best_so_far(now))  # noqa: E731
+    with terminal.progress_bar(budget) as show:
+        watch = lambda now: show(now.evaluations, terminal.best_so_far(now))  # noqa: E731
         result = run(loaded, config, folder, archive and archive.resolve(), watch)
     if as_json:
-        _shared.print_json(result.model_dump())
+        terminal.print_json(result.model_dump())
     else:
-        print_summary(result, folder)
+        terminal.print_summary(result, folder)
     if result.status == "interrupted" or not result.solutions:
         raise typer.Exit(130 if result.status == "interrupted" else 3)
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from scripts._shared import JsonFlag, RunArgument, WorkersOption, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import JsonFlag, RunArgument, WorkersOption, guarded, print_json, print_table, waiting
 
 COLUMNS = ["feature", "verdict", "recent", "in 90 %", "held out", "whole run", "AUROC"]
 
@@ -13,7 +13,7 @@ def verify(run: RunArgument, workers: WorkersOption = 2, as_json: JsonFlag = Fal
 
     Exit codes: 0 every solution is confirmed, 1 one is not, 2 bad input.
     """
-    from agent.verify import verify_run
+    from gbar.agent.tuning import verify_run
 
     with waiting("Simulating the solutions again, testing the surrogate"):
         found = verify_run(run, workers)

@@ -1,22 +1,17 @@
 """The NEURON side of gbar: problems, mechanisms, simulation, features, the archive. Never imports JAX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sim.archive import Archive, Rows
-from sim.choice import Choice, choose_engine, with_engine
-from sim.errors import GbarError
-from sim.evaluation import Evaluation
-from sim.integrator import Accuracy
-from sim.loading import load_problem
-from sim.mechanisms import cache_folder, processor
-from sim.parameter import Parameter
-from sim.pool import Pool, open_pool
-from sim.problem import Measurement, Problem
-from sim.sampling import design, sample
-from sim.workers import Workers
+from gbar.sim.archive import Archive, Rows, design, sample
+from gbar.sim.engine import Evaluation
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.mechanisms import cache_folder, processor
+from gbar.sim.pool import Pool, Workers, open_pool
+from gbar.sim.problem import Accuracy, Measurement, Parameter, Problem, load_problem
+from gbar.sim.setup import Choice, Row, choose_engine, measure_once, with_engine
 
 __all__ = [
     "Accuracy",
@@ -34,6 +29,8 @@ __all__ = [
     "choose_engine",
     "design",
     "load_problem",
+    "measure",
+    "nearest",
     "open_pool",
     "processor",
     "sample",
@@ -72,3 +69,31 @@ def simulate(
     with open_pool(problem, min(workers, max(1, len(x))), accuracy, log, dask) as pool:
         done = dict(pool.run(list(x), traces=traces))
     return [done[i] for i in range(len(x))]
+
+
+def measure(
+    problem: Problem | str | Path,
+    parameters: Mapping[str, float] | None = None,
+    *,
+    measurements: str | Path | None = None,
+) -> list[Row]:
+    """Simulate a model once, at the accuracy that confirms solutions.
+
+        for row in gbar.measure("models/hh", {"gnabar": 0.1}):
+            print(row.protocol, row.feature, row.value, row.unit, row.z)
+
+    Args:
+        problem: from `load_problem`, or a problem's folder or toml.
+        parameters: values in NEURON's units; the model's own for those that are not named.
+        measurements: a table instead of the problem's own.
+
+    Returns:
+        A row a measured feature; without measurements, a row for every feature that is computed.
+
+    Raises:
+        GbarError: no such parameter, or the simulation failed.
+    """
+    if not isinstance(problem, Problem) or measurements is not None:
+        path = problem.file if isinstance(problem, Problem) else problem
+        problem = load_problem(path, measurements, measured=False)
+    return measure_once(problem, parameters or {})

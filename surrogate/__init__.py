@@ -1,10 +1,10 @@
 """The learned feature response: a Flax ensemble over NumPy arrays. Never imports NEURON or sim."""
 
-from surrogate.accuracy import FeatureAccuracy, feature_accuracy, validity_auroc, verdict, why
-from surrogate.calibration import Z90, Calibration
-from surrogate.fit import Data, FitConfig, fit, pad, refine
-from surrogate.network import Params, Prediction, Response, respond
-from surrogate.scaling import Scaling, choose_scaling, squash, unsquash
+from gbar.surrogate.accuracy import FeatureAccuracy, feature_accuracy, validity_auroc, verdict, why
+from gbar.surrogate.calibration import Z90, Calibration
+from gbar.surrogate.network import Params, Prediction, Response, init_params, respond
+from gbar.surrogate.scaling import Scaling, choose_scaling, squash, unsquash
+from gbar.surrogate.training import Data, FitConfig, fit, pad, refine, train
 
 __all__ = [
     "Z90",
@@ -19,10 +19,12 @@ __all__ = [
     "choose_scaling",
     "feature_accuracy",
     "fit",
+    "init_params",
     "pad",
     "refine",
     "respond",
     "squash",
+    "train",
     "unsquash",
     "validity_auroc",
     "verdict",

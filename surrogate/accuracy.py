@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from surrogate.calibration import Z90
+from gbar.surrogate.calibration import Z90
 
 TELLS_DEFINED = 0.8  # AUROC from which validity is predicted well
 GOOD, USABLE = 0.5, 1.0  # RMSE in SDs of the measurement up to which predictions decide, or at least guide

@@ -56,6 +56,6 @@ def basis(network: Response, member: Params, u: jax.Array) -> jax.Array:  # [...
 
 
 @partial(jax.jit, static_argnames=("network", "members", "dimension"))
-def init(key: jax.Array, network: Response, members: int, dimension: int) -> Params:
+def init_params(key: jax.Array, network: Response, members: int, dimension: int) -> Params:
     """Fresh parameters for an ensemble: leaves [M, ...]."""
     return jax.vmap(lambda k: network.init(k, jnp.zeros(dimension)))(jax.random.split(key, members))

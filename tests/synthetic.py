@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agent.env import World
-from agent.goal import Aim
-from agent.learn import LearnConfig
-from agent.memory import MemoryConfig
-from agent.mind import MindConfig
-from agent.propose import PlanConfig
-from surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
-from surrogate.network import init
+from gbar.agent.learning.actor_critic import LearnConfig
+from gbar.agent.learning.agent import MindConfig
+from gbar.agent.learning.environment import World
+from gbar.agent.learning.planner import PlanConfig
+from gbar.agent.learning.pretrained import MemoryConfig
+from gbar.agent.learning.target import Aim
+from gbar.surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
+from gbar.surrogate.network import init_params
 
 SMALL = FitConfig(members=4, hidden=32, steps=250, first_passes=2, batch=64)
 # a mind that thinks fast; tests that share it share what is compiled for it
@@ -79,7 +79,7 @@ def fit_synthetic(u: np.ndarray, seed: int = 0, config: FitConfig = SMALL) -> Fi
 def linear_member(slopes: np.ndarray, offsets: np.ndarray) -> Params:
     """A member whose squashed features are exactly slopes [D, F] times (2u - 1) plus offsets [F], always defined."""
     dimension, features = slopes.shape
-    blank = jax.tree.map(jnp.zeros_like, init(jax.random.key(0), linear_network(features), 1, dimension))
+    blank = jax.tree.map(jnp.zeros_like, init_params(jax.random.key(0), linear_network(features), 1, dimension))
     dense = {name: {key: leaf[0] for key, leaf in layer.items()} for name, layer in blank["params"].items()}
     kernel = dense["value"]["kernel"].at[-dimension:].set(jnp.asarray(slopes, jnp.float32))
     dense["value"] = {"kernel": kernel, "bias": jnp.asarray(offsets, jnp.float32)}

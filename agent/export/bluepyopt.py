@@ -4,10 +4,10 @@ import json
 import re
 from pathlib import Path
 
-from agent.export.chosen import Chosen
-from agent.result import write_whole
-from sim import GbarError, Parameter
-from sim.formula import Formula
+from gbar.agent.export.chosen import Chosen
+from gbar.agent.result import write_whole
+from gbar.sim import GbarError, Parameter
+from gbar.sim.problem import Formula
 
 OF_A_DISTRIBUTION = {"value", "distance"}  # what BluePyOpt's own distributions know
 

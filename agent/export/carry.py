@@ -32,7 +32,7 @@ class Carried:
     imports: set[tuple[str, str | None]]  # from outside gbar: a module, and the name taken from it
 
 
-def carry(roots: Iterable[Name], package: str = "sim") -> Carried:
+def carry(roots: Iterable[Name], package: str = "gbar.sim") -> Carried:
     """Collect functions and everything they refer to.
 
     Args:
@@ -52,9 +52,9 @@ def carry(roots: Iterable[Name], package: str = "sim") -> Carried:
         source = sources.setdefault(module, _source(importlib.import_module(module)))
         if name in source.imported:
             origin, taken = source.imported[name]
-            if origin.partition(".")[0] != package:
+            if origin != package and not origin.startswith(f"{package}."):
                 imports.add((origin, taken))
-            elif taken is not None and origin != package:
+            elif taken is not None and not inspect.ismodule(getattr(importlib.import_module(origin), taken)):
                 waiting.append((origin, taken))
         elif name in source.defined and (module, name) not in wanted:
             wanted.add((module, name))

@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.result import Candidate, Result
-from sim import Problem
+from gbar.agent.result import Candidate, Result
+from gbar.sim import Problem
 
 HERE = Path(__file__).parent
 

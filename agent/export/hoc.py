@@ -4,14 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from agent.export.chosen import Chosen, hoc_string
-from agent.export.model import copy_model, mechanism_name
-from agent.export.places import ADDED, Place, find_places, is_explicit
-from agent.export.sections import write_out
-from agent.result import write_whole
-from sim import Accuracy
-from sim.formula import Formula
-from sim.stimuli import stimulated
+from gbar.agent.export.chosen import Chosen, hoc_string
+from gbar.agent.export.model import copy_model, mechanism_name
+from gbar.agent.result import write_whole
+from gbar.sim import Accuracy
+from gbar.sim.problem import Formula, stimulated
+from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
 
 
 def check(chosen: Chosen) -> None:

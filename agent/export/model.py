@@ -5,10 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from sim import GbarError, Problem
-from sim.kinds import Waveform
-from sim.mechanisms import SOURCES
-from sim.problem import NO_MODEL, RESULTS, model_files
+from gbar.sim import GbarError, Problem
+from gbar.sim.mechanisms import SOURCES
+from gbar.sim.problem import NO_MODEL, RESULTS, Waveform, model_files
 
 
 def copy_model(problem: Problem, to: Path) -> list[str]:

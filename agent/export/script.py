@@ -5,21 +5,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.export.carry import Carried, carry, import_lines
-from agent.export.chosen import Chosen
-from agent.export.model import copy_model
-from agent.result import write_whole
-from sim import Accuracy
-from sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
-from sim.kinds import FiCurve, Rheobase, Stimulus, Waveform
-from sim.parameter import Parameter
-from sim.problem import Model
+from gbar.agent.export.carry import Carried, carry, import_lines
+from gbar.agent.export.chosen import Chosen
+from gbar.agent.export.model import copy_model
+from gbar.agent.result import write_whole
+from gbar.sim import Accuracy
+from gbar.sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
+from gbar.sim.problem import FiCurve, Model, Parameter, Rheobase, Stimulus, Waveform
 
 NEEDED = {  # what the script itself calls
-    "sim.errors": ("GbarError",),
-    "sim.cell": ("assemble", "Bound"),
-    "sim.protocols": ("initialise", "run"),
-    "sim.features": ("Trace", "measure_by_efel"),
+    "gbar.sim.errors": ("GbarError",),
+    "gbar.sim.cell.cell": ("assemble", "Bound"),
+    "gbar.sim.cell.protocols": ("initialise", "run"),
+    "gbar.sim.features.traces": ("Trace", "measure_by_efel"),
 }
 IMPORTS: set[tuple[str, str | None]] = {
     *((module, None) for module in ("argparse", "json", "math", "os", "sys")),
@@ -44,20 +42,20 @@ DECIDES = {
 }
 DECIDES |= {"mode", "formula", "tied", "apply"}
 TITLES = {
-    "sim.errors": "what goes wrong, in one line",
-    "sim.formula": "arithmetic in the model's parameters",
-    "sim.loaders": "loading the model",
-    "sim.morphology": "a cell from a morphology",
-    "sim.leftovers": "stimuli that the model brings along",
-    "sim.anatomy": "the cell's sections",
-    "sim.places": "where parameters live",
-    "sim.cell": "the model in NEURON",
-    "sim.waveform": "currents from files",
-    "sim.inject": "what each kind of protocol puts on a cell",
-    "sim.protocols": "stimuli and recordings",
-    "sim.search": "the search for a rheobase",
-    "sim.definitions": "features that eFEL does not have",
-    "sim.features": "voltages to features",
+    "gbar.sim.errors": "what goes wrong, in one line",
+    "gbar.sim.problem.formula": "arithmetic in the model's parameters",
+    "gbar.sim.cell.loaders": "loading the model",
+    "gbar.sim.cell.morphology": "a cell from a morphology",
+    "gbar.sim.cell.leftovers": "stimuli that the model brings along",
+    "gbar.sim.cell.anatomy": "the cell's sections",
+    "gbar.sim.cell.placement": "where parameters live",
+    "gbar.sim.cell.cell": "the model in NEURON",
+    "gbar.sim.problem.waveform": "currents from files",
+    "gbar.sim.cell.inject": "what each kind of protocol puts on a cell",
+    "gbar.sim.cell.protocols": "stimuli and recordings",
+    "gbar.sim.cell.search": "the search for a rheobase",
+    "gbar.sim.features.definitions": "features that eFEL does not have",
+    "gbar.sim.features.traces": "voltages to features",
 }
 
 
@@ -84,11 +82,11 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         keys_left_out=_left_out(chosen.problem.model),
         places={p.name: {"set": list(p.set), **_said(p)} for p in chosen.problem.parameter},
         kinds=_kinds(chosen),
-        has_rheobase=("sim.protocols", "find_rheobase") in _roots(chosen),
+        has_rheobase=("gbar.sim.cell.protocols", "find_rheobase") in _roots(chosen),
         has_relative=any("percent" in protocol for protocol in _protocols(chosen).values()),
         has_waveform="waveform" in _kinds(chosen),
         has_clamp="clamp" in _kinds(chosen),
-        has_fi=("sim.definitions", "f_I_gain") in _roots(chosen),
+        has_fi=("gbar.sim.features.definitions", "f_I_gain") in _roots(chosen),
     )
     file = folder / "run.py"
     write_whole(file, text)
@@ -96,7 +94,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
 
 
 def _loader(chosen: Chosen) -> str:
-    """The name of the function in sim.loaders or sim.morphology that loads this kind of model."""
+    """The name of the function in sim.cell.loaders or sim.cell.morphology that loads this kind of model."""
     model = chosen.problem.model
     if Path(model.load).suffix.lower() in {".swc", ".asc"}:
         return "load_morphology"
@@ -146,7 +144,7 @@ def _definitions(chosen: Chosen) -> list[str]:
 
 
 def _kinds(chosen: Chosen) -> list[str]:
-    """The functions of sim.inject that the protocols need."""
+    """The functions of sim.cell.inject that the protocols need."""
     protocols = _protocols(chosen).values()
     held = any(protocol["kind"] != "clamp" and protocol.get("holding") for protocol in protocols)
     return sorted({protocol["kind"] for protocol in protocols} - {"fi"}) + ["holding"] * held
@@ -155,16 +153,16 @@ def _kinds(chosen: Chosen) -> list[str]:
 def _roots(chosen: Chosen) -> list[tuple[str, str]]:
     protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
-    roots += [("sim.inject", name) for name in _kinds(chosen)]
+    roots += [("gbar.sim.cell.inject", name) for name in _kinds(chosen)]
     if any(isinstance(protocol, Rheobase) for protocol in protocols):
-        roots += [("sim.protocols", "find_rheobase")]
+        roots += [("gbar.sim.cell.protocols", "find_rheobase")]
     if any(isinstance(protocol, Waveform) for protocol in protocols):
-        roots += [("sim.waveform", "read_waveform")]
+        roots += [("gbar.sim.problem.waveform", "read_waveform")]
     load = _loader(chosen)
-    roots += [("sim.morphology" if load == "load_morphology" else "sim.loaders", load)]
-    roots += [("sim.definitions", name) for name in _definitions(chosen)]
+    roots += [("gbar.sim.cell.morphology" if load == "load_morphology" else "gbar.sim.cell.loaders", load)]
+    roots += [("gbar.sim.features.definitions", name) for name in _definitions(chosen)]
     if any(isinstance(protocol, FiCurve) for protocol in protocols):
-        roots += [("sim.definitions", "f_I_gain")]
+        roots += [("gbar.sim.features.definitions", "f_I_gain")]
     return roots
 
 

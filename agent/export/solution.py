@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.export import bluepyopt, hoc, script, table
-from agent.export.chosen import Chosen
-from agent.export.model import refuse_inside
-from agent.result import Candidate, Result, read_result, write_whole
-from sim import Accuracy, GbarError, Problem, load_problem
-from sim.kinds import FiCurve
+from gbar.agent.export import bluepyopt, hoc, script, table
+from gbar.agent.export.chosen import Chosen
+from gbar.agent.export.model import refuse_inside
+from gbar.agent.result import Candidate, Result, read_result, write_whole
+from gbar.sim import Accuracy, GbarError, Problem, load_problem
+from gbar.sim.problem import FiCurve
 
 Form = Literal["hoc", "python", "json", "bluepyopt"]
 TableForm = Literal["csv", "parquet"]

@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from agent.result import Result, write_whole
-from sim import GbarError
+from gbar.agent.result import Result, write_whole
+from gbar.sim import GbarError
 
 Columns = dict[str, list[Any]]  # name -> a value for every solution; None where a feature is not defined
 

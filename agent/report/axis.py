@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from agent.report import words
+from gbar.agent.report import words
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.result import Candidate, Result, read_result
-from sim import GbarError, load_problem
-from sim.features import unit_of
-from sim.stimuli import named, stimulated
+from gbar.agent.result import Candidate, Result, read_result
+from gbar.sim import GbarError, load_problem
+from gbar.sim.features import unit_of
+from gbar.sim.problem import named, stimulated
 
 Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
 

@@ -4,9 +4,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.report import search, words
-from agent.report.contents import Contents
-from agent.report.zbars import Miss, misses
+from gbar.agent.report import search, words
+from gbar.agent.report.contents import Contents
+from gbar.agent.report.zbars import Miss, misses
 
 PLANNERS = {
     "auto": "gradient planning on the surrogate, with the learned policy where an archive had taught one",

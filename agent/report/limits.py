@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from agent.report import words
-from agent.result import Achieved, Conflict, Measured, Pressing, Range, Result
+from gbar.agent.report import words
+from gbar.agent.result import Achieved, Conflict, Measured, Pressing, Range, Result
 
 MORE = (
     "No single measurement and no pair was found to be out of reach. A larger --budget may do; "

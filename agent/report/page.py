@@ -5,9 +5,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agent.report import lead, limits, search, space, trust, voltages, words, zbars
-from agent.report.contents import Contents, read_contents
-from agent.result import write_whole
+from gbar.agent.report import lead, limits, search, space, trust, voltages, words, zbars
+from gbar.agent.report.contents import Contents, read_contents
+from gbar.agent.result import write_whole
 
 HERE = Path(__file__).parent
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from agent.report import words
-from agent.report.axis import Tick, around
-from agent.report.contents import Contents
+from gbar.agent.report import words
+from gbar.agent.report.axis import Tick, around
+from gbar.agent.report.contents import Contents
 
 MAKERS = {
     "design": "space-filling design",

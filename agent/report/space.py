@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from agent.report import words
-from agent.report.axis import Axis, Tick
-from agent.report.contents import Contents
-from agent.result import FREE, Range
+from gbar.agent.report import words
+from gbar.agent.report.axis import Axis, Tick
+from gbar.agent.report.contents import Contents
+from gbar.agent.result import FREE, Range
 
 LOOSE = 0.4
 EDGE = 2.0  # % of a range: a solution this near to a bound is at it

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.report import words
-from agent.report.axis import Axis, Tick
-from agent.report.contents import Contents, Prediction
-from agent.result import Accuracy, Measured
+from gbar.agent.report import words
+from gbar.agent.report.axis import Axis, Tick
+from gbar.agent.report.contents import Contents, Prediction
+from gbar.agent.result import Accuracy, Measured
 
 # as in surrogate.accuracy, which a page must not load JAX for; a test holds them equal
 GOOD, USABLE = 0.5, 1.0  # error in measured SD, at most

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.report.axis import Axis, Tick, around
-from agent.report.contents import Contents, Stimulus
+from gbar.agent.report.axis import Axis, Tick, around
+from gbar.agent.report.contents import Contents, Stimulus
 
 POINTS = 1500  # at most, in one trace
 POINTS_OF_PAGE = 110_000  # at most, in all traces together: about 600 kB

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from agent.report import words
-from agent.report.axis import Axis, Tick
-from agent.report.contents import Contents
-from agent.result import Candidate, Measured
+from gbar.agent.report import words
+from gbar.agent.report.axis import Axis, Tick
+from gbar.agent.report.contents import Contents
+from gbar.agent.result import Candidate, Measured
 
 CLIP = 5.0  # tolerances; bars that reach further are cut there and carry their number
 ROOM = 1.12  # the axis ends this far beyond the tolerance, or the furthest bar

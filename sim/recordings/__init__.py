@@ -5,15 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.errors import GbarError, nearest
-from sim.features import SETTINGS, known_features
-from sim.kinds import KINDS
-from sim.problem import Problem
-from sim.recordings.averages import Average, averages
-from sim.recordings.intake import Reading, take_in
-from sim.recordings.match import assigned, created
-from sim.recordings.sweep import count
-from sim.recordings.table import extended, write
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.features import SETTINGS, known_features
+from gbar.sim.problem import KINDS, Problem
+from gbar.sim.recordings.averages import Average, averages
+from gbar.sim.recordings.intake import Reading, take_in
+from gbar.sim.recordings.match import assigned, created
+from gbar.sim.recordings.sweep import count
+from gbar.sim.recordings.table import extended, write
 
 AS_THEY_ARE = Reading()
 

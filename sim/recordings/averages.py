@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sim import definitions, features
-from sim.kinds import FiCurve, Rheobase
-from sim.problem import Problem
-from sim.recordings.intake import Good
-from sim.recordings.match import families
-from sim.recordings.quality import PEAK, peak_error, shake, too_coarse
-from sim.recordings.sweep import count
+from gbar.sim import features
+from gbar.sim.features import f_I_gain
+from gbar.sim.problem import FiCurve, Problem, Rheobase
+from gbar.sim.recordings.intake import Good
+from gbar.sim.recordings.match import families
+from gbar.sim.recordings.quality import PEAK, peak_error, shake, too_coarse
+from gbar.sim.recordings.sweep import count
 
 # Smallest SD that a measurement is given, by unit: what electrodes, bridge balance and eFEL's definitions leave open.
 FLOORS = {"mV": 0.5, "ms": 0.1, "nA": 0.005, "Hz": 0.5, "MΩ": 0.1, "nF": 0.005, "V/s": 2.0, "Hz/nA": 0.1, "1/ms": 0.001}
@@ -152,7 +152,7 @@ def _gain(
     gains = {}
     for cell, measured in points.items():
         currents, rates = np.array(measured).T
-        gains[cell] = [float(definitions.f_I_gain(currents, rates))]
+        gains[cell] = [float(f_I_gain(currents, rates))]
     return [_average(name, "f_I_gain", gains, share, (0.0, ""), "")]
 
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sim.errors import GbarError, nearest
-from sim.recordings.library import library
-from sim.recordings.nwb import read_nwb
-from sim.recordings.sweep import CURRENT, TIME, VOLTAGE, Channel, Raw, unit_name
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.recordings.library import library
+from gbar.sim.recordings.nwb import read_nwb
+from gbar.sim.recordings.sweep import CURRENT, TIME, VOLTAGE, Channel, Raw, unit_name
 
 T = TypeVar("T")
 

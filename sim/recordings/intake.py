@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.errors import GbarError, nearest
-from sim.recordings.files import read_files
-from sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
-from sim.recordings.stimulus import Square, squares
-from sim.recordings.sweep import Raw, Sweep, converted, count
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.recordings.files import read_files
+from gbar.sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
+from gbar.sim.recordings.stimulus import Square, squares
+from gbar.sim.recordings.sweep import Raw, Sweep, converted, count
 
 LARGEST_JUNCTION_MV = 30.0
 

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from sim.errors import GbarError
+from gbar.sim.errors import GbarError
 
 
 def library(module: str) -> Any:

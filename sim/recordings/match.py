@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sim.kinds import Rheobase, Step
-from sim.problem import Problem
-from sim.recordings.intake import Good
-from sim.recordings.stimulus import Square
+from gbar.sim.problem import Problem, Rheobase, Step
+from gbar.sim.recordings.intake import Good
+from gbar.sim.recordings.stimulus import Square
 
 AMPLITUDE = (0.05, 0.002)  # what a recorded amplitude may be off: share, nA (the larger)
 DURATION = (0.01, 0.1, 1.0)  # share; of a short one this share, up to so many ms

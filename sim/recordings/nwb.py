@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.errors import GbarError
-from sim.recordings.library import library
-from sim.recordings.sweep import Channel, Raw
+from gbar.sim.errors import GbarError
+from gbar.sim.recordings.library import library
+from gbar.sim.recordings.sweep import Channel, Raw
 
 
 def read_nwb(file: Path, cell: str) -> list[Raw]:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import median_filter
 
-from sim.errors import GbarError
-from sim.recordings.stimulus import Square
-from sim.recordings.sweep import CURRENT, VOLTAGE, Raw, Sweep, unit_name
+from gbar.sim.errors import GbarError
+from gbar.sim.recordings.stimulus import Square
+from gbar.sim.recordings.sweep import CURRENT, VOLTAGE, Raw, Sweep, unit_name
 
 LEAST_BASELINE_MS = 10.0  # before the step, to measure rest in
 BASELINE_MV = (-100.0, -40.0)  # where a healthy cell rests or is held

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import median_filter
 
-from sim.errors import GbarError
-from sim.recordings.sweep import Sweep
+from gbar.sim.errors import GbarError
+from gbar.sim.recordings.sweep import Sweep
 
 CLEANED_MS = 0.3  # a median over this removes capacitive transients and single bad samples
 NOISES = 6.0  # a level is another one from this many SDs of the current's noise on,

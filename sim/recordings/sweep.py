@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.errors import GbarError, nearest
+from gbar.sim.errors import GbarError, nearest
 
 VOLTAGE = {"kV": 1e6, "V": 1e3, "mV": 1.0, "uV": 1e-3}  # to mV
 CURRENT = {"A": 1e9, "mA": 1e6, "uA": 1e3, "nA": 1.0, "pA": 1e-3}  # to nA

@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import GbarError
-from sim.kinds import KINDS
-from sim.loading import load_problem
-from sim.problem import Problem
-from sim.tables import beside
+from gbar.sim.errors import GbarError
+from gbar.sim.problem import KINDS, Problem, beside, load_problem
 
 if TYPE_CHECKING:
-    from sim.recordings import Findings
+    from gbar.sim.recordings import Findings
 
 
 def extended(problem: Problem, made: Mapping[str, Mapping[str, Any]]) -> Problem:

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from agent import bench, result
-from sim import Archive, Evaluation, features, formula, kinds, load_problem, parameter
-from sim import problem as problems
-from sim.recordings import files, quality
-from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
+from gbar.agent import result
+from gbar.scripts.bench.methods import METHODS
+from gbar.scripts.bench.score import Score
+from gbar.sim import Archive, Evaluation, load_problem
+from gbar.sim.features import traces as features
+from gbar.sim.problem import formula, kinds, parameter
+from gbar.sim.problem import problem as problems
+from gbar.sim.recordings import files, quality
+from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -291,7 +295,7 @@ def test_no_documented_object_is_unknown() -> None:
 
 
 def test_columns_of_predictions() -> None:
-    source = (ROOT / "agent" / "run.py").read_text()
+    source = (ROOT / "agent" / "tuning" / "run.py").read_text()
     found = re.search(r"columns = (\[\"evaluation\".*?\])", source, re.S)
     assert found and documented("result.md", "predictions.csv") == json.loads(found[1])
 
@@ -324,14 +328,14 @@ def test_query_of_the_archive(tmp_path: Path) -> None:
 
 
 def test_every_method_is_documented() -> None:
-    assert documented("benchmarks.md", "Methods") == list(bench.METHODS)
+    assert documented("benchmarks.md", "Methods") == list(METHODS)
 
 
 def test_columns_of_the_comparison() -> None:
     named = [
         name for text in re.findall(r"`([^`]+)`", section("benchmarks.md", "Columns")) for name in text.split(", ")
     ]
-    assert named == list(bench.Score._fields)
+    assert named == list(Score._fields)
 
 
 # --- all of them

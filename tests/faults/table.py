@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem
-from sim import archive as archives
+from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem
+from gbar.sim.archive import archive as archives
 
 ROOT = Path(__file__).resolve().parents[2]
 TROUBLE = ROOT / "tests" / "data" / "trouble"

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sim import Accuracy
+from gbar.sim import Accuracy
 from tests.faults import table
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
@@ -33,4 +33,4 @@ def test_a_killed_worker() -> None:
 @pytest.mark.parametrize("several", [table.a_changed_model, table.a_bad_archive, table.a_stopped_run])
 def test_outside_the_worker(several: table.Several, tmp_path: Path) -> None:
     documented(list(several(tmp_path)), tmp_path)
-    assert not [p for p in psutil.Process().children(recursive=True) if "sim.worker" in " ".join(p.cmdline())]
+    assert not [p for p in psutil.Process().children(recursive=True) if "gbar.sim.pool.worker" in " ".join(p.cmdline())]

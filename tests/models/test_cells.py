@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import Accuracy, Workers, load_problem, simulate
-from sim.synthetic import SD_SHARE, _usable
+from gbar.scripts.bench.synthetic import SD_SHARE, _usable
+from gbar.sim import Accuracy, Workers, load_problem, simulate
 
 MODEL = Path(__file__).parents[2] / "models" / "motoneuron"
 TABLES = {"problem.toml": "cells", "kinetics.toml": "kinetics"}

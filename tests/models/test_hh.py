@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import Accuracy, Problem, Workers, load_problem, simulate
+from gbar.sim import Accuracy, Problem, Workers, load_problem, simulate
 
 HH = Path(__file__).resolve().parents[2] / "models" / "hh"
 

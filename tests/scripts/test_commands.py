@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from scripts.main import app
-from sim import Accuracy, Archive, load_problem, simulate
+from gbar.scripts.main import app
+from gbar.sim import Accuracy, Archive, load_problem, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 GBAR = Path(sys.executable).parent / "gbar"

@@ -12,8 +12,8 @@ import pytest
 from recorded import ibw, passive, write_abf, write_csv, write_ibw, write_npz, write_nwb
 from typer.testing import CliRunner, Result
 
-from scripts.main import app
-from sim import load_problem
+from gbar.scripts.main import app
+from gbar.sim import load_problem
 
 TOML = """
 [model]

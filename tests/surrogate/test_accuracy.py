@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from surrogate import feature_accuracy, validity_auroc, verdict
-from surrogate.accuracy import COVERED, GOOD, HALF_COVERED, USABLE, Z90
+from gbar.surrogate import feature_accuracy, validity_auroc, verdict
+from gbar.surrogate.accuracy import COVERED, GOOD, HALF_COVERED, USABLE, Z90
 
 
 def test_rmse_in_sds_of_the_measurement() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from surrogate import Z90, Calibration
+from gbar.surrogate import Z90, Calibration
 
 DRAW = np.random.default_rng(0)
 

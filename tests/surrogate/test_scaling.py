@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surrogate import Scaling, choose_scaling, squash, unsquash
-from surrogate.scaling import TAIL
+from gbar.surrogate import Scaling, choose_scaling, squash, unsquash
+from gbar.surrogate.scaling import TAIL
 
 SINGLE = 3e-4  # of 32-bit floats after two sinh
 

@@ -1,0 +1,178 @@
+"""Planning on the surrogate: rollouts of the policy and descents along its gradients, and a batch chosen from both."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy.special import log_ndtr, logsumexp
+
+from gbar.agent.learning import environment as env
+from gbar.agent.learning.environment import EnvConfig, State, World
+from gbar.agent.learning.policy import Policy, act
+from gbar.agent.learning.target import Aim
+from gbar.surrogate import Params, Response, respond
+
+PROPOSERS = ("policy", "gradient")
+
+
+class PlanConfig(NamedTuple):
+    """How far and how widely to plan."""
+
+    starts: int = 48  # per member
+    rollout: int = 8  # steps of the policy
+    descent: int = 60  # steps along the gradient, an even number
+    rate: float = 0.03  # of the descent, in the unit cube
+    radius: float = 1.0  # of the trust region at first, in the unit cube, around the best cells
+    least_radius: float = 0.1
+    shrink: float = 0.7  # of the radius after a batch that is no better than what was known
+    grow: float = 1.5  # after one that is
+    anchors: int = 8  # best cells around which the trust region lies
+    apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
+
+
+class Pool(NamedTuple):
+    """Candidates and what each member thinks of them."""
+
+    u: np.ndarray  # [Q, D]
+    proposer: np.ndarray  # [Q] index into PROPOSERS
+    r: np.ndarray  # [M, Q, F] asinh(z)
+    p: np.ndarray  # [M, Q, F] probability of being defined
+
+
+@partial(jax.jit, static_argnames=("network",))
+def roll_out(
+    noise: jax.Array,
+    policy: Policy,
+    world: World,
+    starts: jax.Array,
+    aim: Aim,
+    network: Response,
+    env_config: EnvConfig,
+) -> jax.Array:
+    """Play the policy from starts [M, K, D] towards one aim [F]; returns every place visited, [Q, D].
+
+    `noise` [H, M, K, D] is standard normal: H steps, drawn outside because generators are slow to compile.
+    """
+
+    def step(state: State, noise: jax.Array) -> tuple[State, jax.Array]:
+        view = env.look(network, world, state, env_config)
+        action = act(noise, policy.actor, env.observe(view, state, env_config))
+        after = env.move(state, view, action, env_config)
+        return after._replace(left=jnp.maximum(after.left, 1)), after.u
+
+    shape = starts.shape[:2]
+    state = State(
+        starts,
+        jax.tree.map(lambda part: jnp.broadcast_to(part, (*shape, *part.shape)), aim),
+        jnp.full(shape, env_config.episode),
+    )
+    _, visited = jax.lax.scan(step, state, noise)
+    return visited.reshape(-1, starts.shape[-1])
+
+
+@partial(jax.jit, static_argnames=("network", "config"))
+def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config: PlanConfig) -> jax.Array:
+    """Adam from starts [M, K, D] down each member's own shortfall; returns half-way and final places, [Q, D]."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.descent, alpha=0.1))
+
+    def cost(member: Params, u: jax.Array) -> jax.Array:
+        predicted = respond(network, member, u)
+        r = env.residual(world.scaling, predicted.value, aim)
+        short = env.shortfall(r, jax.nn.sigmoid(predicted.logit), world.tolerance)
+        return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        u, state = carry
+        gradient = jax.vmap(jax.grad(cost, argnums=1))(world.params, u)
+        updates, state = optimiser.update(gradient, state)
+        return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
+
+    def half(carry: tuple, _: None) -> tuple[tuple, jax.Array]:  # scanned too, so that a step compiles once
+        carry, _ = jax.lax.scan(step, carry, None, length=config.descent // 2)
+        return carry, carry[0]
+
+    _, places = jax.lax.scan(half, (starts, optimiser.init(starts)), None, length=2)
+    return places.reshape(-1, starts.shape[-1])
+
+
+@partial(jax.jit, static_argnames=("network",))
+def assess(world: World, u: jax.Array, aim: Aim, network: Response) -> tuple[jax.Array, jax.Array]:
+    """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
+    predicted = jax.vmap(lambda member: respond(network, member, u))(world.params)
+    return env.residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+
+
+def pulled(u: np.ndarray, anchors: np.ndarray, radius: float) -> np.ndarray:  # [Q, D], [A, D] -> [Q, D]
+    """Candidates beyond a radius of the nearest anchor, moved towards it until they are at it."""
+    away = np.linalg.norm(u[:, None, :] - anchors[None, :, :], axis=2)
+    nearest = anchors[np.argmin(away, axis=1)]
+    share = np.minimum(1.0, radius / np.maximum(away.min(axis=1), 1e-9))[:, None]
+    return nearest + share * (u - nearest)
+
+
+def log_chance(pool: Pool, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
+    """Each member's log-probability that a candidate is a solution, if its errors have SD `noise` [F] in asinh(z)."""
+    edge = np.arcsinh(tolerance)
+    upper, lower = (edge - pool.r) / noise, (-edge - pool.r) / noise
+    # log(Phi(upper) - Phi(lower)) without cancellation: mirrored so that both arguments are on the left tail
+    flip = lower > 0
+    high, low = np.where(flip, -lower, upper), np.where(flip, -upper, lower)
+    inside = log_ndtr(high) + np.log1p(-np.exp(np.minimum(log_ndtr(low) - log_ndtr(high), -1e-12)))
+    return np.sum(inside + np.log(np.maximum(pool.p, 1e-6)), axis=-1)
+
+
+def choose(
+    draw: np.random.Generator,
+    pool: Pool,
+    count: int,
+    tolerance: float,
+    noise: np.ndarray,
+    taken: np.ndarray,
+    tried: np.ndarray,
+    apart: float,
+) -> np.ndarray:
+    """Pick a batch: by chance of success under all members and under single ones in turn (Thompson), and by distance.
+
+    Args:
+        draw: consumed.
+        pool: Q candidates.
+        count: B.
+        tolerance, noise: as in `log_chance`.
+        taken: [N, D] solutions already found, from which candidates must differ.
+        tried: [N, D] everything simulated so far, which would only say the same again.
+        apart: see PlanConfig.
+
+    Returns:
+        [B] indices into the pool, in the order of preference.
+    """
+    members = log_chance(pool, tolerance, noise)
+    together = logsumexp(members, axis=0) - np.log(len(members))
+    repulsion = np.zeros(len(pool.u))
+    for solution in taken:
+        near = np.max(np.abs(pool.u - solution), axis=1) < DISTINCT
+        repulsion = np.where(near, -np.inf, repulsion)
+    seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
+    fresh = np.array([u.tobytes() not in seen for u in _rounded(pool.u)], bool)
+    chosen: list[int] = []
+    for slot in range(count):
+        belief = together if slot % 2 == 0 else members[draw.integers(len(members))]
+        value = np.where(fresh, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
+        best = int(np.argmax(value))
+        if not np.isfinite(value[best]):
+            best = int(draw.choice(np.flatnonzero(fresh) if fresh.any() else len(pool.u)))
+        chosen.append(best)
+        square = np.sum((pool.u - pool.u[best]) ** 2, axis=1)
+        repulsion = repulsion + 2.0 * np.log(-np.expm1(-square / (2 * apart**2)) + 1e-9)
+        fresh &= square > SAME**2
+    return np.array(chosen)
+
+
+def _rounded(u: np.ndarray) -> np.ndarray:  # [N, D], equal where two points are the same
+    return np.round(u / SAME) + 0.0
+
+
+SAME = 1e-6  # distance in the unit cube below which two points are one
+DISTINCT = 0.05  # share of a parameter's range in which at least one parameter of two solutions must differ

@@ -1,0 +1,267 @@
+"""Why it cannot be done, and what the answer does not say: what limits a run, each finding checked in NEURON.
+
+The surrogate knows the whole space; where it thinks a measurement, or a pair of them, is met best, NEURON is asked.
+What is reported as the nearest achievable value is a value that NEURON gave.
+"""
+
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gbar.agent.learning import UNDEFINED, Aim, Mind, World, assess, residual, z_scores
+from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
+from gbar.sim import Accuracy, Archive, Pool, design
+from gbar.surrogate import Params, Response, respond
+
+if TYPE_CHECKING:
+    from gbar.agent.tuning.session import Session
+
+EDGE = 0.02  # of a range: a parameter this near to its bound presses on it
+ROUNDS = 2  # of asking NEURON and learning from the answer
+SHARE, FEWEST, MOST = 10, 8, 64  # evaluations for it: one in SHARE of those made, within limits
+OBJECTIVES = 16  # single measurements and pairs looked at in a round; fixed, so that the descent compiles once
+STARTS, STEPS, RATE = 8, 120, 0.05  # of a descent, per member
+COVER = 1024  # points that stand for the whole space
+PASSES = 0.98  # share of the space in which a measurement that says nothing is met
+STILL = 0.02  # SDs within which a value counts as constant
+FRONT = 5  # points shown of a trade-off
+
+
+class Evidence(NamedTuple):
+    """Everything simulated."""
+
+    u: np.ndarray  # [N, D]
+    features: np.ndarray  # [N, F], NaN where not defined
+    size: np.ndarray  # [N, F] |z|, infinite where not defined
+
+
+class Reach(NamedTuple):
+    """What the model can do, after asking NEURON."""
+
+    evidence: Evidence
+    unmet: list[tuple[int, int]]  # measurements (f, f) and pairs (f, g) that nothing meets, the furthest off first
+    probed: int  # evaluations made to find out
+
+
+def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
+    """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
+
+    What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
+
+    Args:
+        session: a finished run; nothing is asked where it found a solution, or never had a surrogate.
+        archive: where the answers are kept, under a run of their own, outside the budget.
+        pool: simulates them.
+    """
+    mind = session.mind
+    if session.solutions or mind is None:
+        return None
+    u, features, tolerance = session.u, session.judged, session.config.tolerance
+    room = min(MOST, max(FEWEST, len(u) // SHARE), mind.rows - len(u))
+    for turn in range(ROUNDS + 1):
+        evidence = _evidence(session, u, features)
+        unmet = _unmet(evidence, tolerance)[:OBJECTIVES]
+        mind.refit(u, features)
+        ideas = [
+            _ideas(mind, places, pair) for places, pair in zip(_reached(mind, evidence, unmet), unmet, strict=False)
+        ]
+        if turn == ROUNDS or not unmet:
+            break
+        new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(session.u)]
+        if len(new):
+            u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
+    hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
+    return Reach(evidence, hopeless, len(u) - len(session.u))
+
+
+def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+    x, engine = session.problem.physical(u), Accuracy.of(session.problem)
+    run = f"{session.name} diagnosis"
+    first, done = archive.count(run), {}
+    for i, evaluation in pool.run(list(x), accuracy=engine):
+        archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
+        done[i] = evaluation
+    features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
+    return features + session.bias
+
+
+def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Diagnosis:
+    """Put what is known into words that a modeller can act on.
+
+    Args:
+        session: a finished run.
+        ranges: its parameters, with what the measurements leave open.
+        reach: from `explore`; None where a solution was found, or nobody could be asked.
+    """
+    evidence = _evidence(session, session.u, session.judged) if reach is None else reach.evidence
+    unmet = reach.unmet if reach else []
+    single = [f for f, g in unmet if f == g]
+    pairs = [pair for pair in unmet if pair[0] != pair[1]]
+    return Diagnosis(
+        pressing=_pressing(session),
+        unreachable=[_unreachable(session, evidence, f) for f in single],
+        conflicts=[_conflict(session, evidence, *pair) for pair in pairs],
+        uninformative=_uninformative(session, evidence),
+        unconstrained=[r.name for r in ranges if r.uncertainty_left is not None and r.uncertainty_left >= FREE],
+        probed=None if reach is None else reach.probed,
+    )
+
+
+def _evidence(session: "Session", u: np.ndarray, features: np.ndarray) -> Evidence:
+    size = np.abs(z_scores(features, session.goal))
+    return Evidence(u, features, np.where(np.isfinite(size), size, np.inf))
+
+
+def _unmet(evidence: Evidence, tolerance: float) -> list[tuple[int, int]]:
+    """Measurements (f, f) that no evaluation meets, then pairs (f, g) of the others that none meets together.
+
+    The furthest off come first.
+    """
+    met: np.ndarray = evidence.size <= tolerance
+    alone: np.ndarray = np.any(met, axis=0)
+    features = range(len(alone))
+    single = sorted((f for f in features if not alone[f]), key=lambda f: -evidence.size[:, f].min())
+    pairs = [(f, g) for f, g in combinations([f for f in features if alone[f]], 2) if not (met[:, f] & met[:, g]).any()]
+    pairs.sort(key=lambda pair: -float(evidence.size[:, pair].max(axis=1).min()))
+    return [(f, f) for f in single] + pairs
+
+
+class Idea(NamedTuple):
+    """Where the surrogate meets one objective best."""
+
+    places: list[np.ndarray]  # [D] each: by the mean of the members, and by the boldest of them
+    best: float  # the larger |asinh(z)| of the objective that it expects at the former, UNDEFINED where not defined
+
+
+def _reached(mind: Mind, evidence: Evidence, wanted: list[tuple[int, int]]) -> np.ndarray:
+    """Where descents towards each objective end, [OBJECTIVES, M K, D]; nothing to do, nothing reached."""
+    if not wanted:
+        return np.empty((0, 0, evidence.u.shape[1]))
+    weight = np.zeros((OBJECTIVES, evidence.size.shape[1]))
+    for row, pair in zip(weight, wanted, strict=False):
+        row[list(pair)] = 1.0
+    starts = np.stack([_starts(mind, evidence, pair) for pair in (wanted * OBJECTIVES)[:OBJECTIVES]])
+    begin, wanted_only = jnp.asarray(starts, jnp.float32), jnp.asarray(weight, jnp.float32)
+    return np.asarray(_descend(mind.world, begin, mind.aim, wanted_only, mind.network), float)
+
+
+def _ideas(mind: Mind, places: np.ndarray, pair: tuple[int, int]) -> Idea:
+    """The best of some places [Q, D] for one objective."""
+    r, p = assess(mind.world, jnp.asarray(places, jnp.float32), mind.aim, mind.network)
+    both = list(pair)
+    cost = np.asarray(jnp.sum(_cost(r, p)[..., both], axis=-1))  # [M, Q]
+    wise, bold = int(np.argmin(cost.mean(axis=0))), int(np.argmin(cost.min(axis=0)))
+    defined = bool((np.asarray(p)[:, wise, both].mean(axis=0) > 0.5).all())
+    expected = float(np.abs(np.asarray(r)[:, wise, both].mean(axis=0)).max())
+    return Idea([places[index] for index in dict.fromkeys([wise, bold])], expected if defined else UNDEFINED)
+
+
+def _starts(mind: Mind, evidence: Evidence, pair: tuple[int, int]) -> np.ndarray:  # [M, K, D]
+    """Half of the starts where the objective is met best so far, half anywhere."""
+    members, dimension = mind.fitting.members, evidence.u.shape[1]
+    score = np.minimum(evidence.size[:, pair], np.sinh(UNDEFINED)).max(axis=1)
+    best = evidence.u[np.resize(np.argsort(score, kind="stable")[:STARTS], STARTS // 2)]
+    anywhere = design(dimension, members * (STARTS - len(best)), pair[0] * len(score) + pair[1])
+    spread = anywhere.reshape(members, -1, dimension)
+    return np.concatenate([np.broadcast_to(best, (members, *best.shape)), spread], axis=1)
+
+
+def _cost(r: jax.Array, p: jax.Array) -> jax.Array:
+    """Square of asinh(z), an undefined feature counting as far away."""
+    return p * r**2 + (1 - p) * UNDEFINED**2
+
+
+@partial(jax.jit, static_argnames=("network",))
+def _descend(world: World, starts: jax.Array, aim: Aim, weight: jax.Array, network: Response) -> jax.Array:
+    """Adam from starts [W, M, K, D] down each member's cost of the features that weight [W, F] picks: [W, M K, D]."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS, alpha=0.1))
+
+    def cost(member: Params, u: jax.Array, weight: jax.Array) -> jax.Array:  # [K, D]
+        predicted = respond(network, member, u)
+        r = residual(world.scaling, predicted.value, aim)
+        return jnp.sum(weight * _cost(r, jax.nn.sigmoid(predicted.logit)))
+
+    of_members = jax.vmap(jax.grad(cost, argnums=1), in_axes=(0, 0, None))
+    of_objectives = jax.vmap(of_members, in_axes=(None, 0, 0))
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        u, state = carry
+        updates, state = optimiser.update(of_objectives(world.params, u, weight), state)
+        return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
+
+    (end, _), _ = jax.lax.scan(step, (starts, optimiser.init(starts)), None, length=STEPS)
+    return end.reshape(len(starts), -1, starts.shape[-1])
+
+
+def _pressing(session: "Session") -> list[Pressing]:
+    """Parameters that half or more of the solutions (or nearest sets) have at the same bound."""
+    u = np.array([found.u for found in session.solutions or session.nearest])
+    pressing = []
+    for d, parameter in enumerate(session.problem.parameter if len(u) else ()):
+        counts = int((u[:, d] < EDGE).sum()), int((u[:, d] > 1 - EDGE).sum())
+        for side, count, bound in zip(("lower", "upper"), counts, parameter.bounds, strict=True):
+            if 2 * count >= len(u):
+                pressing.append(Pressing(parameter=parameter.name, side=side, bound=bound, sets=count, of=len(u)))
+    return pressing
+
+
+def _achieved(session: "Session", evidence: Evidence, row: int, f: int) -> Achieved:
+    """The value that one evaluation has for one measurement."""
+    value, goal = evidence.features[row, f], session.goal
+    defined = bool(np.isfinite(value))
+    z = float((value - goal.mean[f]) / goal.sd[f]) if defined else None
+    return Achieved(feature=session.keys[f], value=float(value) if defined else None, z=z)
+
+
+def _unreachable(session: "Session", evidence: Evidence, f: int) -> Unreachable:
+    row = int(np.argmin(evidence.size[:, f]))
+    parameters = dict(zip(session.problem.names, map(float, session.problem.physical(evidence.u[row])), strict=True))
+    return Unreachable(nearest=_achieved(session, evidence, row, f), parameters=parameters)
+
+
+def _conflict(session: "Session", evidence: Evidence, f: int, g: int) -> Conflict:
+    """The nearest that both come together, and the trade-off between them: evaluations that no other beats in both."""
+    size = evidence.size[:, [f, g]]
+    together = int(np.argmin(size.max(axis=1)))
+    order = np.lexsort((size[:, 1], size[:, 0]))
+    front = [row for at, row in enumerate(order) if np.isfinite(size[row]).all() and _beats(size, row, order[:at])]
+    shown = [front[i] for i in np.unique(np.linspace(0, len(front) - 1, FRONT).astype(int))] if front else []
+    return Conflict(
+        together=[_achieved(session, evidence, together, f), _achieved(session, evidence, together, g)],
+        trade_off=[[_achieved(session, evidence, row, f), _achieved(session, evidence, row, g)] for row in shown],
+    )
+
+
+def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:
+    """Whether an evaluation comes nearer to the second measurement than all that come nearer to the first."""
+    return bool(size[row, 1] < size[before, 1].min(initial=np.inf))
+
+
+def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative]:
+    """Measurements that tell no parameter set from another: a constant, or met wherever one looks."""
+    found, tolerance = [], session.config.tolerance
+    passes = _passes(session) if session.mind is not None else np.ones(len(session.keys))
+    for f, key in enumerate(session.keys):
+        values = evidence.features[:, f]
+        if len(values) < 8 or not np.isfinite(values).all():
+            continue
+        if np.ptp(values) <= STILL * session.goal.sd[f]:
+            found.append(Uninformative(feature=key, reason="constant"))
+        elif (evidence.size[:, f] <= tolerance).all() and passes[f] >= PASSES:
+            found.append(Uninformative(feature=key, reason="always met"))
+    return found
+
+
+def _passes(session: "Session") -> np.ndarray:  # [F]
+    """The share of the whole space in which the surrogate thinks a measurement is met."""
+    mind = session.mind
+    assert mind is not None
+    u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
+    r, p = assess(mind.world, u, mind.aim, mind.network)
+    inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
+    return np.asarray(jnp.mean(inside, axis=0))

@@ -1,0 +1,267 @@
+"""A run folder: where one `tune` works and what it leaves there."""
+
+import contextlib
+import csv
+import fcntl
+import io
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gbar.agent.learning import configure, digest
+from gbar.agent.report import write_report
+from gbar.agent.result import (
+    Accuracy,
+    Candidate,
+    Measured,
+    Range,
+    Recalled,
+    Result,
+    Wall,
+    read_result,
+    write_result,
+    write_traces,
+    write_whole,
+)
+from gbar.agent.tuning.diagnosis import diagnose
+from gbar.agent.tuning.loop import search
+from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
+from gbar.sim import Accuracy as Integrator
+from gbar.sim import Archive, GbarError, Problem, choose_engine
+from gbar.surrogate import feature_accuracy, verdict
+
+VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
+
+
+def tune_into(
+    problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Callable[[Session], None]
+) -> Result:
+    """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+    configure()
+    problem, choice = choose_engine(problem)
+    with _run_folder(out):
+        with Archive(archive or out / "archive.sqlite", problem) as kept:
+            finished = _finished(problem, config, out, kept)
+            if finished is not None:
+                return finished
+            session = search(problem, config, kept, out / "neuron.log", observe)
+        result = make_result(session, archive.resolve() if archive else Path("archive.sqlite"))
+        result.engine_why = choice.why
+        shown = session.solutions or session.nearest
+        write_traces(out, [candidate.done.traces for candidate in shown])
+        write_whole(out / "predictions.csv", _predictions(session))
+        write_result(out, result)
+        write_report(out)
+    _export(out, result, problem)
+    return result
+
+
+def _export(out: Path, result: Result, problem: Problem) -> None:
+    """RUN/solutions/NN: every solution as a stand-alone script, and as hoc where the model is hoc."""
+    from gbar.agent.export import export_solution
+
+    forms: list[Literal["hoc", "python"]] = ["python", "hoc"] if problem.model.load.endswith(".hoc") else ["python"]
+    for number in range(1, len(result.solutions) + 1):
+        for form in forms:
+            with contextlib.suppress(GbarError):  # the run has succeeded; `gbar export` says what is in the way
+                export_solution(out, number, form)
+
+
+def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive) -> Result | None:
+    """What an earlier session left, when this one asks the same of the same problem and that one was not cut short."""
+    if not (out / "result.json").is_file():
+        return None
+    try:
+        found = read_result(out)
+    except GbarError:  # of another version
+        return None
+    batch = config.batch or found.batch
+    asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.mind.planner)
+    was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
+    same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
+    bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
+    same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
+    same = same and found.measurements == _measured(problem)
+    whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
+    return found if same and whole else None
+
+
+def _measured(problem: Problem) -> list[Measured]:
+    """The table as the result keeps it: without the notes in its margin."""
+    return [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}}
+
+
+@contextmanager
+def _run_folder(out: Path) -> Iterator[None]:
+    """Make the folder; when the run cannot even start, leave nothing that was not there before."""
+    if out.exists() and not out.is_dir():
+        raise GbarError(f"--out {out}: is a file: expected a folder, or a name that is free")
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GbarError(f"--out {out}: cannot be made: {error.strerror}") from None
+    try:
+        with _alone(out):
+            yield
+    except GbarError:
+        if out in missing and not _holds_evaluations(out / "archive.sqlite"):
+            shutil.rmtree(out)
+            for folder in missing[1:]:
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep the folder to this process; the system lets go of it however this one ends."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise GbarError(f"--out {out}: another gbar is at work in it: wait for it, or name another folder") from None
+    finally:
+        os.close(folder)
+
+
+def _holds_evaluations(archive: Path) -> bool:
+    """Whether an archive has anything that must not be lost."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{archive.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            return bool(opened.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+    except sqlite3.Error:  # no archive, or one without its tables
+        return False
+
+
+def make_result(session: Session, archive: Path) -> Result:
+    """What a session found, in the form that is kept."""
+    problem, config = session.problem, session.config
+    solutions = [candidate(session, found) for found in session.solutions]
+    ranges = _ranges(session)
+    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
+    return Result(
+        problem=problem.name,
+        problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
+        measurements_file=str(problem.measurements_file),
+        archive=str(archive),
+        status=session.status,
+        seed=config.seed,
+        tolerance=config.tolerance,
+        budget=config.budget,
+        wanted=config.solutions,
+        batch=session.batch,
+        pace=session.pace,
+        planner=config.mind.planner,
+        workers=config.workers,
+        engine=session.engine,
+        confirmed_by=str(Integrator.of(problem).tight()),
+        evaluations=session.evaluations,
+        failed_evaluations=sum(session.failures.values()),
+        failures=dict(session.failures),
+        first_solution_at=session.first_solution_at,
+        wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
+        measurements=_measured(problem),
+        parameters=ranges,
+        solutions=solutions,
+        nearest=nearest[0] if nearest else None,
+        next_nearest=[] if solutions else nearest[1:],
+        diagnosis=diagnose(session, ranges, session.reach),
+        surrogate=accuracies(session),
+        memory=_recalled(session),
+        first_batch=session.first,
+        history=session.history,
+        versions=_versions(),
+    )
+
+
+def _recalled(session: Session) -> Recalled | None:
+    if session.memory is None:
+        return None
+    note = session.memory_note
+    return Recalled(evaluations=session.memory.rows, digest=digest(session.memory), learned_now=bool(note), why=note)
+
+
+def candidate(session: Session, found: Confirmed) -> Candidate:
+    """A confirmed parameter set in NEURON's units and the measurements' names."""
+    z = {key: _finite(value) for key, value in zip(session.keys, found.z, strict=True)}
+    undefined = sum(value is None for value in z.values())
+    return Candidate(
+        parameters=dict(zip(session.problem.names, map(float, found.x), strict=True)),
+        features={key: _finite(value) for key, value in found.done.features.items()},
+        z=z,
+        max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
+        undefined=undefined,
+        proposer=found.proposer,
+        evaluation=found.evaluation,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _ranges(session: Session) -> list[Range]:
+    shown = session.solutions or session.nearest
+    left: list[float | None] = [None] * len(session.problem.names)
+    if session.mind is not None and shown:
+        each = [session.mind.uncertainty_left(found.u) for found in shown]
+        left = [float(value) for value in np.mean(each, axis=0)]
+    return [
+        Range(
+            name=parameter.name,
+            low=parameter.bounds[0],
+            high=parameter.bounds[1],
+            scale=parameter.scale,
+            unit=session.units[parameter.name],
+            uncertainty_left=share,
+        )
+        for parameter, share in zip(session.problem.parameter, left, strict=True)
+    ]
+
+
+def accuracies(session: Session) -> dict[str, Accuracy]:
+    """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
+    made = session.predictions
+    found = {}
+    for f, key in enumerate(session.keys):
+        z = np.array([(prediction.features[f] - session.goal.mean[f]) / session.goal.sd[f] for prediction in made])
+        r = np.array([prediction.forecast.r[f] for prediction in made])
+        sd = np.array([prediction.forecast.sd[f] for prediction in made])
+        whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
+        found[key] = Accuracy(
+            **whole._asdict(),
+            recent_rmse_over_sd=recent.rmse_over_sd,
+            verdict=verdict(recent.rmse_over_sd, whole.coverage_90),
+        )
+    return found
+
+
+def _predictions(session: Session) -> str:
+    """predictions.csv: every predicted feature beside what NEURON then said, in the feature's own unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
+    writer.writerow(columns)
+    for made in session.predictions:
+        middle = session.goal.mean + session.goal.sd * np.sinh(made.forecast.r)
+        ends = [session.goal.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
+        spread = (ends[0] - ends[1]) / 2
+        for f, measured in enumerate(session.problem.measurements):
+            simulated = made.features[f]
+            numbers = [middle[f], spread[f], simulated, measured.sd]
+            written = [f"{value:.6g}" if np.isfinite(value) else "" for value in numbers]
+            writer.writerow([made.evaluation, made.batch, made.proposer, measured.protocol, measured.feature, *written])
+    return text.getvalue()

@@ -1,0 +1,162 @@
+"""What a run is asked for, and everything it has gathered."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from gbar.agent.learning import Forecast, Goal, Memory, Mind, MindConfig, engine_bias, padded, worst, z_scores
+from gbar.agent.result import FirstBatch, Pace, Progress
+from gbar.agent.tuning.diagnosis import Reach
+from gbar.sim import Evaluation, Problem
+
+BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a memory
+SPARE = 32  # evaluations beyond the budget that a mind has room for
+LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
+
+
+class TuneConfig(NamedTuple):
+    """What a user may choose about a run."""
+
+    budget: int = 2000  # evaluations, confirmations included
+    solutions: int = 10  # to stop at
+    tolerance: float = 2.0
+    seed: int = 0
+    workers: int = 2
+    batch: int | None = None  # evaluations between two fits; None: see agent.tuning.batch_size
+    mind: MindConfig = MindConfig()
+    dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
+
+    def design(self, dimension: int) -> int:
+        """Evaluations before the first fit: two a parameter, in whole vectors; the batch is chosen after it."""
+        return max(LEAST_DESIGN, -(-2 * dimension // WHOLE) * WHOLE)
+
+
+@dataclass
+class Confirmed:
+    """A parameter set simulated at the confirming accuracy."""
+
+    u: np.ndarray  # [D] unit cube
+    x: np.ndarray  # [D] NEURON's units
+    done: Evaluation
+    z: np.ndarray  # [F]
+    proposer: str
+    evaluation: int
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was expected of one evaluation, and what came out."""
+
+    evaluation: int
+    batch: int
+    proposer: str
+    forecast: Forecast  # of this evaluation alone: [F] each
+    features: np.ndarray  # [F] simulated
+
+
+@dataclass
+class Session:
+    """Everything a run has gathered; `tune` fills it and a result is made from it."""
+
+    problem: Problem
+    config: TuneConfig
+    keys: list[str]  # "protocol.feature" of every measurement
+    goal: Goal
+    engine: str
+    x: np.ndarray  # [N, D] NEURON's units, as simulated
+    u: np.ndarray  # [N, D] unit cube
+    features: np.ndarray  # [N, F] by the searching engine, NaN where not defined
+    proposers: list[str]
+    searched: np.ndarray = field(init=False)  # [n, F] cells that the confirming engine has simulated too
+    confirmed: np.ndarray = field(init=False)  # [n, F] what it said
+    bias: np.ndarray = field(init=False)  # [F]
+    foreign: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
+    evaluations: int = 0  # made for this run, earlier sessions of it included
+    failures: Counter[str] = field(default_factory=Counter)
+    solutions: list[Confirmed] = field(default_factory=list)
+    first_solution_at: int | None = None
+    batch: int = BATCH  # evaluations between two fits; agent.tuning.batch_size chooses it after the design
+    pace: Pace | None = None  # what that was chosen from; None where the user or a memory decides
+    batches: int = 0  # made by earlier sessions of this run
+    confirmations: int = 0  # made for this run, earlier sessions of it included
+    confirmed_before: set[bytes] = field(default_factory=set)  # x that an earlier session paid for
+    reconfirm: list[tuple[bytes, int]] = field(default_factory=list)  # this run's own: x, and which evaluation it was
+    rejected: set[bytes] = field(default_factory=set)  # looked like solutions until confirmed
+    predictions: list[Predicted] = field(default_factory=list)
+    history: list[Progress] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "fit": 0.0, "plan": 0.0, "total": 0.0})
+    nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
+    reach: Reach | None = None  # where nothing was found: what the model can do
+    mind: Mind | None = None
+    memory: Memory | None = None  # what the archive had taught before this run
+    memory_note: str = ""  # why there is none, or why it was learned anew; empty where a kept one was used
+    first: FirstBatch | None = None  # what the memory alone was worth
+    units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
+    status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
+
+    def __post_init__(self) -> None:
+        self.searched = self.confirmed = np.empty((0, len(self.keys)))
+        self.bias = np.zeros(len(self.keys))
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time spent inside to a part of the wall clock."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - start
+
+    @property
+    def name(self) -> str:
+        """What the run's rows are called in the archive."""
+        return run_name(self.problem, self.config)
+
+    def new_mind(self, key: jax.Array) -> Mind:
+        """A mind that knows what a memory does, with room for all that the budget allows and a diagnosis asks."""
+        rows = padded(len(self.u) + self.left + SPARE)
+        return Mind(key, self.u.shape[1], self.goal, rows, self.config.mind, self.memory)
+
+    @property
+    def left(self) -> int:
+        """Evaluations still in the budget."""
+        return self.config.budget - self.evaluations
+
+    @property
+    def best(self) -> float:
+        """The smallest largest |z| of any evaluation; infinite while every one has an undefined feature."""
+        return float(worst(self.z).min()) if len(self.features) else float("inf")
+
+    @property
+    def judged(self) -> np.ndarray:  # [N, F]
+        """Features as the confirming engine would probably have given them: see agent.learning.bias."""
+        return self.features + self.bias
+
+    @property
+    def z(self) -> np.ndarray:  # [N, F]
+        return z_scores(self.judged, self.goal)
+
+    def compare(self, searched: np.ndarray, confirmed: np.ndarray) -> None:
+        """Learn from cells [n, F] that both engines have simulated."""
+        self.searched = np.concatenate([self.searched, searched])
+        self.confirmed = np.concatenate([self.confirmed, confirmed])
+        self.bias = engine_bias(self.searched, self.confirmed, self.goal)
+
+
+Observer = Callable[[Session], None]
+
+
+def run_name(problem: Problem, config: TuneConfig) -> str:
+    """What this run's rows are called in an archive: a resumed run finds its own, another run's are its own too."""
+    table = problem.measurements_file.name if problem.measurements_file else "none"
+    content = json.dumps([m.model_dump() for m in problem.measurements])  # two cells' tables may have the same name
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"tune {table} {mark} seed {config.seed} tolerance {config.tolerance:g}"

@@ -1,0 +1,3 @@
+"""The subcommands of `gbar bench`, a file each."""
+
+__all__: list[str] = []

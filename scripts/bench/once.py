@@ -1,0 +1,136 @@
+"""One run of one method, in a process of its own: python -m scripts.bench.once RUN, RUN being a JSON object.
+
+So that every method pays for its imports and its compiling, none profits from what another left in memory, and one
+that crashes or hangs costs its own row.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import psutil
+
+from gbar.scripts.bench.methods import ARMS, peer
+from gbar.scripts.bench.score import Score
+from gbar.sim import Accuracy, Archive, GbarError, Problem, Workers, choose_engine, load_problem
+
+if TYPE_CHECKING:
+    from gbar.agent.tuning import Session
+
+
+class Run(NamedTuple):
+    """What is to be run."""
+
+    problem: str  # folder or toml
+    table: str
+    method: str
+    seed: int
+    tolerance: float
+    budget: int
+    workers: int
+
+
+class Outcome(NamedTuple):
+    """How it went; `score_of` makes a row of it."""
+
+    solved: bool
+    evaluations: int
+    largest_batch: int
+    simulate_s: float
+    reason: str
+    rmse_over_sd: float | None = None
+    coverage_90: float | None = None
+
+
+def execute(run: Run) -> Outcome:
+    """Search until a first confirmed solution or the end of the budget. Raises GbarError: the model cannot be run."""
+    problem, _ = choose_engine(load_problem(run.problem, run.table))
+    return _search_arm(problem, run) if run.method in ARMS else _search_peer(problem, run)
+
+
+def _search_arm(problem: Problem, run: Run) -> Outcome:
+    from gbar.agent.learning import MindConfig, configure
+    from gbar.agent.tuning import TuneConfig, search
+
+    configure()
+    mind = ARMS[run.method].change(MindConfig())
+    config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, mind=mind)
+    with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
+        session = search(problem, config, archive, Path(scratch) / "neuron.log")
+    first, largest = session.first_solution_at, max(session.batch, config.design(len(problem.names)))
+    simulated, reason = session.seconds["simulate"], "out of budget" if first is None else ""
+    return Outcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(session))
+
+
+def _search_peer(problem: Problem, run: Run) -> Outcome:
+    from gbar.scripts.bench.trial import Over, Trial
+
+    with Workers(problem, run.workers) as pool:
+        trial = Trial(problem, pool, run.tolerance, run.budget)
+        with contextlib.suppress(Over):
+            peer(run.method)(trial, run.seed)
+    reason = "" if trial.solved else "out of budget" if trial.made >= run.budget else "gave up"
+    made = trial.made if trial.solved else run.budget
+    return Outcome(trial.solved, made, trial.largest_batch, trial.simulate_s, reason)
+
+
+def accuracy_of(session: "Session") -> tuple[float | None, float | None]:
+    """How good a run's predictions were, each made before its simulation: median over features of the RMSE of the
+    later half, in SDs, and the share of all 90 % intervals that held. None with fewer than two predictions."""
+    from gbar.agent.tuning import accuracies
+
+    features = [one for one in accuracies(session).values() if one.coverage_90 is not None]
+    recent = [one.recent_rmse_over_sd for one in features if one.recent_rmse_over_sd is not None]
+    if not recent:
+        return None, None
+    coverage = np.average([one.coverage_90 or 0.0 for one in features], weights=[one.n for one in features])
+    return round(float(np.median(recent)), 4), round(float(coverage), 4)
+
+
+def score_of(problem: Problem, run: Run, outcome: Outcome, total_s: float) -> Score:
+    """The row of a run that took `total_s` from the start of its process."""
+    simulated = min(outcome.simulate_s, total_s)
+    return Score(
+        problem.name,
+        Path(run.table).stem,
+        *run[2:],
+        str(Accuracy.of(problem)),
+        outcome.solved,
+        outcome.evaluations,
+        outcome.largest_batch,
+        round(simulated, 2),
+        round(total_s - simulated, 2),
+        round(total_s, 2),
+        *outcome[4:],
+    )
+
+
+def _end_with(parent: int) -> None:
+    """Do not go on for hours when the comparison has been killed: nobody would read the result."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def main() -> None:
+    """Entry: prints {"outcome": …, "total_s": …}, or {"refused": message} for bad input, as the last line."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    run: Any = Run(**json.loads(sys.argv[1]))
+    try:
+        outcome = execute(run)
+    except GbarError as error:
+        print(json.dumps({"refused": str(error)}))
+        return
+    total = time.time() - psutil.Process().create_time()
+    print(json.dumps({"outcome": outcome._asdict(), "total_s": total}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,375 @@
+"""Whole sessions towards many targets, to compare ways of planning: against NEURON, or an emulator that costs nothing.
+
+The emulator is one wide network fitted to the whole archive, with another seed and size than the memory's; targets are
+what it makes of archived cells. It flatters everybody alike: what counts is the difference between two ways.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import binomtest
+
+from gbar.agent.learning import (
+    PROPOSERS,
+    Goal,
+    Memory,
+    Mind,
+    MindConfig,
+    Planner,
+    choose,
+    configure,
+    goal_of,
+    init_policy,
+    observation_size,
+    padded,
+    practise,
+    recall,
+    remember,
+    sd_elsewhere,
+    worst,
+    z_scores,
+)
+from gbar.agent.learning import stamp as memories_stamp
+from gbar.sim import Accuracy, Archive, GbarError, Problem, Workers, load_problem
+from gbar.surrogate import (
+    Z90,
+    FitConfig,
+    Params,
+    Prediction,
+    Response,
+    Scaling,
+    choose_scaling,
+    fit,
+    pad,
+    respond,
+    squash,
+    unsquash,
+)
+
+EMULATOR = FitConfig(members=1, hidden=160, layers=3, steps=1000, first_passes=5, batch=256)
+AT_ONCE = 64  # the emulator's batch is padded to this
+BATCH, BATCHES = 8, 6  # of every session
+BOTH = MindConfig(planner="both")
+
+
+class Arm(NamedTuple):
+    """One way of thinking. With other rules or another way of learning, its policy is trained anew."""
+
+    words: str
+    mind: MindConfig = BOTH
+    frozen: bool = False
+    seed: int = 0  # of the policy's training
+
+
+def _rules(rollout: int = BOTH.plan.rollout, **changes: Any) -> MindConfig:
+    return BOTH._replace(env=BOTH.env._replace(**changes), plan=BOTH.plan._replace(rollout=rollout))
+
+
+def _learning(**changes: Any) -> MindConfig:
+    learning = BOTH.memory.learn._replace(**changes)
+    return BOTH._replace(memory=BOTH.memory._replace(learn=learning))
+
+
+def _alone(planner: Planner, trained: bool = True, **lengths: int) -> MindConfig:
+    return MindConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
+
+
+def _practised(times: int) -> MindConfig:
+    rounds = BOTH.memory.learn.first_rounds * times
+    return _learning(first_rounds=rounds)._replace(planner="policy")
+
+
+ARMS: dict[str, Arm] = {  # as docs/agent.md explains them
+    "both": Arm("the policy's rollouts and gradient descents: the default with a memory"),
+    "again": Arm("as both, its policy trained from another seed: what chance does", seed=1),
+    "policy": Arm("the policy's rollouts alone", _alone("policy")),
+    **{f"policy-again-{n}": Arm("as policy, trained from another seed", _alone("policy"), seed=n) for n in (1, 2)},
+    "practised": Arm("the policy's rollouts alone, trained four times as long", _practised(4)),
+    "gradient": Arm("gradient descents alone", _alone("gradient")),
+    "untrained": Arm(
+        "rollouts of a policy that was never trained: Gauss-Newton steps with noise", _alone("policy", trained=False)
+    ),
+    # in a hurry: a step of a rollout asks the networks about as often as six steps of a descent
+    **{f"policy-{n}": Arm(f"the policy's rollouts, {n} steps", _alone("policy", rollout=n)) for n in (1, 2, 4)},
+    **{f"gradient-{6 * n}": Arm(f"descents, {6 * n} steps", _alone("gradient", descent=6 * n)) for n in (1, 2, 4)},
+    **{f"untrained-{n}": Arm(f"as policy-{n}, never trained", _alone("policy", False, rollout=n)) for n in (1, 2, 4)},
+    "frozen": Arm("as both, with a surrogate that learns nothing from the session", frozen=True),
+    "far": Arm("episodes and rollouts twice as long", _rules(rollout=16, episode=12)),
+    "near": Arm("episodes and rollouts half as long", _rules(rollout=4, episode=3)),
+    "trusting": Arm("disagreement costs nothing", _rules(pessimism=0.0)),
+    "wary": Arm("disagreement costs five times as much", _rules(pessimism=0.5)),
+    "no-newton": Arm("actions alone, three times as large, no Gauss-Newton step", _rules(longest=0.0, reach=0.3)),
+    "greedy": Arm("windows of one step, the rest left to the critic", _learning(window=1, updates=60)),
+    "whole": Arm("windows of a whole episode: no critic in the actor's gradient", _learning(window=6, updates=10)),
+}
+
+
+class Emulator(NamedTuple):
+    """A stand-in for NEURON."""
+
+    network: Response
+    params: Params
+    scaling: Scaling
+
+    def simulate(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F], NaN where not defined
+        made = [self._simulate(u[i : i + AT_ONCE]) for i in range(0, len(u), AT_ONCE)]
+        return np.concatenate(made)
+
+    def _simulate(self, u: np.ndarray) -> np.ndarray:
+        padding = np.zeros((AT_ONCE - len(u), u.shape[1]))
+        made = _answer(self.network, self.params, jnp.asarray(np.concatenate([u, padding]), jnp.float32))
+        value = np.asarray(unsquash(self.scaling, made.value), float)
+        return np.where(np.asarray(made.logit) > 0, value, np.nan)[: len(u)]
+
+
+@partial(jax.jit, static_argnames="network")
+def _answer(network: Response, params: Params, u: jax.Array) -> Prediction:
+    return respond(network, jax.tree.map(lambda leaf: leaf[0], params), u)
+
+
+class Neuron(NamedTuple):
+    """NEURON itself, by the problem's engine."""
+
+    problem: Problem
+    pool: Workers
+
+    def simulate(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F], NaN where not defined
+        done = dict(self.pool.run(list(self.problem.physical(u))))
+        keys = [m.key for m in self.problem.measurements]
+        return np.array([[done[i].features.get(key, np.nan) for key in keys] for i in range(len(u))])
+
+
+Cell = Emulator | Neuron
+
+
+def emulate(u: np.ndarray, features: np.ndarray, goal: Goal, config: FitConfig = EMULATOR) -> Emulator:
+    """Fit an emulator to an archive: u [N, D], features [N, F]."""
+    scaling = choose_scaling(features, goal.mean, goal.sd)
+    network = Response(len(goal.mean), config.hidden, config.layers)
+    data = pad(u, features, np.ones(len(u)), scaling, padded(len(u)))
+    return Emulator(network, fit(jax.random.key(1_000_003), data, network, config), scaling)
+
+
+class Rehearsed(NamedTuple):
+    """One session towards one target."""
+
+    arm: str
+    target: int
+    first_batch: float  # smallest largest |z| of the first batch
+    evaluations: int | None  # to the first solution; None: not within the session
+    proposer: str  # of the first solution
+    batch_s: float  # processor seconds of fitting and planning, median over batches
+    coverage: float  # share of 90 % intervals that held
+    rmse: float  # median over features of the last batch's error, in SDs
+
+
+def rehearse(
+    problem: Problem, archive: Path, arms: Sequence[str], count: int, tolerance: float = 1.0, most: int | None = None
+) -> Iterator[Rehearsed]:
+    """Play a session with every arm towards each of `count` targets, the same for all, against an emulator.
+
+    Args:
+        most: only so many of the archive's evaluations are known to the sessions; the emulator has them all.
+
+    Raises:
+        GbarError: an arm that is not known, or an archive with too little in it.
+    """
+    taught = _learn(problem, archive, arms, tolerance, most)
+    emulator = emulate(*taught.everything, taught.goal)
+    chosen = _targets(taught.everything[1], taught.memory, count, most or 0)
+    means = [mean for mean in emulator.simulate(taught.everything[0][chosen]) if np.isfinite(mean).all()]
+    targets = [Goal(mean, sd_elsewhere(taught.goal, mean), tolerance) for mean in means]
+    known = np.setdiff1d(np.arange(len(taught.u)), chosen)
+    yield from _played(arms, targets, emulator, taught._replace(u=taught.u[known], features=taught.features[known]))
+
+
+def perform(
+    problem: Problem,
+    tables: Sequence[Path],
+    archive: Path,
+    arms: Sequence[str],
+    tolerance: float = 1.0,
+    most: int | None = None,
+    workers: int = 2,
+) -> Iterator[Rehearsed]:
+    """The same against NEURON, towards tables of measurements. A session knows the archive, and not the other cells.
+
+    A solution is what the searching engine calls one; it is not confirmed.
+
+    Raises:
+        GbarError: as `rehearse`, or a table that measures other features than the problem's own.
+    """
+    targets = [_goal_of(problem, table, tolerance) for table in tables]
+    taught = _learn(problem, archive, arms, tolerance, most)
+    with Workers(problem, workers) as pool:
+        yield from _played(arms, targets, Neuron(problem, pool), taught)
+
+
+class Taught(NamedTuple):
+    """What every session begins with."""
+
+    goal: Goal  # of the problem's own table
+    memory: Memory
+    u: np.ndarray  # [N, D] what the sessions know
+    features: np.ndarray  # [N, F]
+    everything: tuple[np.ndarray, np.ndarray]  # u, features of the whole archive
+
+
+def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: float, most: int | None) -> Taught:
+    configure()
+    unknown = [arm for arm in arms if arm not in ARMS]
+    if unknown:
+        raise GbarError(f"no way of planning '{unknown[0]}': expected some of {', '.join(ARMS)}")
+    if not archive.is_file():
+        raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
+    config, goal = BOTH, goal_of(problem.measurements, tolerance)
+    engine = str(Accuracy.of(problem))
+    with Archive(archive, problem) as kept:
+        rows = kept.rows([m.key for m in problem.measurements], engine)
+    u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)
+    if len(u) < config.memory.least:
+        raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.memory.least}")
+    stamp = memories_stamp(problem, goal, engine, config.memory, config.env)
+    if most:
+        memory = remember(u[:most], features[:most], goal, config.memory, config.env)
+    else:
+        memory, _ = recall(archive, stamp, u, features, goal, config.memory, config.env)
+    return Taught(goal, memory, u[:most], features[:most], (u, features))
+
+
+def _goal_of(problem: Problem, table: Path, tolerance: float) -> Goal:
+    measured = load_problem(problem.file, table).measurements
+    if [m.key for m in measured] != [m.key for m in problem.measurements]:
+        raise GbarError(f"{table}: expected the same features in the same order as {problem.measurements_file}")
+    return goal_of(measured, tolerance)
+
+
+def _played(arms: Sequence[str], targets: Sequence[Goal], cell: Cell, taught: Taught) -> Iterator[Rehearsed]:
+    for arm in arms:
+        memory = _schooled(ARMS[arm], taught)
+        for number, target in enumerate(targets):
+            yield _session(arm, number, cell, memory, taught.u, taught.features, target)
+
+
+def _schooled(arm: Arm, taught: Taught) -> Memory:
+    """The arm's memory: everybody's surrogate, and a policy trained by the arm's own rules."""
+    mind, (goal, memory, u, features, _) = arm.mind, taught
+    if mind.planner == "gradient":
+        return memory
+    if not mind.trained:
+        size = observation_size(u.shape[1], len(goal.mean))
+        return memory._replace(policy=init_policy(jax.random.key(7), size, u.shape[1]))
+    if not arm.seed and (mind.memory, mind.env) == (BOTH.memory, BOTH.env):
+        return memory
+    keys = jax.random.split(jax.random.key(arm.seed))
+    policy, solved = practise(keys, memory.params, memory.scaling, u, features, goal, mind.memory, mind.env)
+    return memory._replace(policy=policy, solved=solved)
+
+
+def _targets(features: np.ndarray, memory: Memory, count: int, known: int) -> np.ndarray:
+    """Archived cells with every feature defined and none far out in its tail; none of the first `known`, which have
+    taught the memory and its policy."""
+    s = squash(memory.scaling, features)
+    usual = np.isfinite(s).all(axis=1) & (np.abs(np.nan_to_num(s)) < 1.5).all(axis=1)
+    return np.random.default_rng(5).permutation(np.flatnonzero(usual[known:]) + known)[:count]
+
+
+def _session(
+    arm: str,
+    number: int,
+    cell: Cell,
+    memory: Memory,
+    u: np.ndarray,
+    features: np.ndarray,
+    goal: Goal,
+) -> Rehearsed:
+    """Tune to one goal, knowing archived cells u [N, D], features [N, F]."""
+    config = ARMS[arm].mind
+    mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, memory)
+    start_u, start_features, before = u, features, len(u)
+    first, solved, proposer = np.inf, None, ""
+    took, errors, held = [], np.empty((0, len(goal.mean))), []
+    for batch in range(BATCHES):
+        start = time.process_time()
+        mind.refit(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
+        pool = mind.plan(u, features)
+        draw = np.random.default_rng([number, len(u)])
+        chosen = choose(draw, pool, BATCH, goal.tolerance, mind.noise(), u[:0], u, config.plan.apart)
+        forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
+        took.append(time.process_time() - start)
+        made = cell.simulate(pool.u[chosen])
+        mind.learn_from(forecast, made)
+        z = z_scores(made, goal)
+        errors = np.sinh(np.clip(forecast.r, -15, 15)) - z
+        held += list((np.abs(np.arcsinh(z) - forecast.r) <= Z90 * forecast.sd)[np.isfinite(z)])
+        u, features = np.concatenate([u, pool.u[chosen]]), np.concatenate([features, made])
+        best = float(worst(z).min())
+        first = best if batch == 0 else first
+        if best <= goal.tolerance:
+            solved, proposer = len(u) - before, PROPOSERS[pool.proposer[chosen[int(np.argmin(worst(z)))]]]
+            break
+    rmse = np.sqrt([np.mean(column[np.isfinite(column)] ** 2) for column in errors.T if np.isfinite(column).any()])
+    return Rehearsed(
+        arm, number, first, solved, proposer, float(np.median(took)), float(np.mean(held)), float(np.median(rmse))
+    )
+
+
+class Summary(NamedTuple):
+    """One arm over all targets, and beside the first arm that was played, target by target."""
+
+    arm: str
+    targets: int
+    first_within_3: float  # share of first batches with some |z| <= 3 throughout
+    first_solved: float
+    median_first: float
+    solved: float
+    mean_evaluations: float  # unsolved sessions count twice their length
+    more: float  # evaluations than the first arm, mean of the differences
+    more_error: float  # standard error of that
+    fewer_on: int  # targets on which it needed fewer than the first arm
+    more_on: int
+    chance: float  # of as uneven a split between the two or a worse one, were there no difference (sign test)
+    batch_s: float
+    coverage: float
+    rmse: float
+
+
+def summarise(sessions: Sequence[Rehearsed]) -> list[Summary]:
+    """A row an arm, in the order in which they were played: the first is what the others are compared with."""
+    arms = list(dict.fromkeys(session.arm for session in sessions))
+    return [_summary([s for s in sessions if s.arm == arm], [s for s in sessions if s.arm == arms[0]]) for arm in arms]
+
+
+def _summary(own: Sequence[Rehearsed], base: Sequence[Rehearsed]) -> Summary:
+    first = np.array([session.first_batch for session in own])
+    needed = _counted(own)
+    more = needed - _counted(base)[: len(needed)]
+    fewer_on, more_on = int((more < 0).sum()), int((more > 0).sum())
+    return Summary(
+        own[0].arm,
+        len(own),
+        float((first <= 3).mean()),
+        float((needed == BATCH).mean()),
+        float(np.median(first)),
+        float(np.mean([session.evaluations is not None for session in own])),
+        float(needed.mean()),
+        float(more.mean()),
+        float(more.std(ddof=1) / np.sqrt(len(more))) if len(more) > 1 else float("nan"),
+        fewer_on,
+        more_on,
+        float(binomtest(fewer_on, fewer_on + more_on).pvalue) if fewer_on + more_on else 1.0,
+        float(np.median([session.batch_s for session in own])),
+        float(np.mean([session.coverage for session in own])),
+        float(np.median([session.rmse for session in own])),
+    )
+
+
+def _counted(sessions: Sequence[Rehearsed]) -> np.ndarray:
+    """Evaluations of each; an unsolved session counts twice its length."""
+    return np.array([session.evaluations or 2 * BATCH * BATCHES for session in sessions], float)

@@ -1,0 +1,126 @@
+"""One row a run: what the comparison keeps, reads back and sums up."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gbar.sim import GbarError
+
+
+class Score(NamedTuple):
+    """One run of one method on one cell. Times are wall clock from the start of a process of its own."""
+
+    problem: str
+    cell: str
+    method: str
+    seed: int
+    tolerance: float
+    budget: int
+    workers: int
+    engine: str  # while searching
+    solved: bool
+    evaluations: int  # to the first confirmed solution, confirmations and whole batches included; else the budget
+    largest_batch: int  # evaluations asked for at once
+    simulate_s: float
+    think_s: float  # everything else: starting, fitting, planning, compiling; the optimiser itself
+    total_s: float
+    reason: str  # why it is not solved
+    rmse_over_sd: float | None  # gbar's predictions before their simulation: error of the later half, median feature
+    coverage_90: float | None  # share of their 90 % intervals that held
+
+    @property
+    def key(self) -> tuple:
+        """What makes two rows the same run."""
+        return self[: Score._fields.index("engine")]
+
+
+KINDS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda text: text == "True",
+    float | None: lambda text: float(text) if text else None,
+}
+
+
+def read_scores(file: Path) -> list[Score]:
+    """The rows of a CSV of the comparison; none where there is no file. Half a row at the end (a crash) is left out.
+
+    Raises:
+        GbarError: another kind of file.
+    """
+    if not file.exists():
+        return []
+    text = file.read_text(encoding="utf-8")
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
+    if list(reader.fieldnames or Score._fields) != list(Score._fields):
+        raise GbarError(f"--out {file}: has other columns than this version's comparison: name another file")
+    try:
+        return [
+            Score(**{name: KINDS[Score.__annotations__[name]](value) for name, value in row.items()}) for row in reader
+        ]
+    except (TypeError, ValueError, KeyError) as error:
+        raise GbarError(f"--out {file}: is damaged ({error}): name another file, or mend it") from None
+
+
+def append(file: Path, score: Score) -> None:
+    """Add a row, whole: one write, after whatever a crash has left of the last one is cut off."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab+") as stream:
+        stream.seek(0)
+        whole = stream.read().rfind(b"\n") + 1
+        stream.truncate(whole)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([Score._fields, score] if whole == 0 else [score])
+        stream.write(text.getvalue().encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+class Summary(NamedTuple):
+    """One method on one problem, over all cells and seeds; an unsolved run counts at its whole budget."""
+
+    problem: str
+    method: str
+    runs: int
+    solved: int
+    median_evaluations: float
+    worst_evaluations: int
+    median_simulate_s: float
+    median_think_s: float
+    median_total_s: float
+    median_rmse_over_sd: float | None  # None for methods that predict no features
+    median_coverage_90: float | None
+
+
+def summarise(scores: Iterable[Score]) -> list[Summary]:
+    """A row a problem and method, fewest evaluations first within a problem."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.problem, score.method), []).append(score)
+    rows = [
+        Summary(
+            *names,
+            len(runs),
+            sum(run.solved for run in runs),
+            float(np.median([run.evaluations for run in runs])),
+            max(run.evaluations for run in runs),
+            *(_median(runs, part) or 0.0 for part in ("simulate_s", "think_s", "total_s")),
+            *(_median(runs, part) for part in ("rmse_over_sd", "coverage_90")),
+        )
+        for names, runs in groups.items()
+    ]
+    problems = list(dict.fromkeys(row.problem for row in rows))
+    return sorted(rows, key=lambda row: (problems.index(row.problem), row.median_evaluations, row.median_total_s))
+
+
+def _median(runs: Iterable[Score], part: str) -> float | None:
+    """Of the runs that have it."""
+    known = [value for run in runs if (value := getattr(run, part)) is not None]
+    return float(np.median(known)) if known else None

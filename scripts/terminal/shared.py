@@ -1,0 +1,167 @@
+"""What every command shares: errors as one line, tables, JSON, progress."""
+
+import errno
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from gbar.sim import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui")  # else NEURON warns of a missing DISPLAY
+PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
+
+ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as gbar tune makes it.")]
+Measurements = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="A table instead of the problem's own; or a features.json.")
+]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
+]
+DaskOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
+]
+EngineOption = Annotated[
+    str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
+]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=4096, metavar="N", help="Evaluations between refits. Default: from what they take, measured once."
+    ),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
+
+
+def guarded(command: Callable[P, T]) -> Callable[P, T]:
+    """Bad input ends with one line on stderr and exit code 2; Ctrl-C with 130."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        from gbar.sim.errors import GbarError
+
+        try:
+            return command(*args, **kwargs)
+        except GbarError as error:
+            said = str(error)
+        except OSError as error:  # a folder that cannot be written, a full disk
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise  # EPIPE: typer ends quietly when whoever reads has gone
+            said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only interrupt the end
+            print("gbar: stopped; everything simulated so far is kept", file=sys.stderr)
+            raise typer.Exit(130) from None
+        print(f"gbar: {' '.join(said.split())}", file=sys.stderr)
+        raise typer.Exit(2)
+
+    return run
+
+
+def print_json(content: Any) -> None:
+    """JSON on stdout, and nothing else there."""
+    print(json.dumps(content, indent=1, allow_nan=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, spare: int = 0
+) -> None:
+    """A table on stdout.
+
+    Args:
+        left: how many columns, from the first, hold text; the others hold numbers.
+        spare: how many of the last columns may be left out where the terminal is too narrow for them.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    rows = list(rows)
+    console = Console(highlight=False, markup=False, emoji=False)  # a section may be called dend[i]
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    for shown in range(len(columns), len(columns) - spare - 1, -1):
+        table = Table(box=box.SIMPLE_HEAD)
+        table.pad_edge, table.show_edge, table.collapse_padding = False, False, True
+        for number, column in enumerate(columns[:shown]):
+            text = number < left
+            table.add_column(
+                column, justify="left" if text else "right", overflow="fold", no_wrap=number == 0 or not text
+            )
+        for row in rows:
+            table.add_row(*row[:shown])
+        if Measurement.get(console, console.options.update(max_width=1000), table).maximum <= console.width:
+            break
+    with console.capture() as printed:
+        console.print(title, style="bold")
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()), end="\n\n")
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar on stderr, where that is a terminal: call what is yielded with (done, what to say beside it)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    left = (TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *left, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner on stderr, where that is a terminal, beside what is being done."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} …"):
+        yield
+
+
+@contextmanager
+def new_archive(file: Path) -> Iterator[None]:
+    """Make an archive's folder; when nothing could be simulated, leave no file or folder that was not there before."""
+    missing = [path for path in (file, file.with_name("neuron.log"), *file.parents) if not path.exists()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    from gbar.sim.errors import GbarError
+
+    try:
+        yield
+    except GbarError:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+def engaged(problem: "Problem", engine: str | None) -> "Problem":
+    """The problem with the engine that was asked for, or with the one found by trying."""
+    from gbar.sim import choose_engine, with_engine
+
+    if engine is not None:
+        return with_engine(problem, engine)
+    with waiting("Trying engines, once for this model"):
+        return choose_engine(problem)[0]

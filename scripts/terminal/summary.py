@@ -1,0 +1,106 @@
+"""What `tune` says while it runs and when it ends."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from gbar.scripts.terminal.shared import print_table
+
+if TYPE_CHECKING:
+    from gbar.agent.result import Candidate, Result
+    from gbar.agent.tuning import CellSummary, Session
+    from gbar.sim import Problem
+
+
+def default_folder(problem: "Problem") -> Path:
+    """Where a run goes when nobody says where."""
+    table = problem.measurements_file
+    return Path("runs") / (f"{problem.name}-{table.stem}" if table else problem.name)
+
+
+def best_so_far(session: "Session") -> str:
+    """The text beside the progress bar."""
+    best = f"{session.best:.2f}" if session.best < float("inf") else "–"
+    return f"best |z| {best}, {len(session.solutions)}/{session.config.solutions} solutions"
+
+
+def print_summary(result: "Result", folder: Path) -> None:
+    """How a run ended."""
+    wall, found = result.wall_s, len(result.solutions)
+    typer.echo(
+        f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
+        f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
+        f"{wall.total:.0f} s: simulating {wall.simulate:.0f}, learning {wall.fit:.0f}, planning {wall.plan:.0f}.\n"
+        f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
+    )
+    for name, count in result.failures.items():
+        typer.echo(f"  {count} failed: {name}")
+    typer.echo()
+    if result.solutions:
+        _print_solutions(result)
+    elif result.nearest:
+        _print_misses([result.nearest, *result.next_nearest], result)
+        _print_findings(result)
+    typer.echo(f"Page:      {folder / 'report.html'}")
+    typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
+    if found:
+        typer.echo(f"Next:      gbar verify {folder}; gbar export {folder} --solution 1")
+
+
+def _print_solutions(result: "Result") -> None:
+    keys = [(m.protocol, m.feature, f"{m.protocol}.{m.feature}", m) for m in result.measurements]
+    rows = [
+        (protocol, feature, f"{m.mean:.4g} ± {m.sd:.2g}", *(_value(s.features[key]) for s in result.solutions))
+        for protocol, feature, key, m in keys
+    ]
+    rows.append(("", "largest |z|", "", *(f"{s.max_abs_z:.2f}" for s in result.solutions)))
+    numbers = [f"#{i + 1}" for i in range(len(result.solutions))]
+    columns = ["protocol", "feature", "measured", *numbers]
+    print_table("Measured, and the first solutions", columns, rows, left=2, spare=len(numbers) - 1)
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
+    """One row for each measurement that any of the nearest sets misses, the widest miss of the first set on top."""
+    rows = []
+    for m in result.measurements:
+        z = [near.z[f"{m.protocol}.{m.feature}"] for near in nearest]
+        sizes = [float("inf") if value is None else abs(value) for value in z]
+        if max(sizes) > result.tolerance:
+            told = ["–" if size <= result.tolerance else _missed(value) for value, size in zip(z, sizes, strict=True)]
+            rows.append((sizes[0], f"{m.protocol}.{m.feature}", told))
+    table = [(key, *told) for _, key, told in sorted(rows, key=lambda row: -row[0])]
+    numbers = [f"#{i + 1}" for i in range(len(nearest))]
+    title = f"What the nearest sets miss, of {len(result.measurements)} measurements (z, or – where one is met)"
+    print_table(title, ["measurement", *numbers], table)
+
+
+def _print_findings(result: "Result") -> None:
+    """Why it cannot be done: a line each, with what to do about it."""
+    from gbar.agent.report import findings
+
+    for finding in findings(result):
+        for sentence in finding.sentences:
+            typer.echo(f"{finding.title}: {sentence}")
+        if finding.advice:
+            typer.echo(f"  {finding.advice}")
+    typer.echo()
+
+
+def _missed(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:+.2f}"
+
+
+def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None], folder: Path) -> None:
+    """How a whole table of cells went."""
+    columns = ["cell", "status", "solutions", "first at", "evaluations", "best |z|", "first batch", "total s"]
+    keys = ["solutions", "first_solution_at", "evaluations", "best_max_abs_z", "first_batch_best", "total_s"]
+    rows = [(row.cell, row.status, *(_value(getattr(row, key)) for key in keys)) for row in done]
+    print_table("New evaluations to the first solution, and the best |z| of the first batch", columns, rows, left=2)
+    for name, value in overall.items():
+        typer.echo(f"{name.replace('_', ' ')}: {_value(value)}")
+    typer.echo(f"Summary: {folder / 'cells.csv'}")

@@ -1,0 +1,11 @@
+"""Every simulation, kept; and the space-filling design that fills an archive."""
+
+from gbar.sim.archive.archive import Archive, Rows
+from gbar.sim.archive.sampling import design, sample
+
+__all__ = [
+    "Archive",
+    "Rows",
+    "design",
+    "sample",
+]

@@ -1,0 +1,196 @@
+"""Every simulation kept: one SQLite file per model and protocol set, written as results arrive.
+
+Each result is one transaction in write-ahead mode, so killing the process outright loses nothing that had finished.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gbar.sim.engine import Evaluation
+from gbar.sim.errors import GbarError
+from gbar.sim.problem import Problem
+
+SCHEMA_VERSION = "1"
+LOCK_LIMIT_S = 60.0  # that another program may keep the file to itself
+KEPT = ("run", "batch", "slot", "proposer", "engine", "parameters", "features", "status", "reason", "seconds")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS evaluations (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,          -- which run asked for it
+    batch INTEGER NOT NULL,     -- in which of its batches
+    slot INTEGER NOT NULL,      -- and where in that batch
+    proposer TEXT NOT NULL,     -- design, policy, gradient, ...
+    engine TEXT NOT NULL,       -- integrator and accuracy
+    parameters TEXT NOT NULL,   -- JSON object, NEURON's units
+    features TEXT NOT NULL,     -- JSON object "protocol.feature": value, null = not defined (not valid)
+    status TEXT NOT NULL,       -- ok | failed
+    reason TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    digest TEXT,                -- of all of the above but id: a byte changed by a disk is noticed
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+);
+"""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Evaluations as arrays, in the order in which they were asked for (not in which they happened to finish)."""
+
+    x: np.ndarray  # [N, D] in NEURON's units
+    features: np.ndarray  # [N, F], NaN = not defined
+    ok: np.ndarray  # [N] bool; a failed evaluation says nothing about its features
+    run: list[str]
+    batch: np.ndarray  # [N]
+    proposer: list[str]
+    reason: list[str]
+    seconds: np.ndarray  # [N]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Archive:
+    """The open file. Opening creates it; opening one made by another model or protocol set is refused.
+
+    Raises:
+        GbarError: not an archive, not for this problem, or unreadable.
+    """
+
+    def __init__(self, path: Path, problem: Problem):
+        self.path, self.names = Path(path), problem.names
+        with self._refusing():
+            self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
+        try:
+            with self._refusing():
+                self._open(problem)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, problem: Problem) -> None:
+        """Check that the file is this problem's, or make it so."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= {"meta", "evaluations"}:
+            raise sqlite3.DatabaseError("it is another program's database")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")  # two processes may open a new one at once
+        if "digest" not in {column[1] for column in self._db.execute("PRAGMA table_info(evaluations)")}:
+            self._db.execute("ALTER TABLE evaluations ADD COLUMN digest TEXT")  # made before there was one
+        self._db.execute("COMMIT")
+        ours = {"identity": problem.identity(), "problem": problem.name, "schema": SCHEMA_VERSION}
+        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(ours.items()))
+        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if meta["schema"] != SCHEMA_VERSION:
+            raise GbarError(f"{self.path}: was made by another version of gbar: name another with --archive")
+        if meta["identity"] != ours["identity"]:
+            raise GbarError(
+                f"{self.path}: was made with another model or protocol set ({meta['problem']}, {meta['identity']}; "
+                f"this is {problem.name}, {ours['identity']}): name another with --archive"
+            )
+        self._check()
+
+    def _check(self) -> None:
+        """Look for damage: a row that is not what was written must not teach anybody. Raises GbarError."""
+        (said,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {said.splitlines()[-1]}")
+        for number, digest, *row in self._db.execute(f"SELECT id, digest, {', '.join(KEPT)} FROM evaluations"):
+            if digest is not None and digest != _digest(row):
+                raise GbarError(
+                    f"{self.path}: evaluation {number} is not what was written: the file is damaged: use a copy, or "
+                    f"have it made again after: sqlite3 {self.path} 'DELETE FROM evaluations WHERE id = {number}'"
+                )
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """SQLite's errors (not a database, damaged, locked, disk full) as ours."""
+        try:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                way_out = f"another program has kept it to itself for {LOCK_LIMIT_S:g} s: wait for it, or "
+            elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                way_out = "what was written before is kept: make room and start again, or "
+            else:
+                way_out = ""
+            raise GbarError(
+                f"{self.path}: cannot be used as an archive ({error}): {way_out}name another with --archive"
+            ) from None
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def add(self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation) -> None:
+        """Keep one finished evaluation, for good when this returns."""
+        values = {key: value if math.isfinite(value) else None for key, value in done.features.items()}
+        parameters = dict(zip(self.names, map(float, x), strict=True))
+        row = (
+            *(run, batch, slot, proposer, engine, json.dumps(parameters), json.dumps(values)),
+            *(done.status, done.reason, float(done.seconds)),
+        )
+        with self._refusing():
+            self._db.execute(
+                f"INSERT INTO evaluations ({', '.join(KEPT)}, digest) VALUES ({', '.join('?' * len(KEPT))}, ?)",
+                (*row, _digest(row)),
+            )
+
+    def count(self, run: str | None = None) -> int:
+        """How many evaluations there are, or how many one run has made."""
+        where, arguments = ("WHERE run = ?", (run,)) if run else ("", ())
+        with self._refusing():
+            return int(self._db.execute(f"SELECT count(*) FROM evaluations {where}", arguments).fetchone()[0])
+
+    def rows(self, features: Sequence[str], engine: str) -> Rows:
+        """The evaluations made by one engine in which all of `features` were computed (or which failed)."""
+        query = (
+            "SELECT parameters, features, status, run, batch, proposer, reason, seconds FROM evaluations"
+            " WHERE engine = ? ORDER BY run, batch, slot, id"
+        )
+        x, values, ok, rest = [], [], [], []
+        with self._refusing():
+            kept = self._db.execute(query, (engine,)).fetchall()
+        for parameters, computed, status, *others in kept:
+            found = json.loads(computed)
+            if status == "ok" and not all(name in found for name in features):
+                continue  # made before this feature was asked for
+            given = json.loads(parameters)
+            x.append([given[name] for name in self.names])
+            values.append([math.nan if found.get(name) is None else found[name] for name in features])
+            ok.append(status == "ok")
+            rest.append(others)
+        runs, batches, proposers, reasons, seconds = (
+            map(list, zip(*rest, strict=True)) if rest else ([], [], [], [], [])
+        )
+        return Rows(
+            np.array(x, float).reshape(-1, len(self.names)),
+            np.array(values, float).reshape(len(x), len(features)),
+            np.array(ok, bool),
+            runs,
+            np.array(batches, int),
+            proposers,
+            reasons,
+            np.array(seconds, float),
+        )
+
+
+def _digest(row: Sequence[Any]) -> str:
+    """Of one row's values, in the order of `KEPT`."""
+    return hashlib.blake2b(json.dumps(list(row), default=repr).encode(), digest_size=8).hexdigest()

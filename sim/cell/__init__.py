@@ -1,0 +1,54 @@
+"""The user's cell in NEURON: built unchanged, its places found and set, driven, recorded. Importing it loads NEURON."""
+
+from gbar.sim.cell import inject
+from gbar.sim.cell.anatomy import Cell, as_list, attribute, has_sections, sections, segment, short_name, soma
+from gbar.sim.cell.cell import Bound, build
+from gbar.sim.cell.inject import step
+from gbar.sim.cell.leftovers import switched_off
+from gbar.sim.cell.loaders import working_folder
+from gbar.sim.cell.placement import globals_of, places, point_processes_of, take
+from gbar.sim.cell.protocols import (
+    Placed,
+    crossed,
+    find_rheobase,
+    initialise,
+    integrate,
+    order,
+    place,
+    recorder,
+    resampled,
+    run,
+)
+from gbar.sim.cell.search import RheobaseSearch
+
+__all__ = [
+    "Bound",
+    "Cell",
+    "Placed",
+    "RheobaseSearch",
+    "as_list",
+    "attribute",
+    "build",
+    "crossed",
+    "find_rheobase",
+    "globals_of",
+    "has_sections",
+    "initialise",
+    "inject",
+    "integrate",
+    "order",
+    "place",
+    "places",
+    "point_processes_of",
+    "recorder",
+    "resampled",
+    "run",
+    "sections",
+    "segment",
+    "short_name",
+    "soma",
+    "step",
+    "switched_off",
+    "take",
+    "working_folder",
+]

@@ -1,0 +1,213 @@
+"""The user's model inside NEURON: build it unchanged, find where a parameter lives, set it.
+
+The functions take plain arguments, because an exported script carries their source.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuron import h
+
+from gbar.sim.cell.anatomy import Cell, distance, sections, segment, short_name
+from gbar.sim.cell.leftovers import clamps, described, switched_off
+from gbar.sim.cell.loaders import load_flat, load_python, load_template, run_hoc, working_folder
+from gbar.sim.cell.morphology import cut, load_morphology
+from gbar.sim.cell.placement import attribute_of, mechanism_of, places, put, take
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem import Formula
+
+__all__ = ["Bound", "Cell", "assemble", "build", "loader", "places", "sections", "segment", "short_name"]
+
+
+def build(folder: Path, model: Any) -> Cell:
+    """Load the model and make one cell.
+
+    Args:
+        folder: the problem's.
+        model: [model] of problem.toml.
+
+    Raises:
+        GbarError: the file, template or function cannot be used, with NEURON's or Python's own reason.
+    """
+    return assemble(folder, model, loader(model))
+
+
+def loader(model: Any) -> Callable[[Path, Any], tuple[Any, Any, list[Any]]]:
+    """The function that loads a model of this kind."""
+    file = model.load.partition(":")[0].lower()
+    if file.endswith((".swc", ".asc")):
+        return load_morphology
+    if file.endswith(".py"):
+        return load_python
+    return load_template if model.template else load_flat
+
+
+def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, Any, list[Any]]]) -> Cell:
+    """Load a model, and give its cell what problem.toml adds: mechanisms, fixed values, no stimuli of its own.
+
+    Raises:
+        GbarError: the model cannot be loaded, or has no section.
+    """
+    h.load_file("stdrun.hoc")
+    with working_folder(folder):
+        cell = Cell(folder, *load(folder, model))
+    if not cell.sections:
+        raise GbarError(
+            f"{model.load} made no section: if it only opens a panel, load the file that makes the cell, or give what "
+            'the panel\'s button does, such as setup = ["make_cell()"]'
+        )
+    for name, mechanisms in model.insert.items():
+        for section in sections(cell, name):
+            for mechanism in mechanisms:
+                insert(section, mechanism)
+    fix(cell, model.values)
+    if load.__name__ == "load_morphology":
+        cut(cell.sections, model.d_lambda, model.segment_length)  # by the Ra and cm just given
+        fix(cell, model.values)  # once more, for the segments that this made
+    if model.stimuli == "off":
+        cell.stimuli = {described(process): process for process in clamps(cell.sections)}
+        for process in cell.stimuli.values():
+            for name, value in switched_off(process).items():
+                put(process, name, value)
+    return cell
+
+
+def insert(section: Any, mechanism: str) -> None:
+    """Put a mechanism into a section. Raises GbarError where there is none of that name."""
+    kinds, name = h.MechanismType(0), h.ref("")
+    known = []
+    for i in range(int(kinds.count())):
+        kinds.select(i)
+        kinds.selected(name)
+        known.append(name[0])
+    if mechanism not in known:
+        raise GbarError(f"model.insert: no mechanism '{mechanism}'{nearest(mechanism, known)}")
+    section.insert(mechanism)
+
+
+def fix(cell: Cell, values: Mapping[str, Any]) -> None:
+    """Set the fixed values of [model.values], in their order: numbers, or formulas of `distance` and `own`."""
+    for target, given in values.items():
+        setting = Setting(cell, [target], Formula(str(given)))
+        setting.assign({})
+
+
+def call(cell: Cell, statement: str, values: Mapping[str, float]) -> None:
+    """Run what `apply` says: "cell.NAME(…)" or "module.NAME(…)" with parameters as arguments, else a hoc statement.
+
+    Raises:
+        GbarError: there is nothing of that name, or it failed.
+    """
+    if not re.match(r"(cell|module)\.", statement):
+        with working_folder(cell.folder):
+            run_hoc(statement, "apply")
+        return
+    try:
+        tree = ast.parse(statement.strip(), mode="eval").body
+    except SyntaxError:
+        tree = None
+    if not isinstance(tree, ast.Call) or tree.keywords:
+        raise GbarError(f"apply: '{statement}' is no call: expected such as cell.set_props()")
+    owner, name = attribute_of(cell, ast.unparse(tree.func))
+    with working_folder(cell.folder):
+        take(owner, name)(*(Formula(ast.unparse(part))(values) for part in tree.args))
+
+
+class Setting:
+    """One value that goes to some places of a cell: as it is, through a formula, or multiplied with what is there."""
+
+    def __init__(
+        self, cell: Cell, targets: Iterable[str], formula: Formula | None, name: str = "", scaling: bool = False
+    ):
+        self.name, self.formula, self.scaling = name, formula, scaling
+        self.places = [at for target in targets for at in places(cell, target)]
+        needed = formula.names if formula else set()
+        self.distances = [distance(cell, owner) if "distance" in needed else 0.0 for owner, _ in self.places]
+        self.reads_own = scaling or "own" in needed
+        self.own = [float(take(*at)) for at in self.places] if self.reads_own else []
+
+    def restore(self) -> None:
+        """Put back what the model had, where the value is made from it."""
+        for (owner, variable), value in zip(self.places, self.own, strict=False):
+            put(owner, variable, value)
+
+    def assign(self, values: Mapping[str, float]) -> None:
+        """Set every place: `values` holds a number for every parameter. Raises GbarError."""
+        known = {**values, "value": values.get(self.name, 1.0)}
+        for (owner, variable), at in zip(self.places, self.distances, strict=True):
+            own = float(take(owner, variable)) if self.reads_own else 0.0
+            new = self.formula({**known, "distance": at, "own": own}) if self.formula else known["value"]
+            put(owner, variable, new * own if self.scaling else new)
+
+
+class Bound:
+    """The free parameters of one cell, ready to be set again and again. Several cells may be bound in one process.
+
+    `places` has, for each parameter, the pairs of object and attribute that its `set` names. `process_wide` has, for
+    each parameter that several cells in one process cannot have different values of, the mechanism and the GLOBAL
+    ("" and a name for what belongs to no mechanism).
+
+    Raises:
+        GbarError: a parameter names something that is not in the cell.
+    """
+
+    def __init__(
+        self, cell: Cell, parameters: Sequence[Any]
+    ):  # sim.problem.parameter.Parameter, or the like in a script
+        self.cell = cell
+        self.names = [parameter.name for parameter in parameters]
+        plain: list[Setting] = []
+        made: list[Setting] = []
+        tied: list[Setting] = []
+        self.places: list[list[tuple[Any, Any]]] = []
+        self.process_wide: dict[str, list[tuple[str, str]]] = {}
+        for p in parameters:
+            formula = Formula(p.formula) if p.formula else None
+            setting = Setting(cell, p.set, formula, p.name, p.mode == "scale")
+            (made if formula or p.mode == "scale" else plain).append(setting)
+            tied += [Setting(cell, [place], Formula(text), p.name) for place, text in p.tied.items()]
+            self.places.append(setting.places)
+            wide = [at.removeprefix("global.") for at in (*p.set, *p.tied) if at.startswith("global.")]
+            shared = [mechanism_of(name) for name in wide if name not in cell.ranged]
+            shared += [("", at) for at in (*p.set, *p.tied) if at.startswith("module.")]
+            shared += [("", statement) for statement in p.apply if not statement.startswith("cell.")]
+            if shared:
+                self.process_wide[p.name] = shared
+        self.settings = [*plain, *made, *tied]
+        self.calls = list(dict.fromkeys(statement for p in parameters for statement in p.apply))
+
+    def assign(self, x: Iterable[float]) -> None:
+        """Set every parameter: x [D] in NEURON's units, in the parameters' order.
+
+        In this order: plain values; scaled ones and formulas; what is tied to them; the calls of `apply`.
+
+        Raises:
+            GbarError: a formula has no finite value, or a call failed.
+        """
+        values = dict(zip(self.names, map(float, x), strict=True))
+        for setting in self.settings:
+            setting.restore()
+        for setting in self.settings:
+            setting.assign(values)
+        for statement in self.calls:
+            call(self.cell, statement, values)
+
+    def own(self) -> list[tuple[float, float] | None]:
+        """What the model has for each parameter, the least and the greatest of its places; None: cannot be read.
+
+        Of one that scales it is 1; of a coefficient, or of a value that goes through a formula, nobody can say.
+        """
+        found: list[tuple[float, float] | None] = []
+        for name, at in zip(self.names, self.places, strict=True):
+            setting = next(s for s in self.settings if s.name == name)
+            if setting.formula or not at:
+                found.append(None)
+            elif setting.scaling:
+                found.append((1.0, 1.0))
+            else:
+                listed = [float(take(owner, variable)) for owner, variable in at]
+                found.append((min(listed), max(listed)))
+        return found

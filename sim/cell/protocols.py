@@ -1,0 +1,166 @@
+"""Stimuli and recordings placed on a cell, and the integration of one trace.
+
+The functions take plain arguments, because an exported script carries their source.
+"""
+
+import numpy as np
+from neuron import h
+from scipy.interpolate import Akima1DInterpolator
+
+from gbar.sim.cell import inject
+from gbar.sim.cell.anatomy import segment
+from gbar.sim.cell.search import RheobaseSearch
+from gbar.sim.errors import GbarError
+
+
+def integrate(until, accuracy):
+    """Advance from the current time to `until` (ms) with CVODE or in fixed steps."""
+    if accuracy["engine"] == "cvode":
+        h.CVode().solve(until)
+    elif accuracy["engine"] == "plain":  # the loop that scripts run, for comparison
+        h.continuerun(until)
+    else:
+        while h.t < until - accuracy["dt"] / 2:
+            h.fadvance()
+
+
+def initialise(celsius, v_init, accuracy, own=None):
+    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded.
+
+    `own` is the hoc statement with which the model starts a simulation, instead of finitialize(v_init).
+    """
+    cvode = h.CVode()
+    cvode.active(accuracy["engine"] == "cvode")
+    if accuracy["engine"] == "cvode":
+        cvode.atol(accuracy["atol"])
+        cvode.rtol(0)
+    else:
+        h.dt, h.secondorder, h.steps_per_ms = accuracy["dt"], 2, 1 / accuracy["dt"]
+    h.celsius, h.v_init = celsius, v_init
+    if own is None:
+        h.finitialize(v_init)
+    elif not h(own):
+        raise GbarError(f"init: NEURON cannot run '{own}': its own message is in the log")
+    if h.celsius != celsius:
+        raise GbarError(f"init: '{own}' sets celsius to {h.celsius:g}: give celsius = {h.celsius:g} in [model]")
+
+
+def resampled(t, v, interval):
+    """A trace at even intervals (ms) between CVODE's own uneven steps.
+
+    Where the voltage is slow those steps are milliseconds apart, and straight lines between them would put the trough
+    of an AHP on one of them: features would jump by several per cent between neighbouring parameters. CVODE records a
+    stimulus' edge twice, and each side is interpolated by itself: a corner stays a corner, a clamp's current may jump.
+    """
+    even = np.minimum(np.arange(np.ceil(t[-1] / interval - 1e-6) + 1) * interval, t[-1])
+    edges, out = np.flatnonzero(np.diff(t) <= 1e-9) + 1, np.empty(len(even))
+    part = np.searchsorted(t[edges], even, side="right")
+    for number, (first, last) in enumerate(zip([0, *edges], [*edges, len(t)], strict=True)):
+        inside = np.clip(even[part == number], t[first], t[last - 1])
+        if last - first > 2:
+            out[part == number] = Akima1DInterpolator(t[first:last], v[first:last], method="makima")(inside)
+        else:
+            out[part == number] = np.interp(inside, t[first:last], v[first:last])
+    return even, out
+
+
+class Placed:
+    """One protocol's stimulus and recordings on one cell. They are there as long as this object, or until `close`.
+
+    stimulus: NEURON's objects; t: Vector, ms; recorded: recording -> Vector, where "record" is the main one.
+    """
+
+    def __init__(self, stimulus, t, recorded):
+        self.stimulus, self.t, self.recorded = stimulus, t, recorded
+
+    def close(self):
+        """Take stimulus and recordings off the cell."""
+        self.stimulus, self.t, self.recorded = None, None, {}
+
+    def traces(self, interval):
+        """What was recorded, at even intervals (ms): recording -> t [T] ms, values [T]."""
+        t = np.array(self.t)
+        values = {name: np.array(vector) for name, vector in self.recorded.items()}
+        return {name: resampled(t, v, interval) if np.isfinite(v).all() else (t, v) for name, v in values.items()}
+
+
+def place(cell, protocol, amplitude, interval=0.0):
+    """Put one protocol on one cell; several cells in a process may each have their own.
+
+    Args:
+        cell: as `sim.cell.cell.build` returns it.
+        protocol: an object with the keys of problem.toml as attributes.
+        amplitude: nA, where the kind has one.
+        interval: ms between recorded samples; 0 records every step that NEURON makes.
+    """
+    at = segment(cell, protocol.at)
+    stimulus = getattr(inject, protocol.kind)(at, protocol, amplitude)
+    wanted = {"record": protocol.record, **protocol.recordings}
+    recorded = {name: recorder(cell, stimulus, what, interval) for name, what in wanted.items()}
+    if protocol.kind != "clamp" and getattr(protocol, "holding", 0):
+        stimulus += inject.holding(at, protocol)
+    every = [interval] if interval else []
+    return Placed(stimulus, h.Vector().record(h._ref_t, *every), recorded)
+
+
+def recorder(cell, stimulus, what, interval):
+    """A Vector that records "PLACE.VARIABLE" of a cell, or "clamp.i", the current of the stimulus' electrode.
+
+    Raises:
+        GbarError: there is no such place, or nothing of that name in it.
+    """
+    place, _, variable = what.rpartition(".")
+    owner = stimulus[0] if what == "clamp.i" else segment(cell, place)
+    try:
+        reference = getattr(owner, "_ref_" + variable)
+    except (AttributeError, NameError, LookupError):
+        raise GbarError(f"'{what}': there is no '{variable}' at {place}: expected v, cai, ina or the like") from None
+    return h.Vector().record(reference, *([interval] if interval else []))
+
+
+def run(cell, protocol, amplitude, interval, start, accuracy):
+    """Simulate one protocol on a cell and return what was recorded: recording -> t [T] ms, values [T].
+
+    Args:
+        cell, protocol, amplitude: as in `place`.
+        interval: ms between the samples returned.
+        start: a function that initialises the simulation.
+        accuracy: engine and tolerance, as in `initialise`.
+    """
+    placed = place(cell, protocol, amplitude)
+    start()
+    h.secondorder = order(protocol)
+    integrate(protocol.total, accuracy)
+    return placed.traces(interval)
+
+
+def order(protocol):
+    """NEURON's secondorder in fixed steps: 2, but with a clamp the voltage would ring around the commanded one."""
+    return 0 if protocol.kind == "clamp" else 2
+
+
+def fires(cell, protocol, amplitude, threshold, start, accuracy):
+    """Whether a current makes the cell cross `threshold` (mV) after its onset. Stops at the first crossing."""
+    placed = place(cell, protocol, amplitude)
+    start()
+    integrate(protocol.delay, accuracy)
+    while not crossed(placed.t, placed.recorded["record"], protocol.delay, threshold):
+        if h.t >= protocol.total - 1e-9:
+            return False
+        integrate(min(h.t + 5.0, protocol.total), accuracy)
+    return True
+
+
+def crossed(t, v, after, threshold):
+    """Whether a voltage v [T] mV rises through `threshold` after a time (ms)."""
+    t, above = np.array(t), np.array(v) >= threshold
+    return bool((above[1:] & ~above[:-1] & (t[1:] > after + 1e-9)).any())
+
+
+def find_rheobase(cell, protocol, threshold, start, accuracy):
+    """The smallest current (nA) at which a cell fires; None where there is none in the protocol's bounds."""
+    low, high = protocol.bounds
+    search = RheobaseSearch(low, high, protocol.precision)
+    while search.current is not None:
+        search.fired(fires(cell, protocol, search.current, threshold, start, accuracy))
+    return search.found

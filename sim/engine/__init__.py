@@ -1,0 +1,9 @@
+"""Parameter vectors to evaluations, one cell at a time or many copies together. NEURON is loaded with an engine."""
+
+from gbar.sim.engine.engines import load_engine
+from gbar.sim.engine.evaluation import Evaluation
+
+__all__ = [
+    "Evaluation",
+    "load_engine",
+]

@@ -1,0 +1,127 @@
+"""One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gbar.sim import cell, features, mechanisms
+from gbar.sim.cell import find_rheobase, initialise, place, run, working_folder
+from gbar.sim.engine import response
+from gbar.sim.engine.evaluation import Evaluation
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem import Accuracy, Problem, Rheobase, Stimulus, named, searched, stimulated
+
+
+class Single:
+    """The user's cell in this process, ready to be evaluated again and again.
+
+    Raises:
+        GbarError: the model cannot be loaded, or a parameter or protocol names something that is not in it.
+    """
+
+    def __init__(self, problem: Problem, library: str | None):
+        self.problem, self.accuracy = problem, Accuracy.of(problem)
+        if library:
+            mechanisms.load(Path(library))
+        self.cell = cell.build(problem.folder, problem.model)
+        self.bound = cell.Bound(self.cell, problem.parameter)
+        for _, protocol in stimulated(problem):
+            place(self.cell, protocol, 0.0).close()
+
+    def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+        """Set the parameters, run every protocol, compute every feature, for one vector after the other.
+
+        Raises:
+            GbarError: the voltage is not finite.
+            RuntimeError: NEURON gave up.
+        """
+        return [self._evaluated(x, accuracy) for x in xs]
+
+    def _evaluated(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D]
+        self.accuracy = accuracy
+        self.bound.assign(x)
+        out, amplitudes = Evaluation(), {}
+        rheobases = {name: self._rheobase(name, protocol) for name, protocol in searched(self.problem)}
+        for name, protocol in stimulated(self.problem):
+            amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
+            recorded = {} if current is None else self._run(name, protocol, current)
+            simulated = time.process_time()
+            out.features |= response.measure_protocol(self.problem, name, recorded, current)
+            out.measuring += time.process_time() - simulated
+            out.traces |= {named(name, recording): trace for recording, trace in recorded.items()}
+        out.features |= response.finish(self.problem, out.features, amplitudes)
+        return out
+
+    def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
+        threshold = float(self.problem.efel_settings(name)["Threshold"])
+        return find_rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
+
+    def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
+        interval = float(self.problem.efel_settings(name)["interp_step"])
+        return run(self.cell, protocol, current, interval, self._start, vars(self.accuracy))
+
+    def _start(self) -> None:
+        model = self.problem.model
+        with working_folder(self.problem.folder):
+            initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
+
+    def describe(self) -> dict[str, Any]:
+        """What was found in the model; see `describe`."""
+        return describe(self.problem, self.cell, self.bound)
+
+
+def check_units(problem: Problem) -> None:
+    """Hold the units of measurements to NEURON's, where it alone knows what was recorded. Raises GbarError."""
+    from neuron import h
+
+    for m in problem.measurements:
+        if problem.unit_of(m.key) is not None:
+            continue
+        unit = h.units(problem.variable(m.protocol)) or "constant"
+        if features.plain_unit(m.unit) != features.plain_unit(unit):
+            raise GbarError(f"{m.key} is in '{m.unit}': NEURON has it in '{unit}', convert mean and sd")
+
+
+def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, Any]:
+    """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
+
+    Raises:
+        GbarError: a parameter or a measurement is given in another unit than NEURON's.
+    """
+    check_units(problem)
+    found = {}
+    for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
+        unit = _unit(places)
+        if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
+            raise GbarError(
+                f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{places[0][1]}' in '{unit}', "
+                f"convert the bounds{nearest(parameter.unit, [unit])}"
+            )
+        found[parameter.name] = {
+            "value": own[0] if own else parameter.middle,  # what nobody can read stands in the middle of its bounds
+            "varies": bool(own and own[1] > own[0]),
+            "known": own is not None,
+            "unit": unit,
+            "places": len(places),
+        }
+    return {
+        "sections": {cell.short_name(section): section.nseg for section in made.sections},
+        "compartments": sum(section.nseg for section in made.sections),
+        "stimuli": list(made.stimuli),
+        "parameters": found,
+    }
+
+
+def _unit(places: list[tuple[Any, Any]]) -> str:
+    """NEURON's unit of what is set, where it has one."""
+    from neuron import h
+
+    for owner, variable in places[:1]:
+        kind = f"{owner.hname().partition('[')[0]}." if hasattr(owner, "get_segment") else ""
+        try:
+            return str(h.units(f"{kind}{variable}"))
+        except RuntimeError:  # an attribute of a Python object
+            return ""
+    return ""

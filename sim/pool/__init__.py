@@ -1,0 +1,14 @@
+"""Engines in isolated processes, on this machine or on a Dask cluster; and single questions asked of NEURON there."""
+
+from gbar.sim.pool.isolated import ask, importable
+from gbar.sim.pool.pool import Pool, open_pool
+from gbar.sim.pool.workers import START_LIMIT_S, Workers
+
+__all__ = [
+    "Pool",
+    "START_LIMIT_S",
+    "Workers",
+    "ask",
+    "importable",
+    "open_pool",
+]

@@ -1,0 +1,77 @@
+"""One question asked of NEURON in a process of its own: whatever a model does at load, the caller goes on."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gbar
+from gbar.sim import mechanisms
+from gbar.sim.errors import GbarError
+
+
+def importable() -> str:
+    """$PYTHONPATH for a process that has to import this gbar: first the folder that holds it, then what was there."""
+    holder = Path(gbar.__file__).resolve().parent.parent
+    return os.pathsep.join(filter(None, [str(holder), os.environ.get("PYTHONPATH", "")]))
+
+
+def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
+    """Call a function with one argument in a fresh interpreter, with NEURON quiet and nothing loaded.
+
+    Args:
+        function: of a module's own; it takes and returns what JSON can hold, and loads NEURON itself.
+        content: its argument.
+        limit_s: for everything, starting included.
+
+    Raises:
+        GbarError: what the function raises as such; or why it gave no answer, with its last words.
+    """
+    quiet = str(mechanisms.neutral_folder())  # NEURON loads whatever x86_64/ it finds where it starts
+    environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "PYTHONPATH": importable(), "PWD": quiet}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "gbar.sim.pool.isolated", f"{function.__module__}:{function.__name__}"],
+            input=json.dumps(content),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            cwd=quiet,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        raise GbarError(f"no answer within {limit_s:g} s: does the model start a run or wait for input?") from None
+    if not done.stdout:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        complaint = next((i for i, line in enumerate(said) if line.startswith("NEURON: ")), None)
+        words = said[complaint : complaint + 3] if complaint is not None else said[-1:]
+        raise GbarError(" ".join(words) or f"the process ended with code {done.returncode} and said nothing")
+    kind, answer = json.loads(done.stdout)
+    if kind == "refused":
+        raise GbarError(answer)
+    return answer
+
+
+def main() -> None:
+    """The other process: keep stdout for the answer, send everything that is printed to stderr."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
+    module, _, name = sys.argv[1].partition(":")
+    try:
+        answer = ["answer", getattr(importlib.import_module(module), name)(json.load(sys.stdin))]
+    except GbarError as error:
+        answer = ["refused", str(error)]
+    out.write(json.dumps(answer))
+    out.flush()
+    sys.stdout.flush()
+    os._exit(0)  # NEURON's own clean-up can crash after a model that tore down its sections
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The user's model folder as content: noticed when it changes under a run, packed for machines that cannot see it."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gbar.sim.errors import GbarError
+from gbar.sim.mechanisms import SOURCES, cache_folder
+from gbar.sim.problem import TABLES, Problem, files_in, model_files
+
+WAY_OUT = "what was simulated is kept; put it back to go on, or begin again with another --archive and --out"
+PACKED_LIMIT_MB = 200.0  # a folder larger than this holds more than a model
+
+
+class Watch:
+    """The files that decide a simulation, as they were when this was made."""
+
+    def __init__(self, problem: Problem):
+        self._name = problem.name
+        self._files = {file: (_stamp(file), _digest(file)) for file in sorted(_deciding(problem))}
+
+    def check(self) -> None:
+        """Notice a change. Files that are new are none: a model may write some of its own when it is loaded.
+
+        Raises:
+            GbarError: a file is gone or has other content.
+        """
+        for file, (stamp, digest) in self._files.items():
+            if not file.is_file():
+                raise GbarError(f"{file}: is gone since this run of {self._name} began: {WAY_OUT}")
+            now = _stamp(file)
+            if now != stamp:
+                if _digest(file) != digest:
+                    raise GbarError(f"{file}: has changed since this run of {self._name} began: {WAY_OUT}")
+                self._files[file] = now, digest
+
+
+def _deciding(problem: Problem) -> set[Path]:
+    folders = [problem.folder / folder for folder in problem.model.mechanisms]
+    included = {file.resolve() for folder in folders for file in folder.iterdir() if file.suffix in SOURCES}
+    return included | {file for folder in [problem.folder, *folders] for file in model_files(folder)}
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def pack(problem: Problem) -> dict[str, Any]:
+    """A problem with every file in its folder and its mechanisms' folders, as plain values: text and bytes.
+
+    A model may read files of any name, so none is left out but those of runs, builds and measurements.
+
+    Returns:
+        {"digest", "problem": JSON, "folder": where the problem's folder is among the files, "files": {path: bytes}}.
+
+    Raises:
+        GbarError: there is more than a model could be.
+    """
+    folders = [problem.folder, *(problem.folder / folder for folder in problem.model.mechanisms)]
+    folders = [folder.resolve() for folder in folders]
+    root, files, size = Path(os.path.commonpath(folders)), dict[str, bytes](), 0
+    for file in sorted({file for folder in folders for file in _packable(folder)}):
+        size += file.stat().st_size
+        if size > PACKED_LIMIT_MB * 1e6:
+            raise GbarError(
+                f"{root}: holds more than {PACKED_LIMIT_MB:g} MB, too much to send to other machines: "
+                "move what is not part of the model to another folder"
+            )
+        files[file.relative_to(root).as_posix()] = file.read_bytes()
+    here = {"folder": Path("."), "file": Path(problem.file.name), "measurements_file": None}  # nothing of this machine
+    content = problem.model_copy(update=here).model_dump_json(exclude_unset=True)
+    folder = folders[0].relative_to(root).as_posix()
+    digest = hashlib.sha256(f"{content}\0{folder}".encode())
+    for name, data in files.items():
+        digest.update(f"\0{name}\0{len(data)}\0".encode() + data)
+    return {"digest": digest.hexdigest()[:20], "problem": content, "folder": folder, "files": files}
+
+
+def _packable(folder: Path) -> Iterator[Path]:
+    for file in files_in(folder):
+        if file.is_file() and file.name not in TABLES and not file.name.startswith("."):
+            yield file
+
+
+def unpack(packed: dict[str, Any]) -> Problem | None:
+    """The problem of a parcel, its files in the cache folder of this machine, written there once.
+
+    Returns:
+        None where they are not there and the parcel has none ("files" is None): ask for one that has.
+    """
+    target = cache_folder() / "models" / packed["digest"]
+    if not target.is_dir():
+        if packed["files"] is None:
+            return None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+        try:
+            for name, data in packed["files"].items():
+                file = work / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+            if not target.is_dir():
+                work.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster
+                raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    problem = Problem.model_validate_json(packed["problem"])
+    folder = (target / packed["folder"]).resolve()
+    return problem.model_copy(update={"folder": folder, "file": folder / problem.file})

@@ -1,0 +1,96 @@
+"""The process that simulates: started as `python -m sim.worker FD LIFE LOG`, fed through one pipe, never imports JAX.
+
+A process of its own rather than a fork or multiprocessing's spawn: it neither inherits nor re-imports the caller's
+main module, so it starts in half a second and whatever a model does to it stays in it.
+"""
+
+import fcntl
+import os
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+
+LOG_LIMIT = 10_000_000  # bytes
+
+
+def serve(pipe: Connection) -> None:
+    """Build the model, then answer (task, xs [n, D], traces, accuracy) by (task, n Evaluations) until the pipe closes.
+
+    An evaluation that raises is an outcome of its own where it was alone; where it was simulated together with others,
+    nobody knows whose it is: the answer is then (task, reason), and the caller asks for fewer at once.
+    """
+    from gbar.sim.engine import load_engine
+    from gbar.sim.errors import GbarError
+
+    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
+    problem, setup = pipe.recv()
+    try:
+        engine = load_engine(problem, setup)
+        pipe.send(("ready", engine.describe()))
+    except GbarError as error:
+        pipe.send(("refused", str(error)))
+        return
+    except Exception as error:
+        traceback.print_exc()
+        pipe.send(("refused", f"the model cannot be loaded: {_one_line(error)}"))
+        return
+    while True:
+        try:
+            task, xs, keep_traces, accuracy = pipe.recv()
+        except (EOFError, OSError):
+            return
+        _trim_log()
+        start, cpu = time.perf_counter(), time.process_time()
+        try:
+            done = engine.evaluate(xs, accuracy)
+        except Exception as error:  # whatever a model raises is an outcome, not the end of a run
+            traceback.print_exc()
+            pipe.send((task, _one_line(error)))
+            continue
+        seconds, cpu = (time.perf_counter() - start) / len(xs), (time.process_time() - cpu) / len(xs)
+        for evaluation in done:
+            evaluation.seconds, evaluation.cpu = seconds, cpu
+            evaluation.traces = evaluation.traces if keep_traces else {}
+        pipe.send((task, done))
+
+
+def _trim_log() -> None:
+    """Begin the log anew when it has grown long: a model or an engine may say something at every evaluation."""
+    if os.fstat(1).st_size > LOG_LIMIT:
+        os.ftruncate(1, 0)  # all who write into it append
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if "hoc_execerror: " in text:
+        return f"NEURON: {text.rpartition('hoc_execerror: ')[2]}"
+    return text if type(error).__name__ == "GbarError" else f"{type(error).__name__}: {text}"
+
+
+def _die_with_parent(life: int) -> None:
+    """On Linux a simulation that hangs ends when the parent is killed outright; elsewhere at its next result.
+
+    Nothing is ever sent through `life`: the kernel's SIGIO, which ends a process, says that its other end is gone.
+    Linux' own signal for a parent's death will not do: it comes when the thread ends that started the worker.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def main() -> None:
+    """Entry: silence NEURON into the log, then serve."""
+    descriptor, life, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    _die_with_parent(life)
+    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"
+    serve(Connection(descriptor))
+    sys.stdout.flush()
+    os._exit(0)  # NEURON's own clean-up can crash after a model that tore down its sections
+
+
+if __name__ == "__main__":
+    main()

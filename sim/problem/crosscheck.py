@@ -1,0 +1,69 @@
+"""What protocols say about one another and about files: checks that no protocol can make alone."""
+
+from pathlib import Path
+from typing import Any
+
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem.kinds import FiCurve, Rheobase, Sized, Step, Waveform
+from gbar.sim.problem.problem import Problem
+from gbar.sim.problem.waveform import read_waveform
+
+
+def with_waveforms(problem: Problem, where: str) -> Problem:
+    """The problem with the currents that its waveform protocols name, read from their files. Raises GbarError."""
+    read: dict[str, Any] = {}
+    for name, protocol in problem.protocol.items():
+        if not isinstance(protocol, Waveform):
+            continue
+        if Path(protocol.file).is_absolute() or ".." in Path(protocol.file).parts:
+            raise GbarError(
+                f"{where}: protocol.{name}.file: '{protocol.file}' is not in the problem's folder: put it there"
+            )
+        if not (problem.folder / protocol.file).is_file():
+            files = [file.name for file in problem.folder.iterdir() if file.suffix in {".csv", ".npy"}]
+            raise GbarError(
+                f"{where}: protocol.{name}.file: no file '{protocol.file}' in {problem.folder.name}/"
+                f"{nearest(protocol.file, files)}"
+            )
+        t, i = read_waveform(problem.folder / protocol.file)
+        if t[-1] <= protocol.delay:
+            raise GbarError(
+                f"{where}: protocol.{name}: {protocol.file} ends at {t[-1]:g} ms, before delay = {protocol.delay:g} "
+                "ms: expected times in ms from the start of the simulation"
+            )
+        read[name] = protocol.model_copy(update={"times": tuple(t.tolist()), "currents": tuple(i.tolist())})
+    return problem.model_copy(update={"protocol": {**problem.protocol, **read}}) if read else problem
+
+
+def check_protocols(problem: Problem, where: str) -> None:
+    """Names, and what refers to another protocol. Raises GbarError."""
+    for name, protocol in problem.protocol.items():
+        for sign in ".:":
+            if sign in name:
+                without = name.replace(sign, "_")
+                word = "dot" if sign == "." else "colon"
+                raise GbarError(f"{where}: protocol '{name}': a name without a {word} is expected, such as '{without}'")
+        if isinstance(protocol, FiCurve):
+            _check_curve(name, protocol, problem, where)
+        if isinstance(protocol, Sized) and protocol.relative_to is not None:
+            rheobases = [key for key, other in problem.protocol.items() if isinstance(other, Rheobase)]
+            if protocol.relative_to not in rheobases:
+                raise GbarError(
+                    f"{where}: protocol.{name}.relative_to: '{protocol.relative_to}' is no rheobase protocol"
+                    f"{nearest(protocol.relative_to, rheobases)}"
+                )
+
+
+def _check_curve(name: str, curve: FiCurve, problem: Problem, where: str) -> None:
+    others = problem.protocol.items()
+    steps = {key: other for key, other in others if isinstance(other, Step) and other.kind == "step"}
+    for step in curve.steps:
+        if step not in steps:
+            raise GbarError(f"{where}: protocol.{name}.steps: '{step}' is no step protocol{nearest(step, steps)}")
+        if steps[step].variables["record"] != "v":
+            raise GbarError(f"{where}: protocol.{name}.steps: '{step}' records no voltage, so it has no firing rate")
+        if steps[step].sign < 0:
+            size = f"{steps[step].sign:g} {'nA' if steps[step].percent is None else '% of a rheobase'}"
+            raise GbarError(f"{where}: protocol.{name}.steps: '{step}' is a step of {size}: expected 0 or more")
+    if len({(steps[step].amplitude, steps[step].relative_to, steps[step].percent) for step in curve.steps}) < 2:
+        raise GbarError(f"{where}: protocol.{name}.steps: expected steps of at least two different amplitudes")

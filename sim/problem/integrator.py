@@ -1,0 +1,59 @@
+"""How a problem is integrated: which engine, and how accurately."""
+
+import contextlib
+from dataclasses import dataclass
+
+from gbar.sim.errors import GbarError
+from gbar.sim.problem.problem import Problem
+
+CONFIRM_ATOL = 1e-7  # what is called a solution holds at this accuracy
+CONFIRM_DT = 0.0025  # ms, the same for models that CVODE cannot run
+ENGINES = ("cvode", "fixed", "coreneuron", "neuron")
+BATCHED = ("coreneuron", "neuron")  # engines that advance many copies of a cell together
+LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come in whole vectors
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Which integrator, and how accurate. Written beside every row of the archive, so that engines never mix."""
+
+    engine: str = "cvode"  # cvode | fixed | coreneuron | neuron
+    atol: float = 1e-4  # of cvode
+    dt: float = 0.025  # ms, of the others
+    confirm: str = "cvode"  # what confirms solutions: cvode | fixed
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Accuracy":
+        """The accuracy a problem asks for while searching. An engine still to be chosen stands for what confirms."""
+        wanted = problem.simulation
+        engine = wanted.confirm if wanted.engine == "auto" else wanted.engine
+        return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
+
+    @classmethod
+    def parse(cls, text: str) -> "Accuracy":
+        """The accuracy that `str` wrote.
+
+        Raises:
+            GbarError: it is none.
+        """
+        engine, *rest = text.split()
+        if len(rest) == 2 and engine in ENGINES and rest[0] == ("atol" if engine == "cvode" else "dt"):
+            with contextlib.suppress(ValueError):
+                value = float(rest[1])
+                if 0 < value < float("inf"):
+                    confirm = "fixed" if engine == "fixed" else "cvode"
+                    return cls(engine, **{rest[0]: value}, confirm=confirm)
+        raise GbarError(f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025' or 'cvode atol 0.0001'")
+
+    @property
+    def batched(self) -> bool:
+        """Whether many copies of the cell are simulated together."""
+        return self.engine in BATCHED
+
+    def tight(self) -> "Accuracy":
+        """The accuracy at which solutions are confirmed."""
+        engine = "fixed" if self.engine == "fixed" else self.confirm
+        return Accuracy(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
+
+    def __str__(self) -> str:
+        return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"

@@ -1,0 +1,329 @@
+"""The kinds of protocol as problem.toml describes them."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from gbar.sim.errors import nearest
+from gbar.sim.problem.strict import Strict
+
+SITE = r"[\w\[\]]+(?:\(\s*\d*\.?\d+\s*\)|@\d+(?:\.\d+)?)"  # a point on a cell
+PLACE = re.compile(SITE)
+RECORDING = re.compile(SITE + r"\.[A-Za-z]\w*")
+NAME = re.compile(r"\w+")
+ELECTRODE = "clamp.i"  # what the electrode of a voltage clamp injects, nA
+MAIN = "record"  # what the main recording is called among a protocol's recordings
+
+
+class Timed(Strict):
+    """What every stimulus has: when, where, what is recorded. Times in ms from the start of the simulation.
+
+    `coreneuron` says whether CoreNEURON can run what the kind is made of.
+    """
+
+    coreneuron: ClassVar[bool] = True  # IClamp, SEClamp, Exp2Syn, NetStim and Vector.play are all its own
+
+    delay: float = Field(ge=0)  # ms
+    duration: float = Field(gt=0)  # ms
+    total: float = Field(gt=0)  # ms
+    at: str = "soma(0.5)"  # where the stimulus is
+    record: str = "soma(0.5).v"
+    recordings: dict[str, str] = Field(default_factory=dict)  # name -> what else is recorded
+    efel: dict[str, float | int | bool | str] = Field(default_factory=dict)  # settings for this protocol only
+    recordings_efel: dict[str, dict[str, float | int | bool | str]] = Field(default_factory=dict)  # for one recording
+
+    @model_validator(mode="after")
+    def _inside(self) -> "Timed":
+        if self.delay + self.duration > self.total:
+            raise ValueError(
+                f"delay + duration = {self.delay + self.duration:g} ms is longer than total = {self.total:g} ms: "
+                "lengthen total"
+            )
+        return self
+
+    @field_validator("at")
+    @classmethod
+    def _at(cls, place: str) -> str:
+        if not PLACE.fullmatch(place):
+            raise ValueError(
+                f"'{place}' is no place on a cell: expected SECTION(X) or SECTIONS@DISTANCE, such as soma(0.5)"
+            )
+        return place
+
+    @field_validator("record")
+    @classmethod
+    def _record(cls, place: str) -> str:
+        if place != cls.model_fields["record"].default and not RECORDING.fullmatch(place):
+            raise ValueError(
+                f"'{place}' is no recording: expected SECTION(X).v, SECTIONS@DISTANCE.v or another variable in the "
+                "place of v, such as soma(0.5).v"
+            )
+        return place
+
+    @field_validator("recordings")
+    @classmethod
+    def _recordings(cls, recordings: dict[str, str]) -> dict[str, str]:
+        for name, place in recordings.items():
+            if not NAME.fullmatch(name) or name == MAIN:
+                raise ValueError(f"'{name}' is no name for a recording: expected letters and digits, such as dend1")
+            cls._record(place)
+        return recordings
+
+    @model_validator(mode="after")
+    def _settings_of_recordings(self) -> "Timed":
+        for name in self.recordings_efel:
+            if name not in self.recordings:
+                raise ValueError(f"recordings_efel: no recording '{name}'{nearest(name, self.recordings)}")
+        return self
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Recording -> the variable that is recorded; the main one is called `MAIN`."""
+        places = {MAIN: self.record, **self.recordings}
+        return {name: place if place == ELECTRODE else place.rpartition(".")[2] for name, place in places.items()}
+
+    @property
+    def quiet_until(self) -> float:
+        """Until when (ms) nothing is injected, so that protocols that start alike can share that time.
+
+        0 for kinds that inject from the start, and for those made of more than current clamps: NEURON's SaveState
+        restores events and synapses only where the same ones are.
+        """
+        return 0.0
+
+    @property
+    def current(self) -> float | None:
+        """The amplitude (nA) that features count with; None where it is found for each candidate."""
+        return 0.0
+
+    @property
+    def words(self) -> str:
+        """What is put in, for tables."""
+        return self.at
+
+
+class Current(Timed):
+    """A stimulus on top of a holding current that flows from the start to the end."""
+
+    holding: float = 0.0  # nA
+
+
+class Sized(Current):
+    """A current whose amplitude is given in nA, or in percent of each candidate's own rheobase."""
+
+    amplitude: float | None = None  # nA
+    relative_to: str | None = None  # a rheobase protocol
+    percent: float | None = None  # of that rheobase
+
+    @model_validator(mode="after")
+    def _one_amplitude(self) -> "Sized":
+        if self.amplitude is None and self.relative_to is None and self.percent is None:
+            raise ValueError("no amplitude: expected amplitude = NA, or relative_to = PROTOCOL with percent = NUMBER")
+        if (self.relative_to is None) != (self.percent is None):
+            missing = "percent" if self.percent is None else "relative_to"
+            raise ValueError(f"'{missing}' is missing: relative_to = PROTOCOL and percent = NUMBER go together")
+        if self.amplitude is not None and self.percent is not None:
+            raise ValueError("amplitude and relative_to are two amplitudes: keep one")
+        return self
+
+    @property
+    def current(self) -> float | None:
+        """None for a percentage."""
+        return self.amplitude
+
+    @property
+    def words(self) -> str:
+        """Nanoamperes, or percent of what."""
+        size = f"{self.percent:g} % of {self.relative_to}" if self.amplitude is None else f"{self.amplitude:g} nA"
+        return f"{size} on {self.holding:g} nA" if self.holding else size
+
+    @property
+    def sign(self) -> float:
+        """Below 0 for a current that hyperpolarises."""
+        return (self.percent or 0.0) if self.amplitude is None else self.amplitude
+
+
+class Step(Sized):
+    """A square current. `pulse` is the same, brief: what follows it is measured rather than what happens in it."""
+
+    kind: Literal["step", "pulse"]
+
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
+
+
+class Train(Sized):
+    """Brief square currents at a fixed rate, from the delay until the duration is over."""
+
+    kind: Literal["train"]
+    width: float = Field(gt=0)  # ms of each pulse
+    frequency: float = Field(gt=0)  # Hz
+
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Train":
+        if self.width >= 1000 / self.frequency:
+            raise ValueError(
+                f"pulses of {self.width:g} ms at {self.frequency:g} Hz touch: expected a width below "
+                f"{1000 / self.frequency:g} ms"
+            )
+        return self
+
+
+class Ramp(Sized):
+    """A current that changes linearly: to the amplitude at the end, or with `triangle` in the middle and back."""
+
+    kind: Literal["ramp", "triangle"]
+    first: float = 0.0  # nA at the start, and with triangle at the end
+
+
+class Noise(Sized):
+    """A current that fluctuates around the amplitude: white, or Ornstein–Uhlenbeck with a correlation time."""
+
+    kind: Literal["noise"]
+    sd: float = Field(gt=0)  # nA
+    tau: float = Field(default=0.0, ge=0)  # ms, 0: white
+    every: float = Field(default=0.1, gt=0)  # ms between samples, linear in between
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def words(self) -> str:
+        """Mean and SD."""
+        return f"{super().words} ± {self.sd:g} nA"
+
+
+class Waveform(Timed):
+    """A current from a file, played from the start of the simulation. Delay and duration say where to measure."""
+
+    kind: Literal["waveform"]
+    file: str
+    scale: float = 1.0  # times the current of the file
+    times: tuple[float, ...] = ()  # ms, read from the file
+    currents: tuple[float, ...] = ()  # nA
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, content: Any) -> Any:
+        if isinstance(content, dict) and {"times", "currents"} & set(content):
+            raise ValueError("times and currents are read from the file: expected file = NAME alone")
+        return content
+
+    @property
+    def words(self) -> str:
+        """The file."""
+        return self.file if self.scale == 1 else f"{self.file} × {self.scale:g}"
+
+    @property
+    def current(self) -> float | None:
+        """The mean within the duration, less that of the last tenth of the delay."""
+        during = np.linspace(self.delay, self.delay + self.duration, 1001)
+        before = np.linspace(0.9 * self.delay, self.delay, 101)[:-1]
+        means = [np.interp(t, self.times, self.currents).mean() for t in (during, before)]
+        return float(self.scale * (means[0] - means[1]))
+
+
+class Clamp(Timed):
+    """A voltage clamp: held, stepped for the duration, and held again or at a tail voltage."""
+
+    kind: Literal["clamp"]
+    voltage: float  # mV during the step
+    holding: float  # mV before it
+    tail: float | None = None  # mV after it; the holding voltage unless given
+    resistance: float = Field(default=0.001, gt=0)  # MΩ in series
+    blank: float = Field(default=0.5, ge=0)  # ms after each change of voltage that features leave out
+    record: str = ELECTRODE
+
+    @property
+    def words(self) -> str:
+        """The voltages."""
+        return f"{self.holding:g} to {self.voltage:g} mV"
+
+
+class Synapse(Current):
+    """A conductance of two exponentials (NEURON's Exp2Syn), opened once or several times."""
+
+    kind: Literal["synapse"]
+    weight: float = Field(gt=0)  # µS at the peak
+    tau1: float = Field(gt=0)  # ms, rise
+    tau2: float = Field(gt=0)  # ms, decay
+    e: float = 0.0  # mV, reversal
+    onsets: tuple[float, ...] = Field(default=(0.0,), min_length=1)  # ms after the delay
+
+    @property
+    def words(self) -> str:
+        """The conductance, and how often."""
+        return f"{self.weight:g} µS" + (f", {len(self.onsets)} times" if len(self.onsets) > 1 else "")
+
+    @model_validator(mode="after")
+    def _rises_first(self) -> "Synapse":
+        if self.tau1 >= self.tau2:
+            raise ValueError(f"tau1 = {self.tau1:g} ms is not below tau2 = {self.tau2:g} ms: the rise is the faster")
+        if min(self.onsets) < 0 or self.delay + max(self.onsets) >= self.total:
+            raise ValueError(
+                f"onsets {list(self.onsets)} leave the simulation: expected ms after the delay, 0 or more, the last "
+                f"before total"
+            )
+        return self
+
+
+class Rheobase(Current):
+    """The smallest square current that makes a spike, found by bisection for each candidate."""
+
+    kind: Literal["rheobase"]
+    bounds: tuple[float, float] = (0.0, 50.0)  # nA
+    precision: float = Field(default=0.05, gt=0)  # nA
+
+    @property
+    def quiet_until(self) -> float:
+        """The delay, without a holding current."""
+        return 0.0 if self.holding else self.delay
+
+    @model_validator(mode="after")
+    def _bracket(self) -> "Rheobase":
+        if self.bounds[0] >= self.bounds[1]:
+            raise ValueError(f"bounds {list(self.bounds)} are the wrong way round or empty: expected [low, high] in nA")
+        if self.variables[MAIN] != "v":
+            raise ValueError(f"record = '{self.record}' is no voltage: a spike is looked for in the main recording")
+        return self
+
+    @property
+    def words(self) -> str:
+        """What is looked for, and where."""
+        return "smallest of {:g} … {:g} nA that fires".format(*self.bounds)
+
+    @property
+    def current(self) -> float | None:
+        """Found for each candidate."""
+        return None
+
+
+class FiCurve(Strict):
+    """No stimulus of its own: relates the firing in several step protocols to their currents."""
+
+    kind: Literal["fi"]
+    steps: tuple[str, ...] = Field(min_length=2)
+
+
+KINDS: dict[str, type[BaseModel]] = {
+    "step": Step,
+    "pulse": Step,
+    "train": Train,
+    "ramp": Ramp,
+    "triangle": Ramp,
+    "noise": Noise,
+    "waveform": Waveform,
+    "clamp": Clamp,
+    "synapse": Synapse,
+    "rheobase": Rheobase,
+    "fi": FiCurve,
+}
+Stimulus = Step | Train | Ramp | Noise | Waveform | Clamp | Synapse | Rheobase  # the kinds that are simulated
+Protocol = Annotated[Stimulus | FiCurve, Field(discriminator="kind")]

@@ -1,0 +1,112 @@
+"""A free parameter as problem.toml describes it."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem.formula import FUNCTIONS, Formula
+from gbar.sim.problem.strict import Strict
+
+OF_A_PLACE = {"value", "own", "distance"}  # what a formula knows beside the parameters
+
+Statements = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
+class Parameter(Strict):
+    """A free parameter: where it is set in the model, how, and between which bounds."""
+
+    name: str = Field(min_length=1)
+    set: tuple[str, ...] = ()  # SECTIONS.VARIABLE, one value for every place; none for a coefficient of formulas
+    bounds: tuple[float, float]  # in NEURON's own units
+    scale: Literal["linear", "log"] = "linear"
+    unit: str | None = None  # checked against NEURON's, when given
+    mode: Literal["set", "scale"] = "set"  # scale: multiply what the model has
+    formula: str | None = None  # what goes to each place instead of the value itself
+    tied: dict[str, str] = Field(default_factory=dict)  # place -> formula: places that follow this parameter
+    apply: Statements = ()  # calls that make the model act on its new values
+
+    @field_validator("set")
+    @classmethod
+    def _places(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        for place in places:
+            check_place(place)
+        return places
+
+    @field_validator("formula")
+    @classmethod
+    def _arithmetic(cls, formula: str | None) -> str | None:
+        if formula is not None:
+            parsed(formula)
+        return formula
+
+    @field_validator("tied")
+    @classmethod
+    def _ties(cls, tied: dict[str, str]) -> dict[str, str]:
+        for place, formula in tied.items():
+            check_place(place)
+            parsed(formula)
+        return tied
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Parameter":
+        low, high = self.bounds
+        if low >= high:
+            raise ValueError(f"bounds [{low:g}, {high:g}] are the wrong way round or empty: expected [low, high]")
+        if self.scale == "log" and low <= 0:
+            raise ValueError(f'bounds [{low:g}, {high:g}] with scale "log": expected low > 0, or scale "linear"')
+        if not self.set and (self.formula is not None or self.mode == "scale"):
+            what = "formula" if self.formula is not None else "mode"
+            raise ValueError(f'{what} without a place: expected set = ["SECTIONS.VARIABLE"] beside it')
+        return self
+
+    @property
+    def middle(self) -> float:
+        """The middle of the bounds, on the parameter's own scale."""
+        low, high = self.bounds
+        return math.sqrt(low * high) if self.scale == "log" else (low + high) / 2
+
+    def used(self) -> list[str]:
+        """The names in its formulas that are parameters, its own among them."""
+        formulas = [*([self.formula] if self.formula else []), *self.tied.values()]
+        return sorted({name for formula in formulas for name in Formula(formula).names} - OF_A_PLACE)
+
+
+def check_parameters(parameters: tuple[Parameter, ...], where: str) -> None:
+    """Names and formulas of a problem's parameters, against one another. Raises GbarError."""
+    names = [parameter.name for parameter in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            raise GbarError(f"{where}: two parameters are called '{name}': names must differ")
+    used = {name: parameter.name for parameter in parameters for name in parameter.used()}
+    for name, user in used.items():
+        if name not in names:
+            raise GbarError(f"{where}: parameter.{user}: no parameter '{name}'{nearest(name, {*names, *OF_A_PLACE})}")
+    reserved = OF_A_PLACE | set(FUNCTIONS)
+    for parameter in parameters:
+        formulas = [other for other in parameters if other.formula or other.tied]
+        if formulas and parameter.name in reserved:
+            raise GbarError(
+                f"{where}: parameter.{parameter.name}: formulas know '{parameter.name}' as something else: rename it"
+            )
+        called = any(parameter.name in statement for other in parameters for statement in other.apply)
+        if not parameter.set and not parameter.tied and parameter.name not in used and not called:
+            raise GbarError(
+                f'{where}: parameter.{parameter.name} is set nowhere: give set = ["SECTIONS.VARIABLE"], '
+                "or use its name in a formula"
+            )
+
+
+def check_place(place: str) -> None:
+    """Raises ValueError where a place cannot be one."""
+    if "." not in place.strip("."):
+        raise ValueError(f"'{place}' is no place in a model: expected SECTIONS.VARIABLE, such as soma.g_pas")
+
+
+def parsed(formula: str) -> Formula:
+    """A formula, or ValueError as pydantic wants it."""
+    try:
+        return Formula(formula)
+    except GbarError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,27 @@
+"""Questions about a model: a problem to start from, what `gbar check` says, which engine, one evaluation, its hoc."""
+
+from gbar.sim.setup.advice import notes, remarks
+from gbar.sim.setup.choice import Choice, choose_engine, with_engine
+from gbar.sim.setup.effects import tried
+from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
+from gbar.sim.setup.hoc_sections import write_out
+from gbar.sim.setup.initial import begin
+from gbar.sim.setup.measuring import Row, assigned, measure_once
+
+__all__ = [
+    "ADDED",
+    "Choice",
+    "Place",
+    "Row",
+    "assigned",
+    "begin",
+    "choose_engine",
+    "find_places",
+    "is_explicit",
+    "measure_once",
+    "notes",
+    "remarks",
+    "tried",
+    "with_engine",
+    "write_out",
+]

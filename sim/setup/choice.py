@@ -1,0 +1,226 @@
+"""Which engine simulates a model while searching: found by trying, once for each model, and remembered."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gbar.sim import mechanisms
+from gbar.sim.archive import design
+from gbar.sim.engine import Evaluation
+from gbar.sim.errors import GbarError
+from gbar.sim.pool import Workers
+from gbar.sim.problem import LANES, Accuracy, Problem, typical_sd
+
+CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; single-cell CVODE where neither will do
+POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
+PATIENCE_S = 20.0  # for CVODE on all of them; fewer are compared where one takes longer
+FEW = 4  # evaluations by CVODE that a trial may cost, where all of them would take longer than PATIENCE_S
+LONGEST_S = 60.0  # for an evaluation by CVODE; nothing is compared with one that takes longer
+LEAST_S = 5.0  # that a candidate is given in any case: its first steps cost more than later ones
+NEAR = 0.5  # SD within which a feature counts as the same
+# Shares of features that must be: of the median cell, and of all. Broad samples hold cells that fire by themselves; a
+# stimulus meets them in another phase with every engine, and then all of their features differ.
+AGREE, ALL_AGREE = 0.9, 0.75
+
+
+class Trial(BaseModel):
+    """What one engine did."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: str
+    seconds: float | None = None  # of one worker for an evaluation; None where it cannot simulate the model
+    agree: float | None = None  # share of features within `NEAR` of CVODE's, over all cells
+    typical: float | None = None  # in the median cell
+    refused: str = ""  # why it cannot be used
+    slow: bool = False  # whether that is because it was stopped for taking too long
+
+    @property
+    def simulates(self) -> bool:
+        """Whether it can simulate the model at all."""
+        return self.slow or self.seconds is not None
+
+    @property
+    def sees_the_same(self) -> bool:
+        """Whether its features are CVODE's, but for a few cells."""
+        return (self.typical or 0.0) >= AGREE and (self.agree or 0.0) >= ALL_AGREE
+
+
+class Choice(BaseModel):
+    """The engine chosen, and everything that was tried."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: str
+    confirm: str  # cvode | fixed
+    why: str
+    trials: list[Trial]
+
+
+def choose_engine(
+    problem: Problem, log: Path | None = None, observe: Callable[[str], None] = lambda doing: None
+) -> tuple[Problem, Choice]:
+    """Settle which engine simulates a problem.
+
+    Args:
+        problem: one whose `simulation.engine` is not "auto" keeps it; for others $GBAR_ENGINE decides, if it is set.
+        log: where NEURON's own output goes.
+        observe: told what is being tried.
+
+    Returns:
+        The problem with the engine in it, and why it is that one.
+
+    Raises:
+        GbarError: no engine can simulate the model; with the reason of the single-cell one.
+    """
+    if problem.simulation.engine == "auto" and (wanted := os.environ.get("GBAR_ENGINE")):
+        problem = with_engine(problem, wanted)
+    if problem.simulation.engine != "auto":
+        asked = Accuracy.of(problem)
+        return problem, Choice(engine=str(asked), confirm=asked.confirm, why="asked for", trials=[])
+    memory = _memory(problem)
+    choice = _remembered(memory)
+    if choice is None:
+        choice = _tried(problem, log, observe)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        part = memory.with_suffix(".part")
+        part.write_text(choice.model_dump_json(indent=1))
+        part.replace(memory)
+    return with_engine(problem, choice.engine, choice.confirm), choice
+
+
+def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Problem:
+    """The problem with an engine as `result.json` names it, such as "coreneuron dt 0.025".
+
+    Raises:
+        GbarError: there is no such engine.
+    """
+    asked = Accuracy.parse(engine)
+    changed = {"engine": asked.engine, "atol": asked.atol, "dt": asked.dt}
+    changed |= {"confirm": confirm} if confirm else {}
+    return problem.model_copy(update={"simulation": problem.simulation.model_copy(update=changed)})
+
+
+def _memory(problem: Problem) -> Path:
+    """The file that remembers a model's engine on this processor with these versions."""
+    content = f"{problem.identity()}-{metadata.version('gbar')}-{metadata.version('neuron')}-{mechanisms.processor()}"
+    return mechanisms.cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
+
+
+def _remembered(file: Path) -> Choice | None:
+    try:
+        return Choice.model_validate_json(file.read_text())
+    except (OSError, ValidationError):
+        return None
+
+
+def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> Choice:
+    """Simulate a few points with CVODE and with each candidate, and take the fastest that sees the same."""
+    x = problem.physical(design(len(problem.names), POINTS, 0))
+    observe("Trying engines: CVODE, one cell at a time")
+    reference = _reference(problem, x, log)
+    if not reference.evaluations:
+        why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
+        return Choice(engine=str(reference.accuracy), confirm=reference.accuracy.confirm, why=why, trials=[])
+    trials = [Trial(engine=str(reference.accuracy), seconds=reference.seconds, agree=1.0, typical=1.0)]
+    for candidate in CANDIDATES:
+        observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
+        trials.append(_compared(problem, candidate, x, reference, log))
+        if trials[-1].simulates:
+            break  # the next one takes the same steps, more slowly
+    usable = [trial for trial in trials if trial.seconds is not None and trial.sees_the_same]
+    best = min(usable, key=lambda trial: trial.seconds or math.inf)
+    others = [f"{trial.engine}: {_said(trial)}" for trial in trials if trial is not best]
+    why = f"{_said(best)}; {'; '.join(others)}"
+    return Choice(engine=best.engine, confirm=reference.accuracy.confirm, why=why, trials=trials)
+
+
+def _said(trial: Trial) -> str:
+    if trial.seconds is None:
+        return trial.refused
+    same = f", {trial.agree:.0%} of features as CVODE's" if trial.agree is not None and trial.agree < 1 else ""
+    same += f" ({trial.typical:.0%} in the median cell)" if same and trial.typical is not None else ""
+    return f"{1000 * trial.seconds:.3g} ms an evaluation{same}"
+
+
+class Reference(NamedTuple):
+    """What candidates are compared with."""
+
+    accuracy: Accuracy
+    evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
+    loading: float  # s, for one worker to load one cell
+
+    @property
+    def seconds(self) -> float:
+        """That a worker needs for an evaluation."""
+        return float(np.mean([evaluation.seconds for evaluation in self.evaluations.values()]))
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a batch: as long as one cell after the other takes, since who needs longer is not the faster."""
+        return max(LEAST_S, min(LANES * self.seconds, max(PATIENCE_S, FEW * self.seconds)))
+
+
+def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
+    """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
+    for accuracy in (Accuracy("cvode", problem.simulation.atol), Accuracy("fixed", confirm="fixed")):
+        started = time.monotonic()
+        with Workers(problem, 2, accuracy, log) as pool:
+            loading = time.monotonic() - started
+            done = dict(pool.run(list(x[:2]), within=LONGEST_S))
+            if done:
+                each = float(np.mean([evaluation.seconds for evaluation in done.values()]))
+                count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
+                done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
+        if not done or any(evaluation.status == "ok" for evaluation in done.values()):
+            return Reference(accuracy, done, loading)
+    raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
+
+
+def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Reference, log: Path | None) -> Trial:
+    """One candidate beside the reference. It simulates all points, which costs a batch no more than some of them."""
+    limit = reference.patience
+    try:
+        with Workers(problem, 1, candidate, log) as pool:
+            done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
+    except GbarError as error:
+        return Trial(engine=str(candidate), refused=str(error))
+    pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
+    failed = [one.reason for one, ref in pairs if (one.status, ref.status) == ("failed", "ok")]
+    if failed:
+        return Trial(engine=str(candidate), refused=failed[0])
+    if len(done) < len(x):
+        return Trial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
+    seconds = float(np.mean([evaluation.seconds for evaluation in done.values()]))
+    shares = _agreement(problem, pairs)
+    return Trial(engine=str(candidate), seconds=seconds, agree=float(np.mean(shares)), typical=float(np.median(shares)))
+
+
+def _too_slow(reference: Reference, limit: float) -> str:
+    """Why a candidate was stopped."""
+    times = LANES * reference.seconds / limit
+    rival = "slower than" if times <= 1 else f"not {times:.2g} times as fast as"
+    return f"{rival} {reference.accuracy}: {POINTS} evaluations not done in {limit:.3g} s"
+
+
+def _agreement(problem: Problem, pairs: Sequence[tuple[Evaluation, Evaluation]]) -> list[float]:
+    """Of each cell, the share of features that two engines see within `NEAR` SDs of each other, of those that either
+    sees defined. A cell without any counts as seen alike."""
+    measured = {m.key: m.sd for m in problem.measurements}
+    shares = []
+    for one, other in pairs:
+        same = []
+        for key in measured or other.features:
+            a, b = one.features.get(key, math.nan), other.features.get(key, math.nan)
+            if math.isfinite(a) or math.isfinite(b):
+                sd = measured.get(key) or typical_sd(problem.unit_of(key) or "", b)
+                same.append(abs(a - b) <= NEAR * sd)  # not where one of them is NaN
+        shares.append(float(np.mean(same)) if same else 1.0)
+    return shares

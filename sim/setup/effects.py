@@ -1,0 +1,134 @@
+"""Which parameters act at all: each is changed once, in a short simulation, and every voltage of the cell compared."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gbar.sim import mechanisms
+from gbar.sim.errors import GbarError
+from gbar.sim.pool import START_LIMIT_S, Workers, ask
+from gbar.sim.problem import Problem
+from gbar.sim.setup.choice import choose_engine
+
+STEP = 0.1  # of a parameter's range
+CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised until every gate has moved, then let go
+DT_MS = 0.025
+SAME_MV = 1e-9
+SHORT_S = 20.0  # for the short simulations of all parameters
+PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
+
+
+def tried(problem: Problem) -> dict[str, Any]:
+    """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
+    found = looked_at(problem)
+    _, choice = choose_engine(problem)
+    return {**found, "engine": choice.engine, "engine_why": choice.why}
+
+
+def looked_at(problem: Problem) -> dict[str, Any]:
+    """What a worker finds in the model; as `inert` the parameters that change nothing, as `untried` those left out.
+
+    A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols. Both
+    have a limit in seconds, so that a large model takes no longer than a small one.
+
+    Raises:
+        GbarError: the model cannot be built or loaded.
+    """
+    with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
+        short = beside.submit(_moved, problem)
+        with Workers(problem, 1) as pool:
+            still, untried = short.result()
+            inert, later = _inert(problem, pool, still) if still else ([], [])
+    left = {"inert": inert, "untried": sorted(untried + later)}
+    return {**pool.found, **{key: [problem.names[i] for i in of] for key, of in left.items()}}
+
+
+def _moved(problem: Problem) -> tuple[list[int], list[int]]:
+    """The parameters that move nothing in a short simulation, and those that there was no time for.
+
+    Where there cannot be such a simulation, no parameter moves anything in it.
+    """
+    library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
+    content = {"problem": problem.model_dump(mode="json"), "library": library and str(library), "within": SHORT_S}
+    try:
+        again, *moved = ask(spreads, content, START_LIMIT_S + problem.simulation.time_limit)
+    except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
+        return list(range(len(problem.names))), []
+    if again is None:
+        return [], list(range(len(problem.names)))
+    still = [i for i, by in enumerate(moved) if by is not None and by <= max(SAME_MV, 10 * again)]
+    return still, [i for i, by in enumerate(moved) if by is None]
+
+
+def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> tuple[list[int], list[int]]:
+    """Of the suspects, those that change nothing under the protocols, and those that there was no time for."""
+    base, changed = _points(problem, [pool.found["parameters"][name]["value"] for name in problem.names])
+    done = dict(pool.run([base, *changed[suspects]], traces=True, within=PROTOCOLS_S))
+    if 0 not in done or done[0].status != "ok":
+        return [], suspects  # nothing to compare with
+    tried = {i: done[k] for k, i in enumerate(suspects, start=1) if k in done}
+    return [i for i, one in tried.items() if _same(done[0], one)], [i for i in suspects if i not in tried]
+
+
+def _points(problem: Problem, own: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The model's own values inside the bounds [D], and the same with one parameter changed in each row [D, D]."""
+    low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
+    unit = np.clip(problem.unit(np.clip(own, low, high)), 0, 1)
+    rows = np.tile(unit, (len(unit), 1))
+    np.fill_diagonal(rows, np.where(unit < 0.5, unit + STEP, unit - STEP))
+    return problem.physical(unit), problem.physical(rows)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one.status != "ok" or other.status != "ok":
+        return False  # to fail is to act
+    same = all(np.array_equal(one.traces[name][1], other.traces[name][1]) for name in one.traces.keys() & other.traces)
+    return same and one.traces.keys() == other.traces.keys() and str(one.features) == str(other.features)
+
+
+def spreads(content: dict[str, Any]) -> list[float | None]:
+    """The other process: how far (mV) voltages are from those of a first run: in a second one, and with each change.
+
+    None for what was not simulated `within` so many seconds.
+    """
+    from gbar.sim import cell
+
+    problem = Problem.model_validate(content["problem"])
+    if content["library"]:
+        mechanisms.load(Path(content["library"]))
+    built = cell.build(problem.folder, problem.model)
+    bound = cell.Bound(built, problem.parameter)
+    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
+    base, changed = _points(problem, own)
+    end = time.monotonic() + content["within"]
+    first = _response(problem, built, bound, base)
+    found: list[float | None] = []
+    for x in (base, *changed):
+        if time.monotonic() > end:
+            found.append(None)
+            continue
+        distance = float(np.max(np.abs(_response(problem, built, bound, x) - first)))
+        found.append(distance if np.isfinite(distance) else 1e9)
+    return found
+
+
+def _response(problem: Problem, built: Any, bound: Any, x: np.ndarray) -> np.ndarray:
+    """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
+    from neuron import h
+
+    from gbar.sim.cell import initialise, integrate, soma, working_folder
+
+    bound.assign(x)
+    clamp = h.SEClamp(soma(built)(0.5))
+    clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
+    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS}
+    with working_folder(problem.folder):
+        initialise(model.celsius, model.v_init, accuracy, model.init)
+    seen = []
+    for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
+        integrate(until, accuracy)
+        seen += [clamp.i, *(segment.v for section in built.sections for segment in section)]
+    return np.array(seen)

@@ -1,0 +1,82 @@
+"""One evaluation beside the measurements."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gbar.sim.errors import GbarError, nearest
+from gbar.sim.pool import Workers
+from gbar.sim.problem import Accuracy, Measurement, Problem
+
+
+class Row(NamedTuple):
+    """One feature of one evaluation."""
+
+    protocol: str
+    feature: str
+    value: float | None  # None where it is not defined
+    mean: float | None  # None where it was not measured
+    sd: float | None
+    z: float | None
+    unit: str
+
+
+def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]:
+    """Simulate the model with its own values, but for the parameters given, at the confirming accuracy.
+
+    Returns:
+        The measured features in the order of the table; without a table, every feature that is computed.
+
+    Raises:
+        GbarError: no free parameter of that name, no finite number, or the simulation failed.
+    """
+    changed = {name: _checked(problem, name, value) for name, value in parameters.items()}
+    with Workers(problem, 1) as pool:
+        own = {name: found["value"] for name, found in pool.found["parameters"].items()}
+        x = np.array([changed.get(name, own[name]) for name in problem.names])
+        ((_, done),) = pool.run([x], accuracy=Accuracy.of(problem).tight())
+    if done.status != "ok":
+        raise GbarError(f"the simulation failed: {done.reason}")
+    measured = {m.key: m for m in problem.measurements}
+    units = {key: problem.unit_of(key) or "" for key in (measured or done.features)}
+    return [_row(key, done.features[key], measured.get(key), unit) for key, unit in units.items()]
+
+
+def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> Row:
+    protocol, _, feature = key.partition(".")
+    mean, sd = (measurement.mean, measurement.sd) if measurement else (None, None)
+    unit = measurement.unit if measurement and not unit else unit
+    defined = math.isfinite(value)
+    z = (value - mean) / sd if defined and mean is not None and sd is not None else None
+    return Row(protocol, feature, value if defined else None, mean, sd, z, unit)
+
+
+def assigned(assignments: Iterable[str]) -> dict[str, float]:
+    """Parameters as the command line gives them, "NAME=VALUE" each.
+
+    Raises:
+        GbarError: no such form, no number, or a name given twice.
+    """
+    changed: dict[str, float] = {}
+    for text in assignments:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise GbarError(f"--set {text}: expected NAME=VALUE")
+        try:
+            number = float(value)
+        except ValueError:
+            raise GbarError(f"--set {text}: '{value}' is no number") from None
+        if name in changed:
+            raise GbarError(f"--set {name}: is set twice ({changed[name]:g} and {number:g}): keep one")
+        changed[name] = number
+    return changed
+
+
+def _checked(problem: Problem, name: str, value: float) -> float:
+    if name not in problem.names:
+        raise GbarError(f"{name}={value:g}: no free parameter '{name}'{nearest(name, problem.names)}")
+    if not math.isfinite(value):
+        raise GbarError(f"{name}={value:g}: expected a finite number")
+    return float(value)

@@ -1,0 +1,104 @@
+"""Nothing compiles twice in a run: a mind's sizes are fixed when it is made."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import monitoring
+from synthetic import MEAN, MIND, ROWS, SD, response
+
+from gbar.agent.learning.actor_critic import learn
+from gbar.agent.learning.agent import Mind
+from gbar.agent.learning.planner import assess, descend, roll_out
+from gbar.agent.learning.target import Goal
+from gbar.agent.tuning.loop import search
+from gbar.agent.tuning.session import Session, TuneConfig
+from gbar.sim import Archive, load_problem
+from gbar.surrogate.training import train
+
+HH = Path(__file__).resolve().parents[3] / "models" / "hh"
+COMPILED = "/jax/core/compile/backend_compile_duration"
+JITTED = {"train": train, "learn": learn, "roll_out": roll_out, "descend": descend, "assess": assess}
+
+
+@pytest.fixture
+def compiled() -> Any:
+    """How many programs XLA was asked for so far, whether or not it found them in its cache."""
+    count: Counter[str] = Counter()
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        count[event] += 1
+
+    monitoring.register_event_duration_secs_listener(listen)
+    yield lambda: count[COMPILED]
+    monitoring.unregister_event_duration_listener(listen)
+
+
+def sizes() -> dict[str, int]:
+    return {name: function._cache_size() for name, function in JITTED.items()}  # type: ignore[attr-defined]
+
+
+def new(before: dict[str, int]) -> dict[str, int]:
+    return {name: size - before[name] for name, size in sizes().items()}
+
+
+def test_the_counter_counts(compiled: Any) -> None:
+    """A second shape is a second program; the same shape is none, also for a plain jnp operation in a loop."""
+    start = compiled()
+    for size in (611, 611, 613):
+        jnp.sum(jnp.asarray(np.ones(size)) * 2.0).block_until_ready()
+    assert compiled() - start >= 4
+    start = compiled()
+    jnp.sum(jnp.asarray(np.ones(613)) * 2.0).block_until_ready()
+    assert compiled() - start == 0
+
+
+def think(mind: Mind, count: int) -> None:
+    u = np.random.default_rng(0).random((count, 3))
+    mind.refit(u, response(u))
+    mind.practise(u, response(u))
+    pool = mind.plan(u, response(u))
+    mind.learn_from(mind.forecast(pool.r[:, :4], pool.p[:, :4]), response(pool.u[:4]))
+
+
+def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:
+    """Each function at most once (another test may have had the same sizes); and a change of size would be seen."""
+    before = sizes()
+    mind = Mind(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS, MIND)
+    think(mind, 16)
+    assert all(count <= 1 for count in new(before).values())
+    think(mind, 33)
+    settled, all_there = compiled(), sizes()
+    for count in (34, 50, 77, 128):
+        think(mind, count)
+    assert compiled() == settled
+    assert sizes() == all_there
+    larger = Mind(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS + 3, MIND)
+    think(larger, 16)
+    assert new(all_there) == {**dict.fromkeys(JITTED, 0), "train": 1}
+    assert compiled() > settled
+
+
+@pytest.mark.neuron
+@pytest.mark.slow
+def test_a_run_compiles_each_function_once(compiled: Any, tmp_path: Path) -> None:
+    """On models/hh, over at least four planned batches, some of which bring solutions."""
+    problem, before = load_problem(HH), sizes()
+    at_batch: list[int] = []
+
+    def observe(session: Session) -> None:
+        while len(at_batch) <= len(session.history):
+            at_batch.append(compiled())
+
+    config = TuneConfig(budget=120, solutions=50, workers=2, mind=MIND)
+    with Archive(tmp_path / "archive.sqlite", problem) as archive:
+        session = search(problem, config, archive, tmp_path / "neuron.log", observe)
+    assert len(session.history) >= 5
+    assert all(count <= 1 for count in new(before).values())
+    assert all(sizes().values())
+    assert session.solutions
+    assert np.diff(at_batch[2:]).tolist() == [0] * (len(at_batch) - 3)

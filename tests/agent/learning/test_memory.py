@@ -1,0 +1,128 @@
+"""What an archive has taught: the same from the same rows, kept without running code, and not used when stale."""
+
+import io
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from synthetic import MEAN, MIND, SD, response
+
+from gbar.agent.learning.agent import Mind
+from gbar.agent.learning.environment import EnvConfig
+from gbar.agent.learning.planner import choose
+from gbar.agent.learning.pretrained import Memory, digest, load, remember, save
+from gbar.agent.learning.target import Goal, worst, z_scores
+
+CONFIG = MIND.memory
+HIDDEN = np.array([[0.7, 0.3, 0.5]])
+GOAL = Goal(response(HIDDEN)[0], SD, 1.0)
+STAMP = {"problem": "abc", "parameters": [["a"], ["b"], ["c"]], "features": list("wxyz"), "settings": repr(CONFIG)}
+ROWS = 256
+
+
+@pytest.fixture(scope="module")
+def u() -> np.ndarray:
+    return np.random.default_rng(0).random((ROWS, 3))
+
+
+@pytest.fixture(scope="module")
+def memory(u: np.ndarray) -> Memory:
+    return remember(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+
+
+@pytest.fixture
+def kept(memory: Memory, tmp_path: Path) -> Path:
+    file = tmp_path / "archive.sqlite.mind.npz"
+    save(file, memory, STAMP)
+    return file
+
+
+def test_the_same_rows_teach_the_same(u: np.ndarray, memory: Memory) -> None:
+    again = remember(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    assert digest(again) == digest(memory)
+    fewer = remember(u[:-1], response(u[:-1]), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    assert digest(fewer) != digest(memory)
+
+
+def test_there_and_back(memory: Memory, kept: Path) -> None:
+    found, reason = load(kept, STAMP, ROWS, CONFIG)
+    assert reason == ""
+    assert found is not None
+    assert digest(found) == digest(memory)
+    assert (found.rows, found.solved) == (memory.rows, memory.solved)
+    assert jax.tree.structure(found) == jax.tree.structure(memory)
+
+
+@pytest.mark.parametrize("what", ["problem", "parameters", "features", "settings"])
+def test_what_it_depends_on(kept: Path, what: str) -> None:
+    found, reason = load(kept, {**STAMP, what: "changed"}, ROWS, CONFIG)
+    assert found is None
+    assert what in reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "used"), [(ROWS, True), (ROWS * 3 // 2, True), (ROWS * 3 // 2 + 1, False), (9, False)]
+)
+def test_learned_anew_when_the_archive_has_grown_by_half(kept: Path, rows: int, used: bool) -> None:
+    found, reason = load(kept, STAMP, rows, CONFIG)
+    assert (found is not None) == used
+    assert (str(ROWS) in reason) != used
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "shape", "nan", "pickle", "missing", "empty"])
+def test_a_damaged_file_is_passed_over(kept: Path, damage: str) -> None:
+    content = kept.read_bytes()
+    with np.load(kept, allow_pickle=False) as held:
+        arrays = {name: held[name] for name in held.files}
+    some = next(name for name in arrays if name != "header")
+    match damage:
+        case "cut":
+            kept.write_bytes(content[: len(content) // 2])
+        case "garbage":
+            kept.write_bytes(b"garbage")
+        case "empty":
+            kept.write_bytes(b"")
+        case "missing":
+            kept.unlink()
+        case _:
+            changed = {"shape": np.zeros(3), "nan": np.full_like(arrays[some], np.nan), "pickle": np.array({}, object)}
+            held_again = io.BytesIO()
+            np.savez(held_again, **{**arrays, some: changed[damage]})
+            kept.write_bytes(held_again.getvalue())
+    found, reason = load(kept, STAMP, ROWS, CONFIG)
+    assert found is None
+    assert reason
+
+
+def test_the_header_is_plain_json(kept: Path) -> None:
+    with np.load(kept, allow_pickle=False) as held:
+        header = json.loads(held["header"].tobytes())
+    assert header["rows"] == ROWS
+    assert header["features"] == list("wxyz")
+
+
+def test_a_first_batch_without_learning_anything_new(u: np.ndarray, memory: Memory) -> None:
+    """Far better than the best of what was simulated, and the second is better still."""
+    features = response(u)
+    mind = Mind(jax.random.key(0), 3, GOAL, 1024, MIND, memory)
+    best = [float(worst(z_scores(features, GOAL)).min())]
+    for _ in range(2):
+        mind.refit(u, features)
+        pool = mind.plan(u, features)
+        chosen = choose(np.random.default_rng(0), pool, 8, GOAL.tolerance, mind.noise(), u[:0], u, 0.15)
+        u, features = np.concatenate([u, pool.u[chosen]]), np.concatenate([features, response(pool.u[chosen])])
+        best.append(float(worst(z_scores(features, GOAL)).min()))
+    assert best[1] < best[0] / 2
+    assert best[2] <= best[1]
+    assert best[2] <= GOAL.tolerance
+
+
+def test_too_few_whole_cells_to_practise_on(u: np.ndarray) -> None:
+    """A feature that is never defined leaves the policy as it was made, and nothing fails."""
+    features = response(u)
+    features[:, 3] = np.nan
+    found = remember(u, features, Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    assert found.solved == 0.0
+    assert np.isfinite(found.error).all()

@@ -1,0 +1,499 @@
+"""The report page: whole, alone, and true to what the run folder holds. No NEURON, no browser."""
+
+import csv
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gbar.agent.report import trust, write_report
+from gbar.agent.report.axis import Axis, around
+from gbar.agent.report.contents import read_contents
+from gbar.agent.report.limits import findings
+from gbar.agent.report.trust import verdict
+from gbar.agent.report.voltages import decimate
+from gbar.agent.report.words import mean_sd, number, short, z_score
+from gbar.agent.result import (
+    Accuracy,
+    Achieved,
+    Candidate,
+    Conflict,
+    Diagnosis,
+    Measured,
+    Pressing,
+    Progress,
+    Range,
+    Result,
+    Uninformative,
+    Unreachable,
+    Wall,
+    write_result,
+    write_traces,
+)
+from gbar.sim import GbarError
+
+HOSTILE = "<script>alert('x')</script>\" onload=\"y"
+COLUMNS = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
+VOID = {"br", "hr", "img", "input", "link", "meta", "wbr"}
+
+
+class Page(HTMLParser):
+    """Tags that open and close properly, the text between them, and every attribute."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.texts))
+
+    def having(self, tag: str, word: str) -> list[dict[str, str]]:
+        """Attributes of every such tag with a class."""
+        return [attrs for name, attrs in self.tags if name == tag and word in attrs.get("class", "").split()]
+
+
+def a_result(
+    solutions: int = 3, features: int = 9, parameters: int = 4, *, name: str = "cell", undefined: bool = False
+) -> Result:
+    """A run as `gbar tune` would leave it."""
+    rng = np.random.default_rng(solutions + 100 * features)
+    units = ["mV", "ms", "MOhm", "Hz", "constant"]
+    measurements = [
+        Measured(protocol=f"{name}{i % 3}", feature=f"{name}_{i}", mean=10.0 + i, sd=0.5, unit=units[i % 5])
+        for i in range(features)
+    ]
+    ranges = [
+        Range(
+            name=f"{name}_p{i}",
+            low=1e-4 if i % 2 else -5.0,
+            high=1e-2 if i % 2 else 5.0,
+            scale="log" if i % 2 else "linear",
+            unit="S/cm2" if i % 2 else "mV",
+            uncertainty_left=None if i == 2 else i / parameters,
+        )
+        for i in range(parameters)
+    ]
+
+    def candidate(number: int, spread: float) -> Candidate:
+        z: dict[str, float | None] = {f"{m.protocol}.{m.feature}": rng.uniform(-spread, spread) for m in measurements}
+        z[f"{name}1.{name}_1"] = None if undefined else spread
+        values = {
+            f"{m.protocol}.{m.feature}": m.mean + s * m.sd
+            for m in measurements
+            if (s := z[f"{m.protocol}.{m.feature}"]) is not None
+        }
+        return Candidate(
+            parameters={r.name: 10 ** rng.uniform(-4, -2) if r.scale == "log" else rng.uniform(-5, 5) for r in ranges},
+            features=dict.fromkeys(z) | values,
+            z=z,
+            max_abs_z=None if undefined else max(abs(s) for s in z.values() if s is not None),
+            undefined=int(undefined),
+            proposer=("policy", "gradient")[number % 2],
+            evaluation=50 + number,
+        )
+
+    found = [candidate(number, 1.9) for number in range(solutions)]
+    return Result(
+        problem=name,
+        problem_folder=f"/nowhere/{name}",
+        measurements_file=f"/nowhere/{name}.csv",
+        archive="runs/archive.sqlite",
+        status="solved" if found else "out of budget",
+        seed=7,
+        tolerance=2.0,
+        budget=200,
+        wanted=max(1, solutions),
+        batch=16,
+        planner="both",
+        workers=2,
+        engine="cvode atol 0.0001",
+        confirmed_by="cvode atol 1e-07",
+        evaluations=160,
+        failed_evaluations=3,
+        failures={f"time limit of 60 s {name}": 3},
+        first_solution_at=64 if found else None,
+        wall_s=Wall(simulate=40.0, fit=20.0, plan=10.0, total=72.0),
+        measurements=measurements,
+        parameters=ranges,
+        solutions=found,
+        nearest=found[0] if found else candidate(0, 40.0),
+        next_nearest=[] if found else [candidate(1, 60.0)],
+        surrogate={
+            f"{m.protocol}.{m.feature}": Accuracy(
+                rmse_over_sd=0.1 + 0.2 * i, coverage_90=0.9, n=96, verdict="good" if i < 3 else "usable"
+            )
+            for i, m in enumerate(measurements)
+        },
+        history=[
+            Progress(
+                evaluations=n,
+                best_max_abs_z=None if n < 32 else 200.0 / n,
+                solutions=solutions if n > 64 else 0,
+                proposers={"design": 16} if n == 16 else {"policy": 8, "gradient": 8},
+            )
+            for n in range(16, 161, 16)
+        ],
+        versions={"gbar": "0.1.0", "neuron": "9.0.2"},
+    )
+
+
+def a_run(run: Path, result: Result, samples: int = 4000) -> Path:
+    """The run folder of a result, with traces and predictions."""
+    rng = np.random.default_rng(1)
+    write_result(run, result)
+    t = np.sort(rng.uniform(0, 500, samples))
+    v = -70 + 90 * np.exp(-(((t % 50) - 20) ** 2))
+    shown = len(result.solutions) or (1 + len(result.next_nearest) if result.nearest else 0)
+    write_traces(run, [{m.protocol: (t, v + k) for m in result.measurements} for k in range(shown)])
+    with (run / "predictions.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for n in range(16, 96):
+            for m in result.measurements:
+                simulated = m.mean + rng.normal()
+                shown_value = "" if n % 10 == 0 else f"{simulated:.6g}"
+                row = [f"{simulated + rng.normal() * 0.2:.6g}", 0.2, shown_value, m.sd]
+                writer.writerow([n, n // 16, "policy", m.protocol, m.feature, *row])
+    return run
+
+
+def pages() -> Iterator[tuple[str, Result]]:
+    yield "solutions", a_result()
+    yield "one solution", a_result(1, 1, 1)
+    yield "many", a_result(20, 35, 25)
+    yield "none", a_result(0)
+    yield "undefined", a_result(0, undefined=True)
+    yield "hostile", a_result(2, name=HOSTILE)
+    bare: dict[str, object] = {"nearest": None, "next_nearest": [], "history": [], "surrogate": {}, "failures": {}}
+    yield "nothing", a_result(0).model_copy(update={**bare, "status": "interrupted", "evaluations": 0})
+
+
+PAGES = dict(pages())
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, str]:
+    result = PAGES[request.param]
+    run = tmp_path_factory.mktemp("run")
+    if request.param == "hostile":  # a protocol's name is part of a name inside the zip
+        run = tmp_path_factory.mktemp("run <b>")
+    return result, write_report(a_run(run, result)).read_text(encoding="utf-8")
+
+
+def test_every_tag_is_closed(made: tuple[Result, str]) -> None:
+    assert Page(made[1]).open == []
+
+
+def test_page_is_alone_and_small(made: tuple[Result, str]) -> None:
+    _, text = made
+    assert len(text.encode()) < 1_500_000
+    assert not re.search(r"https?:|@import|url\(", text)
+    for tag, attributes in Page(text).tags:
+        assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
+        assert not {"src", "href", "srcset", "xlink:href"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+
+
+def test_only_our_own_script_runs(made: tuple[Result, str]) -> None:
+    assert [tag for tag, _ in Page(made[1]).tags].count("script") == 1
+    assert "<script>alert" not in made[1]
+
+
+def test_ids_are_unique_and_labels_lead_somewhere(made: tuple[Result, str]) -> None:
+    tags = Page(made[1]).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {a["aria-labelledby"] for _, a in tags if "aria-labelledby" in a} <= set(ids)
+
+
+def test_every_chart_has_a_name(made: tuple[Result, str]) -> None:
+    for tag, attributes in Page(made[1]).tags:
+        if tag == "svg" and "preserveaspectratio" not in attributes:
+            assert attributes["role"] == "img"
+            assert attributes.get("aria-label") or attributes.get("aria-labelledby")
+
+
+def test_no_coordinate_is_broken(made: tuple[Result, str]) -> None:
+    for _, attributes in Page(made[1]).tags:
+        for name in ("x", "y", "width", "height", "x1", "x2", "y1", "y2", "d", "style"):
+            assert not re.search(r"nan|inf|None", attributes.get(name, ""))
+
+
+def test_every_solution_has_a_bar_for_every_measurement(made: tuple[Result, str]) -> None:
+    result, text = made
+    bars = [attributes["data-s"] for attributes in Page(text).having("g", "bar")]
+    shown = len(result.solutions) or (1 + len(result.next_nearest) if result.nearest else 0)
+    assert sorted(bars) == sorted(str(k) for k in range(1, shown + 1) for _ in result.measurements)
+
+
+def test_bars_reach_where_z_says(tmp_path: Path) -> None:
+    result = a_result(1, 1, 1)
+    page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
+    (ink,) = page.having("rect", "ink")
+    z = next(iter(result.solutions[0].z.values()))
+    assert z is not None
+    band = next(a["style"] for _, a in page.tags if "--lo" in a.get("style", ""))
+    low, high = (float(re.search(rf"--{end}:([\d.]+)%", band)[1]) for end in ("lo", "hi"))  # type: ignore[index]
+    per_sd = (high - low) / (2 * result.tolerance)
+    assert float(ink["width"].rstrip("%")) == pytest.approx(abs(z) * per_sd, abs=0.01)
+
+
+def test_every_solution_is_in_traces_strips_and_table(tmp_path: Path) -> None:
+    result = a_result(20, 35, 25)
+    page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
+    everyone = {str(k) for k in range(1, 21)}
+    traces = [a["data-s"] for a in page.having("path", "trace")]
+    assert len(traces) == 3 * 20
+    assert set(traces) == everyone
+    assert {a["data-s"] for a in page.having("g", "mark")} == everyone
+    assert sum(tag == "td" and "data-s" in a for tag, a in page.tags) == 20 * (25 + 3 + 35)
+    assert len([a for tag, a in page.tags if tag == "input"]) == 21
+
+
+def test_the_closest_is_in_front_without_script(tmp_path: Path) -> None:
+    result = a_result(3)
+    zs = (1.5, 0.5, 1.0)
+    moved = [s.model_copy(update={"max_abs_z": z}) for s, z in zip(result.solutions, zs, strict=True)]
+    run = a_run(tmp_path, result.model_copy(update={"solutions": moved}))
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert {a["data-s"] for a in page.having("path", "on")} == {"2"}
+    assert [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a] == ["2"]
+
+
+def test_outcome_with_solutions(tmp_path: Path) -> None:
+    text = Page(write_report(a_run(tmp_path, a_result(3))).read_text(encoding="utf-8")).text
+    assert "3 different parameter sets reproduce all 9 measurements within 2 SD." in text
+    assert "first was found after 64 evaluations" in text
+    assert "time limit of 60 s cell" in text
+    assert "gbar verify" in text
+    assert "gbar export" in text
+
+
+def test_outcome_without_solutions_names_what_is_missed(tmp_path: Path) -> None:
+    result = a_result(0)
+    assert result.nearest
+    text = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8")).text
+    assert "No parameter set found that reproduces all 9 measurements within 2 SD." in text
+    missed = [z for z in result.nearest.z.values() if z is not None and abs(z) > 2]
+    assert f"misses {len(missed)} of 9 measurements" in text
+    assert "What the nearest parameter set misses" in text
+    assert "+40.019 ms too high to be within tolerance" in text  # z in one cell, (40 − 2) × 0.5 ms
+    assert "gbar export" not in text
+
+
+def test_undefined_features_are_said_and_drawn(tmp_path: Path) -> None:
+    page = Page(write_report(a_run(tmp_path, a_result(0, undefined=True))).read_text(encoding="utf-8"))
+    assert "it has no value here" in page.text
+    assert "not defined" in page.text
+    assert len(page.having("line", "void")) == 2  # one feature, two parameter sets
+
+
+def test_hostile_names_are_only_text(tmp_path: Path) -> None:
+    page = Page(write_report(a_run(tmp_path, a_result(2, name=HOSTILE))).read_text(encoding="utf-8"))
+    assert HOSTILE in page.text
+    assert not any("onload" in attributes for _, attributes in page.tags)
+
+
+def test_unconstrained_parameters_are_named(tmp_path: Path) -> None:
+    result = a_result()
+    result.parameters[1].uncertainty_left = 0.97
+    text = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8")).text
+    assert "Not constrained by these measurements: cell_p1." in text
+
+
+def diagnosed(result: Result) -> Result:
+    """The result with one finding of every kind."""
+    first, second = (f"{m.protocol}.{m.feature}" for m in result.measurements[:2])
+    low, high = Achieved(feature=first, value=1.5, z=-0.5), Achieved(feature=second, value=2.5, z=None)
+    limits = Diagnosis(
+        pressing=[Pressing(parameter=result.parameters[0].name, side="upper", bound=0.5, sets=2, of=2)],
+        unreachable=[
+            Unreachable(nearest=Achieved(feature=first, value=40.25, z=-4.5), parameters={}),
+            Unreachable(nearest=Achieved(feature=second, value=None, z=None), parameters={}),
+        ],
+        conflicts=[Conflict(together=[low, high], trade_off=[[low, high], [high, low]])],
+        uninformative=[Uninformative(feature=second, reason="constant")],
+        unconstrained=[result.parameters[1].name],
+        probed=12,
+    )
+    return result.model_copy(update={"diagnosis": limits})
+
+
+def test_why_it_cannot_be_done(tmp_path: Path) -> None:
+    """On the page, and in the same words in the terminal; nothing where there is nothing to say."""
+    result = diagnosed(a_result(solutions=0))
+    page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
+    assert not page.open
+    found = findings(result)
+    assert [finding.title for finding in found] == [
+        "Out of reach", "One at a time", "At a bound", "No information", "Not constrained"
+    ]  # fmt: skip
+    for finding in found:
+        assert finding.title in page.text
+        assert all(re.sub(r"\s+", " ", sentence) in page.text for sentence in finding.sentences)
+    assert "40.2" in found[0].sentences[0] and "not defined in any simulation" in found[0].sentences[1]
+    assert "Why it cannot be done" in page.text and "12 times more" in page.text
+    assert findings(a_result(solutions=2)) == []
+    short = a_result(solutions=0).model_copy(update={"diagnosis": Diagnosis(probed=8)})
+    assert [finding.title for finding in findings(short)] == ["Nothing in the way"]
+
+
+def test_result_alone_is_enough(tmp_path: Path) -> None:
+    write_result(tmp_path, a_result())
+    page = Page(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert page.open == []
+    assert page.having("g", "bar")
+    assert not page.having("path", "trace")
+
+
+def test_only_the_nearest_may_have_traces(tmp_path: Path) -> None:
+    run = a_run(tmp_path, a_result(0))
+    t = np.arange(10.0)
+    write_traces(run, [{"cell0": (t, t), "cell1": (t, t)}])
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert [a["data-s"] for a in page.having("path", "trace")] == ["1", "1"]
+    assert "no response to draw" not in page.text
+
+
+def test_a_response_that_is_missing_is_said(tmp_path: Path) -> None:
+    run = a_run(tmp_path, a_result(2))
+    t = np.arange(10.0)
+    write_traces(run, [{"cell0": (t, t), "cell1": (t, t)}, {"cell0": (t, t)}])
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.text.count("no response to draw: 2") == 1
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(GbarError, match=r"no result\.json"):
+        write_report(tmp_path)
+    write_result(tmp_path, a_result())
+    (tmp_path / "predictions.csv").write_text("batch,protocol,feature,predicted,sd,simulated\nx,a,b,1,1,1\n")
+    with pytest.raises(GbarError, match=r"predictions\.csv"):
+        write_report(tmp_path)
+    (tmp_path / "predictions.csv").unlink()
+    (tmp_path / "traces.npz").write_text("no zip")
+    with pytest.raises(GbarError, match=r"traces\.npz"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_objects_in_traces_are_refused(tmp_path: Path) -> None:
+    write_result(tmp_path, a_result())
+    t = np.array([{"code": "runs"}], dtype=object)
+    np.savez(tmp_path / "traces.npz", **{"01/cell0/t": t, "01/cell0/v": t})  # type: ignore[arg-type]
+    with pytest.raises(GbarError, match=r"traces\.npz"):
+        write_report(tmp_path)
+
+
+def test_stimulus_comes_from_the_problem_where_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "cell.hoc").write_text("create soma\n")
+    (tmp_path / "problem.toml").write_text(
+        '[model]\nload = "cell.hoc"\ncelsius = 36.0\nv_init = -70.0\n'
+        '[[parameter]]\nname = "p"\nset = ["soma.gbar"]\nbounds = [0.0, 1.0]\n'
+        '[protocol.cell0]\nkind = "step"\namplitude = -1.0\ndelay = 200.0\nduration = 100.0\ntotal = 500.0\n'
+    )
+    result = a_result().model_copy(update={"problem_folder": str(tmp_path)})
+    run = a_run(tmp_path, result)
+    assert read_contents(run).stimuli["cell0"].words == "−1 nA for 100 ms"
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    (shade,) = page.having("rect", "stimulus")
+    assert float(shade["width"].rstrip("%")) == pytest.approx(100 * 100 / (130 * 1.08), abs=0.1)
+
+
+def test_peaks_survive_decimation() -> None:
+    t = np.linspace(0, 100, 50_001)
+    v = np.full(t.size, -70.0)
+    v[[12_345, 40_000]] = 30.0, -95.0
+    few_t, few_v = decimate(t, v, 500)
+    assert len(few_t) <= 500
+    assert (few_v.max(), few_v.min()) == (30.0, -95.0)
+    assert t[12_345] in few_t
+    assert (np.diff(few_t) > 0).all()
+    assert (few_t[0], few_t[-1]) == (0.0, 100.0)
+
+
+def test_short_traces_are_kept_as_they_are() -> None:
+    t, v = np.array([0.0, 1.0, 5.0]), np.array([1.0, 2.0, 3.0])
+    assert decimate(t, v, 10) == (t, v)
+
+
+@pytest.mark.parametrize(
+    ("axis", "labels"),
+    [
+        (Axis(0, 10), ["0", "2", "4", "6", "8", "10"]),
+        (Axis(-0.3, 0.3), ["−0.2", "0", "0.2"]),
+        (Axis(0.01, 1, log=True), ["0.01", "0.03", "0.1", "0.3", "1"]),
+        (Axis(2, 3, log=True), ["2", "2.2", "2.4", "2.6", "2.8", "3"]),
+        (Axis(1e-5, 1e-3, log=True), ["1e−5", "3e−5", "1e−4", "3e−4", "0.001"]),
+        (Axis(-75, 25), ["−60", "−40", "−20", "0", "20"]),
+    ],
+)
+def test_ticks(axis: Axis, labels: list[str]) -> None:
+    assert [tick.label for tick in axis.ticks()] == labels
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [5.0, 5.0], [-1e-12, 1e-12], [1e9, 1e9 + 1]])
+@pytest.mark.parametrize("upright", [True, False])
+def test_any_values_make_an_axis(values: list[float], upright: bool) -> None:
+    axis = around(values, upright=upright)
+    assert axis.low < axis.high
+    assert len(axis.ticks()) >= 2
+    assert all(0 <= axis.at(value) <= 100 for value in values)
+
+
+def test_verdicts_come_from_the_run() -> None:
+    assert verdict(None) == "not tested"
+    assert verdict(Accuracy(rmse_over_sd=3.0, coverage_90=0.9, n=50, verdict="do not trust")) == "do not trust"
+
+
+def test_the_page_states_the_thresholds_in_force() -> None:
+    from gbar.surrogate import accuracy
+
+    assert (trust.GOOD, trust.USABLE) == (accuracy.GOOD, accuracy.USABLE)
+    assert (trust.GOOD_COVERAGE, trust.USABLE_COVERAGE) == (accuracy.COVERED, accuracy.HALF_COVERED)
+
+
+def test_numbers() -> None:
+    assert [number(v) for v in (0.0, 1.0, -12.345, 1234.5, 3.88e-5, None, math.nan)] == [
+        "0", "1.00", "−12.3", "1234", "3.88e−5", "not defined", "not defined",
+    ]  # fmt: skip
+    assert [short(v) for v in (2.0, 0.0, 4e-5, 1.5e6, 0.02)] == ["2", "0", "4e−5", "1.5e6", "0.02"]
+    assert [z_score(v) for v in (0.41, -2.5, 40.0, None)] == ["+0.41", "−2.50", "+40.0", "not defined"]
+    assert mean_sd(-65.95, 3.3) == "−66.0 ± 3.3"
+    assert mean_sd(77, 12.3) == "77 ± 12"
+
+
+def test_loads_neither_neuron_nor_jax(tmp_path: Path) -> None:
+    a_run(tmp_path, a_result())
+    code = (
+        "import sys, pathlib, agent; before = set(sys.modules); from agent.report import write_report; "
+        f"write_report(pathlib.Path({str(tmp_path)!r})); print({{'neuron', 'jax'}} & (set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,328 @@
+"""The whole loop on models/hh: real NEURON, a small mind."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import numpy as np
+import psutil
+import pytest
+from synthetic import MIND
+
+from gbar.agent import Result, read_result, tune
+from gbar.agent.learning.agent import Planner
+from gbar.agent.learning.planner import DISTINCT
+from gbar.agent.result import schema
+from gbar.agent.tuning.session import Session, TuneConfig
+from gbar.sim import Problem, load_problem, simulate
+
+ROOT = Path(__file__).resolve().parents[3]
+HH = ROOT / "models" / "hh"
+GBAR = Path(sys.executable).with_name("gbar")
+CONFIG = TuneConfig(budget=200, solutions=3, mind=MIND)
+DESIGN = CONFIG.design(3)
+LIMIT_S = 240.0  # of a real process, on two busy cores
+
+# DESIGN section 4, and what it says every solution and every feature has
+REQUIRED = {
+    "": {"problem", "seed", "tolerance", "evaluations", "failed_evaluations", "wall_s", "solutions", "nearest"}
+    | {"surrogate", "versions"},
+    "wall_s": {"simulate", "fit", "plan", "total"},
+    "nearest": {"parameters", "features", "z", "max_abs_z"},
+}
+
+pytestmark = [pytest.mark.neuron, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return load_problem(HH)
+
+
+@pytest.fixture(scope="module")
+def run(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two workers. Copy it before running in it again."""
+    out = tmp_path_factory.mktemp("run") / "hh"
+    tune(problem, CONFIG, out)
+    return out
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "hh"))
+
+
+def rows_in(out: Path) -> list[tuple]:
+    """Every evaluation in a run's archive: engine, parameters, features, status."""
+    if not (out / "archive.sqlite").is_file():
+        return []
+    with sqlite3.connect(out / "archive.sqlite", timeout=30) as connection:
+        try:
+            return connection.execute("SELECT engine, parameters, features, status FROM evaluations").fetchall()
+        except sqlite3.OperationalError:  # it has just been made
+            return []
+
+
+def parameters_of(result: Result) -> list[dict[str, float]]:
+    return [solution.parameters for solution in result.solutions]
+
+
+def test_result(run: Path) -> None:
+    content = json.loads((run / "result.json").read_text())
+    jsonschema.validate(content, json.loads(schema()))
+    for where, keys in REQUIRED.items():
+        assert keys <= set(content[where] if where else content)
+    assert (
+        set(content["surrogate"])
+        == set(content["nearest"]["z"])
+        == {f"{m['protocol']}.{m['feature']}" for m in content["measurements"]}
+    )
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**content, "seed": "none"}, json.loads(schema()))
+
+
+def test_solutions_are_confirmed_distinct_and_as_many_as_asked_for(run: Path, problem: Problem) -> None:
+    result = read_result(run)
+    assert result.status == "solved"
+    assert len(result.solutions) == CONFIG.solutions
+    for solution in result.solutions:
+        z = [value for value in solution.z.values() if value is not None]
+        assert len(z) == len(problem.measurements)
+        assert solution.max_abs_z == max(map(abs, z)) <= result.tolerance
+        assert solution.proposer in {"policy", "gradient", "design"}
+    x = np.array([list(parameters.values()) for parameters in parameters_of(result)])
+    u = problem.unit(x)
+    assert min(np.abs(a - b).max() for i, a in enumerate(u) for b in u[:i]) >= DISTINCT
+    assert ((u >= 0) & (u <= 1)).all()
+    tight = [json.loads(parameters) for engine, parameters, *_ in rows_in(run) if engine == result.confirmed_by]
+    assert all(parameters in tight for parameters in parameters_of(result))
+
+
+def test_neuron_agrees_in_a_fresh_process(run: Path, problem: Problem) -> None:
+    solution = read_result(run).solutions[0]
+    (done,) = simulate(problem, [np.array([solution.parameters[name] for name in problem.names])])
+    z = [(done.features[m.key] - m.mean) / m.sd for m in problem.measurements]
+    assert np.abs(z).max() <= CONFIG.tolerance + 0.1  # at the coarser accuracy of the search
+
+
+def test_evaluations_are_counted_and_none_made_twice(run: Path) -> None:
+    result, rows = read_result(run), rows_in(run)
+    assert result.evaluations == len(rows) == len({row[:2] for row in rows})
+    assert result.history[-1].evaluations == result.evaluations <= CONFIG.budget
+    assert result.failed_evaluations == sum(status == "failed" for *_, status in rows)
+    assert result.first_solution_at is not None
+    assert DESIGN < result.first_solution_at <= result.evaluations
+
+
+def test_accuracy_is_that_of_predictions_made_before(run: Path) -> None:
+    """One prediction for every evaluation after the design, none for the design; errors as in predictions.csv."""
+    result, keys = read_result(run), list(read_result(run).surrogate)
+    lines = [line.split(",") for line in (run / "predictions.csv").read_text().splitlines()]
+    header, predicted = lines[0], [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    searched = [json.loads(features) for engine, _, features, _ in rows_in(run) if engine == result.engine]
+    assert header[0] == "evaluation"
+    assert len(predicted) == (len(searched) - DESIGN) * len(keys)
+    assert min(int(row["evaluation"]) for row in predicted) == DESIGN + 1
+    simulated = [row for row in predicted if row["feature"] == "mean_frequency" and row["simulated"]]
+    known = [features["fire.mean_frequency"] for features in searched if features["fire.mean_frequency"] is not None]
+    assert all(min(abs(float(row["simulated"]) - value) for value in known) < 1e-3 for row in simulated)
+    error = np.array([(float(r["predicted"]) - float(r["simulated"])) / float(r["measured_sd"]) for r in simulated])
+    found = result.surrogate["fire.mean_frequency"]
+    assert found.n == len(simulated) > 0
+    assert found.rmse_over_sd == pytest.approx(float(np.sqrt(np.mean(error**2))), rel=1e-3)
+    assert all(accuracy.verdict for accuracy in result.surrogate.values())
+
+
+def test_files(run: Path) -> None:
+    names = {file.name for file in run.iterdir()}
+    assert {"result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "archive.sqlite"} <= names
+    assert len((run / "solutions.csv").read_text().splitlines()) == 1 + CONFIG.solutions
+    with np.load(run / "traces.npz") as traces:
+        assert {name.partition("/")[0] for name in traces} == {f"{k + 1:02d}" for k in range(CONFIG.solutions)}
+
+
+def test_workers_do_not_change_the_answer(run: Path, problem: Problem, tmp_path: Path) -> None:
+    alone, together = tune(problem, CONFIG._replace(workers=1), tmp_path / "hh"), read_result(run)
+    assert [s.model_dump() for s in alone.solutions] == [s.model_dump() for s in together.solutions]
+    assert sorted(rows_in(tmp_path / "hh")) == sorted(rows_in(run))
+    assert alone.surrogate == together.surrogate
+
+
+def test_another_seed_gives_another_answer(run: Path, problem: Problem, tmp_path: Path) -> None:
+    other = tune(problem, CONFIG._replace(seed=1, solutions=1), tmp_path / "hh")
+    assert parameters_of(other)[0] not in parameters_of(read_result(run))
+
+
+def test_again(copied: Path, problem: Problem) -> None:
+    """The same command in a finished run: the same result to the last word, nothing simulated."""
+    before, rows = read_result(copied), rows_in(copied)
+    assert tune(problem, CONFIG, copied) == before == read_result(copied)
+    assert rows_in(copied) == rows
+
+
+@pytest.mark.parametrize("spent", [False, True], ids=["budget left", "budget spent"])
+def test_resumes_from_the_archive_alone(copied: Path, problem: Problem, spent: bool) -> None:
+    """All else lost: the same solutions in the same order, no new evaluation, whatever budget is left."""
+    before, rows = read_result(copied), rows_in(copied)
+    (copied / "result.json").unlink()
+    config = CONFIG._replace(budget=before.evaluations if spent else CONFIG.budget)
+    after = tune(problem, config, copied)
+    assert parameters_of(after) == parameters_of(before)
+    assert (after.status, after.evaluations) == ("solved", before.evaluations)
+    assert after.first_solution_at == before.first_solution_at
+    assert rows_in(copied) == rows
+
+
+def test_more_is_asked_for(copied: Path, problem: Problem) -> None:
+    """A finished run goes on where it was: earlier solutions first, earlier evaluations counted."""
+    before, rows = read_result(copied), rows_in(copied)
+    after = tune(problem, CONFIG._replace(solutions=CONFIG.solutions + 1), copied)
+    assert len(after.solutions) == CONFIG.solutions + 1
+    assert parameters_of(after)[: CONFIG.solutions] == parameters_of(before)
+    assert rows_in(copied)[: len(rows)] == rows
+    assert after.evaluations == len(rows_in(copied)) > len(rows)
+
+
+@pytest.mark.parametrize("at", [5, DESIGN + 7], ids=["in the design", "in a batch"])
+def test_interrupted_and_resumed(problem: Problem, tmp_path: Path, at: int) -> None:
+    def interrupt(session: Session) -> None:
+        if session.evaluations >= at:
+            raise KeyboardInterrupt
+
+    first = tune(problem, CONFIG, tmp_path / "hh", observe=interrupt)
+    rows = rows_in(tmp_path / "hh")
+    assert (first.status, first.evaluations) == ("interrupted", len(rows)) == ("interrupted", at)
+    assert read_result(tmp_path / "hh") == first
+    second = tune(problem, CONFIG, tmp_path / "hh")
+    assert second.status == "solved"
+    all_rows = rows_in(tmp_path / "hh")
+    assert all_rows[:at] == rows
+    assert second.evaluations == len(all_rows) == len({row[:2] for row in all_rows})
+    design = [row for row in all_rows if row[0] == second.engine][:DESIGN]
+    assert len(design) == DESIGN
+
+
+@pytest.mark.parametrize("planner", ["policy", "gradient"])
+def test_each_planner_alone(problem: Problem, tmp_path: Path, planner: Planner) -> None:
+    config = CONFIG._replace(solutions=1, mind=MIND._replace(planner=planner))
+    result = tune(problem, config, tmp_path / "hh")
+    assert (result.status, result.planner) == ("solved", planner)
+    proposed = {name for progress in result.history for name in progress.proposers}
+    assert proposed == {"design", planner}
+
+
+def test_out_of_budget(problem: Problem, tmp_path: Path) -> None:
+    """Less than a design: nothing found, the nearest told, and not one evaluation more than allowed."""
+    result = tune(problem, CONFIG._replace(budget=6), tmp_path / "hh")
+    assert (result.status, result.evaluations, result.solutions) == ("out of budget", 6, [])
+    assert result.nearest is not None
+    assert result.nearest.max_abs_z is None or result.nearest.max_abs_z > CONFIG.tolerance
+    assert len(result.next_nearest) == 2
+    assert len(rows_in(tmp_path / "hh")) == 6
+
+
+def test_another_cell_from_the_same_archive(
+    run: Path, problem: Problem, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    """What was simulated for one cell serves the next: fewer new evaluations than from nothing."""
+    (done,) = simulate(problem, [problem.physical(np.array([0.5, 0.5, 0.5]))])
+    lines = ["protocol,feature,mean,sd,unit"]
+    for m in problem.measurements:
+        value = done.features[m.key]
+        lines.append(f"{m.protocol},{m.feature},{value},{max(0.05 * abs(value), 0.02)},{m.unit}")
+    table = write("other", **{"cell.csv": "\n".join(lines) + "\n"}) / "cell.csv"
+    other = load_problem(HH, table)
+    config = CONFIG._replace(solutions=2, tolerance=1.0)
+    scratch = tune(other, config, tmp_path / "scratch")
+    archive = tmp_path / "shared.sqlite"
+    shutil.copy(run / "archive.sqlite", archive)
+    informed = tune(other, config, tmp_path / "informed", archive)
+    assert scratch.status == informed.status == "solved"
+    assert informed.evaluations < scratch.evaluations
+    assert "design" not in {name for progress in informed.history for name in progress.proposers}
+    assert not (tmp_path / "informed" / "archive.sqlite").exists()
+    assert informed.archive == str(archive)
+
+
+def test_tables_of_one_name_are_two_runs(problem: Problem, tmp_path: Path, write: Callable[..., Path]) -> None:
+    """In a shared archive one cell's evaluations are not charged to another's budget."""
+    assert problem.measurements_file is not None
+    text = problem.measurements_file.read_text()
+    tables = [write(name, **{"cell.csv": text.replace("87.2354", rate)}) for name, rate in [("a", "87"), ("b", "80")]]
+    config = CONFIG._replace(budget=4)
+    for table in tables:
+        result = tune(load_problem(HH, table / "cell.csv"), config, tmp_path / table.name / "run", tmp_path / "shared")
+        assert result.evaluations == 4
+
+
+def started(out: Path, *options: str) -> subprocess.Popen[str]:
+    command = [str(GBAR), "tune", str(HH), "--out", str(out), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=out.parent)
+
+
+def wait_for(what: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
+    end = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=20)[1]
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    out = tmp_path / "hh"
+    process = started(out, "--tolerance", "0.01")
+    wait_for(lambda: len(rows_in(out)) >= 3 or process.poll() is not None)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert all_gone(workers)
+    result, rows = read_result(out), rows_in(out)
+    assert (result.status, result.evaluations) == ("interrupted", len(rows))
+    assert len(rows) >= 3
+
+
+def test_killed_outright_and_run_again(tmp_path: Path) -> None:
+    out = tmp_path / "hh"
+    options = ["--solutions", "1", "--planner", "gradient"]
+    process = started(out, *options)
+    wait_for(lambda: len(rows_in(out)) >= 5 or process.poll() is not None)
+    workers = workers_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == -signal.SIGKILL
+    assert all_gone(workers)
+    assert not (out / "result.json").exists()
+    kept = rows_in(out)
+    assert len(kept) >= 5
+    again = started(out, *options)
+    _, told = again.communicate(timeout=LIMIT_S)
+    assert again.returncode == 0, told
+    rows, result = rows_in(out), read_result(out)
+    assert rows[: len(kept)] == kept
+    assert result.evaluations == len(rows) == len({row[:2] for row in rows})
+    assert result.solutions
+
+
+def test_exit_code_when_nothing_is_found(tmp_path: Path) -> None:
+    process = started(tmp_path / "hh", "--budget", "3", "--json")
+    told, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3
+    assert json.loads(told)["status"] == "out of budget"

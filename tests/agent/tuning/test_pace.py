@@ -1,0 +1,59 @@
+"""The batch size that measured times ask for, and that a run keeps it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gbar.agent import tune
+from gbar.agent.tuning.batch_size import SIZES, choose_batch
+from gbar.agent.tuning.session import TuneConfig
+from gbar.sim import load_problem
+
+HH = Path(__file__).parents[3] / "models" / "hh"
+seconds = st.floats(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("think_s", "round_s", "at_once", "batch"),
+    [
+        (1.0, 20.0, 2, 4),  # simulating is dear: think after every few
+        (10.0, 0.02, 2, 64),  # simulating is free: think rarely
+        (0.0, 2.0, 2, 4),
+        (0.25, 0.5, 16, 8),  # sixteen would take as long, and be more
+        (0.25, 0.5, 400, 400),  # a large cluster
+    ],
+)
+def test_by_hand(think_s: float, round_s: float, at_once: int, batch: int) -> None:
+    assert choose_batch(think_s, round_s, at_once) == batch
+
+
+@given(think_s=seconds, round_s=st.floats(0.001, 100), more=seconds, at_once=st.sampled_from([1, 2, 16, 64]))
+def test_slower_thinking_never_makes_batches_smaller(think_s: float, round_s: float, more: float, at_once: int) -> None:
+    chosen = choose_batch(think_s, round_s, at_once)
+    assert chosen in SIZES and chosen <= choose_batch(think_s + more, round_s, at_once)
+
+
+def test_bad_times() -> None:
+    with pytest.raises(ValueError, match="0 s"):
+        choose_batch(-1.0, 0.0, 1)
+    with pytest.raises(ValueError, match="at once"):
+        choose_batch(1.0, 0.0, 0)
+
+
+@pytest.mark.neuron
+def test_the_choice_is_remembered_and_given_back_repeats_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured in a first run, remembered in a second, asked for in a third: the same evaluations to the last digit."""
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
+    problem, runs = load_problem(HH), []
+    for number, batch in enumerate((None, None, "as chosen")):
+        config = TuneConfig(budget=40, solutions=10, tolerance=0.01, batch=batch and runs[0].batch)
+        runs.append(tune(problem, config, tmp_path / str(number)))
+    first, second, third = runs
+    assert first.pace is not None and first.pace == second.pace and third.pace is None
+    assert first.batch == first.pace.batch == choose_batch(first.pace.think_s, first.pace.round_s, first.pace.at_once)
+    assert first.history == second.history == third.history
+    assert first.next_nearest == third.next_nearest and first.nearest == third.nearest

@@ -1,0 +1,283 @@
+"""What goes wrong with real models, each shown on a model of our own: unchanged, it runs, or gbar says why not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gbar.sim import GbarError, Problem, Workers, load_problem, simulate
+from gbar.sim.setup.advice import notes
+from gbar.sim.setup.effects import looked_at
+
+pytestmark = pytest.mark.neuron
+
+CELL = """
+create soma, dend[4]
+soma { L = 20  diam = 20  insert hh  insert pas }
+for i = 0, 3 dend[i] { L = 100  diam = 2  insert pas }
+connect dend[0](0), soma(1)
+for i = 1, 3 { connect dend[i](0), dend[i - 1](1) }
+"""
+CLAMP = """
+objref stim
+soma stim = new IClamp(0.5)
+stim.amp = 0.02
+stim.del = 0
+stim.dur = 1e9
+"""
+TOML = """
+[model]
+load = "mosinit.hoc"
+celsius = 6.3
+v_init = -65
+[[parameter]]
+name = "gnabar"
+set = ["soma.gnabar_hh"]
+bounds = [0.06, 0.3]
+[protocol.step]
+kind = "step"
+amplitude = 0.2
+delay = 20
+duration = 20
+total = 50
+"""
+LEAK = """
+NEURON { SUFFIX NAME NONSPECIFIC_CURRENT i RANGE g, e }
+PARAMETER { g = 1e-4 (S/cm2) e = -65 (mV) }
+ASSIGNED { v (mV) i (mA/cm2) }
+BREAKPOINT { i = g*(v - e) }
+"""
+
+Write = Callable[..., Path]
+
+
+def problem(write: Write, hoc: str, *model: str, toml: str = TOML, **files: str) -> Problem:
+    """A problem on a flat hoc, with more lines in [model]."""
+    text = toml.replace("v_init = -65\n", "v_init = -65\n" + "".join(f"{line}\n" for line in model), 1)
+    return load_problem(write("cell", **{"problem.toml": text, "mosinit.hoc": hoc, **files}), measured=False)
+
+
+def response(made: Problem, x: float = 0.12) -> dict[str, float]:
+    (done,) = simulate(made, [np.array([x] + [p.middle for p in made.parameter[1:]])])
+    assert done.status == "ok", done.reason
+    return {key: value for key, value in done.features.items() if np.isfinite(value)}
+
+
+def remarks(made: Problem) -> tuple[str, list[str]]:
+    """What `gbar check` would say, and the parameters that change nothing."""
+    found = looked_at(made)
+    return "\n".join(notes(made, found)), found["inert"]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """What the cell does when nothing is wrong with its file."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "problem.toml").write_text(TOML)
+    (folder / "mosinit.hoc").write_text(CELL)
+    return response(load_problem(folder, measured=False))
+
+
+def test_panels_at_load(write: Write, plain: dict[str, float]) -> None:
+    """A loader that only opens a panel makes no cell; what the button does can be given."""
+    panel = 'proc make_cell() { load_file("parts.hoc") }\nxpanel("Figures")\nxbutton("Make", "make_cell()")\nxpanel()\n'
+    files = {"parts.hoc": CELL}
+    with pytest.raises(GbarError, match=r"mosinit.hoc made no section: if it only opens a panel.*setup = "):
+        Workers(problem(write, panel, **files), 1)
+    assert response(problem(write, panel, 'setup = ["make_cell()"]', **files)) == plain
+    with pytest.raises(GbarError, match=r"model.setup: NEURON cannot run 'make_cel\(\)'"):
+        Workers(problem(write, panel, 'setup = ["make_cel()"]', **files), 1)
+
+
+def test_an_init_of_its_own(write: Write, plain: dict[str, float]) -> None:
+    """NEURON's init() is replaced: gbar says so, and calls it when asked to."""
+    own = CELL + "proc init() { finitialize(v_init)  forall e_pas = -60  fcurrent() }\n"
+    said, _ = remarks(problem(write, own))
+    assert "mosinit.hoc has a proc init() of its own, which gbar does not call" in said
+    assert response(problem(write, own)) == plain
+    called = response(problem(write, own, 'init = "init()"'))
+    assert called["step.voltage_base"] > plain["step.voltage_base"] + 0.5
+
+
+def test_celsius_set_late(write: Write, plain: dict[str, float]) -> None:
+    """Whatever a file sets, and when: [model] counts. Where init() insists, it is an error and not a mixture."""
+    assert response(problem(write, CELL + "celsius = 37\nv_init = -50\n")) == plain
+    late = CELL + "proc init() { celsius = 37  finitialize(v_init) }\n"
+    (done,) = simulate(problem(write, late, 'init = "init()"'), [np.array([0.12])])
+    assert done.status == "failed" and "sets celsius to 37: give celsius = 37" in done.reason
+
+
+TWICE = """
+import json, sys
+from pathlib import Path
+from sim import cell
+from sim.errors import GbarError
+from sim.problem import Model
+model = Model(load="cell.py:build", celsius=6.3, v_init=-65)
+first = cell.build(Path(sys.argv[1]), model)
+try:
+    cell.build(Path(sys.argv[1]), model)
+except GbarError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_a_loader_that_deletes_every_section(write: Write, plain: dict[str, float], fresh: Any) -> None:
+    """One copy a process is all that such a model allows, and each worker has a process."""
+    assert response(problem(write, "create old\nforall delete_section()\n" + CELL)) == plain
+    loader = (
+        "from neuron import h\ndef build():\n    h('forall delete_section()')\n    return [h.Section(name='soma')]\n"
+    )
+    folder = write("twice", **{"cell.py": loader})
+    assert "deletes every section there is" in fresh(TWICE, folder)
+
+
+def test_leftover_stimuli(write: Write, plain: dict[str, float]) -> None:
+    """A figure's clamp would flow in every protocol: it is switched off and named, or kept on request."""
+    off = problem(write, CELL + CLAMP)
+    assert response(off) == plain
+    assert "the model brings along IClamp[0] of 0.02 nA in soma(0.5): it is switched off" in remarks(off)[0]
+    kept = response(problem(write, CELL + CLAMP, 'stimuli = "keep"'))
+    assert kept["step.voltage_base"] > plain["step.voltage_base"] + 0.5
+
+
+def test_paths_relative_to_the_models_folder(write: Write, plain: dict[str, float]) -> None:
+    """At load, and when a set-up procedure runs again during a search."""
+    reads = "objref file\nfile = new File()\n"
+    load = reads + 'file.ropen("data/size.dat")\nsize = file.scanvar()\n' + CELL.replace("L = 20", "L = size")
+    again = (
+        load
+        + 'proc again() {\nfile.ropen("data/size.dat")\nsoma.gnabar_hh = file.scanvar() / 20 * given\n}\ngiven = 1\n'
+    )
+    toml = TOML.replace('["soma.gnabar_hh"]', '["global.given"]\napply = "again()"')
+    assert response(problem(write, load, **{"data/size.dat": "20\n"})) == plain
+    assert response(problem(write, again, toml=toml, **{"data/size.dat": "20\n"})) == plain
+
+
+def test_several_folders_of_mechanisms_with_reversals_of_their_own(write: Write) -> None:
+    """Two folders, one library; a nonspecific current has no ion whose potential could be set."""
+    files = {"a/one.mod": LEAK.replace("NAME", "one"), "b/c/two.mod": LEAK.replace("NAME", "two")}
+    hoc = CELL.replace("insert hh", "insert one  insert two")
+    toml = TOML.replace("soma.gnabar_hh", "soma.e_two").replace("0.06, 0.3", "-90, -50")
+    folders = 'mechanisms = ["a", "b/c"]'
+    assert response(problem(write, hoc, folders, toml=toml, **files), -80.0)["step.voltage_base"] < -65.5
+    wrong = problem(write, hoc, folders, toml=toml.replace("soma.e_two", "soma.ena"), **files)
+    with pytest.raises(GbarError, match=r"has 'ena': no mechanism there uses that ion.*e_one, e_pas, e_two"):
+        Workers(wrong, 1)
+
+
+def test_a_mechanism_that_does_not_compile(write: Write) -> None:
+    files = {"mod/leak.mod": LEAK.replace("NAME", "leak").replace("BREAKPOINT", "BREAKPOIN")}
+    with pytest.raises(GbarError, match=r"leak.mod, line 5: does not compile"):
+        Workers(problem(write, CELL, 'mechanisms = ["mod"]', **files), 1)
+
+
+MODULE = """
+from neuron import h
+GNA = 0.12
+
+class Cell:
+    def __init__(self):
+        self.soma = h.Section(name="soma", cell=self)
+        self.dend = [h.Section(name="dend", cell=self) for _ in range(4)]  # four sections, one name
+        self.soma.L = self.soma.diam = 20
+        for dend in self.dend:
+            dend.L, dend.diam = 100, 2
+            dend.connect(self.soma)
+            dend.insert("pas")
+        self.soma.insert("hh")
+        self.set_props()
+
+    def set_props(self):
+        self.soma.gnabar_hh = GNA
+"""
+MODULE_TOML = TOML.replace("mosinit.hoc", "cell.py:Cell").replace("soma.gnabar_hh", "module.GNA")
+
+
+def test_numbers_that_act_only_when_a_function_runs_again(write: Write) -> None:
+    """Setting the module's number alone changes nothing, which is said with the reason; `apply` makes it act."""
+    silent = problem(write, "", toml=MODULE_TOML, **{"cell.py": MODULE})
+    said, names = remarks(silent)
+    assert names == ["gnabar"] and "gnabar changes nothing: most often the model's own set-up function" in said
+    assert response(silent, 0.12) == response(silent, 0.25)
+    acting = problem(
+        write, "", toml=MODULE_TOML.replace('GNA"]', 'GNA"]\napply = "cell.set_props()"'), **{"cell.py": MODULE}
+    )
+    assert remarks(acting)[1] == []
+    assert response(acting, 0.25)["step.maximum_voltage"] > response(acting, 0.12)["step.maximum_voltage"]
+
+
+def test_equal_names_and_addresses_in_names(write: Write) -> None:
+    """`<Cell object at 0x…>.dend` four times: the name is all of them, an index one, and no address is shown."""
+    both = MODULE_TOML.replace('["module.GNA"]', '["dend.g_pas", "dend[1].cm"]')
+    with Workers(problem(write, "", toml=both, **{"cell.py": MODULE}), 1) as pool:
+        assert pool.found["parameters"]["gnabar"]["places"] == 5
+        assert pool.found["compartments"] == 5
+        assert list(pool.found["sections"]) == ["soma", "dend"]
+    missing = MODULE_TOML.replace("module.GNA", "dendr.g_pas")
+    with pytest.raises(GbarError, match=r"'dendr' \(nearest: 'dend'\)$") as caught:
+        Workers(problem(write, "", toml=missing, **{"cell.py": MODULE}), 1)
+    assert "0x" not in str(caught.value)
+
+
+def test_a_file_called_like_a_module_of_ours(write: Write) -> None:
+    """`sim.py` is a name that a modeller may well choose; and a whole number stays one."""
+    text = MODULE.replace("(self):\n        self.soma =", "(self, count):\n        self.soma =").replace(
+        "range(4)", "range(count)"
+    )
+    toml = MODULE_TOML.replace('cell.py:Cell"', 'sim.py:Cell"\narguments = [6]').replace("module.GNA", "soma.gnabar_hh")
+    with Workers(problem(write, "", toml=toml, **{"sim.py": text}), 1) as pool:
+        assert pool.found["compartments"] == 7
+        ((_, done),) = pool.run([np.array([0.2])])
+    assert done.status == "ok", done.reason
+
+
+def test_a_simulation_run_at_load(write: Write, plain: dict[str, float]) -> None:
+    """Three seconds of a figure, with its own steps, clamp and end: nothing of it is left when gbar measures."""
+    figure = CELL + CLAMP + "tstop = 3000\ndt = 0.1\nsteps_per_ms = 10\nsecondorder = 2\nrun()\n"
+    assert response(problem(write, figure)) == plain
+
+
+def test_a_library_at_a_path_of_its_own(write: Write, plain: dict[str, float]) -> None:
+    """A path of another machine leads nowhere and does no harm."""
+    assert response(problem(write, 'nrn_load_dll("C:/models/nrnmech.dll")\n' + CELL)) == plain
+
+
+LIBRARY = """
+import json, sys
+from pathlib import Path
+from sim import mechanisms
+print(json.dumps(str(mechanisms.build([Path(sys.argv[1])]))))
+"""
+
+
+def test_a_library_that_the_model_and_gbar_both_load(write: Write, fresh: Any) -> None:
+    """NEURON takes a mechanism once: the model's own library is enough, and two are refused with what to do."""
+    files = {"mod/once.mod": LEAK.replace("NAME", "once")}
+    folder = problem(write, CELL, 'mechanisms = ["mod"]', **files).folder
+    built = Path(json.loads(json.dumps(fresh(LIBRARY, folder / "mod"))))
+    theirs = folder / "x86_64" / built.name
+    theirs.parent.mkdir()
+    theirs.write_bytes(built.read_bytes())
+    hoc = f'nrn_load_dll("./x86_64/{built.name}")\n{CELL}soma insert once\n'
+    with pytest.raises(
+        GbarError, match=r"loaded twice: if the model loads a library by itself, leave out model.mechanisms"
+    ):
+        Workers(problem(write, hoc, 'mechanisms = ["mod"]', **files), 1)
+    assert "step.voltage_base" in response(problem(write, hoc, **files))
+
+
+def test_fewer_compartments_than_gbar_is_for(write: Write) -> None:
+    said, _ = remarks(problem(write, "create soma\nsoma { L = 20  diam = 20  insert hh }\n"))
+    assert "1 compartments: gbar is made for cells of at least 5, but goes on" in said
+
+
+def test_a_value_that_differs_along_the_cell_is_remarked_on(write: Write) -> None:
+    tapering = CELL + "for i = 0, 3 { dend[i].g_pas = 0.001 / (i + 1) }\n"
+    said, _ = remarks(problem(write, tapering, toml=TOML.replace("soma.gnabar_hh", "dend.g_pas")))
+    assert (
+        'gnabar differs between its 4 places in the model, and gets one value: mode = "scale" keeps the shape' in said
+    )

@@ -1,0 +1,482 @@
+"""Recordings to measurements: every format, units, quality checks, protocols, averages; and what is refused."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recorded import (
+    MV_A_BIT,
+    WRITERS,
+    passive,
+    step_current,
+    write_abf,
+    write_npz,
+    write_nwb,
+)
+
+from gbar.sim import GbarError, Problem, load_problem, simulate
+from gbar.sim.features import traces as features
+from gbar.sim.problem.kinds import Step
+from gbar.sim.recordings import Findings, Reading, measure_recordings
+from gbar.sim.recordings import write as keep
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
+
+# What a trace's last bit can move: eFEL's fits and troughs where the voltage is nearly flat.
+FRAGILE = {"time_constant", "membrane_capacitance", "AHP_time_from_peak"}
+
+TOML = """
+[model]
+load = "cell.hoc"
+celsius = 36.0
+v_init = -70.0
+
+[[parameter]]
+name = "g_pas"
+set = ["soma.g_pas"]
+bounds = [1e-5, 1e-3]
+
+[protocol.down]
+kind = "step"
+amplitude = -0.1
+delay = 200.0
+duration = 300.0
+total = 800.0
+
+[protocol.weak]
+kind = "step"
+amplitude = 0.2
+delay = 200.0
+duration = 300.0
+total = 800.0
+
+[protocol.strong]
+kind = "step"
+amplitude = 0.4
+delay = 200.0
+duration = 300.0
+total = 800.0
+
+[protocol.recruit]
+kind = "rheobase"
+delay = 200.0
+duration = 300.0
+total = 800.0
+
+[protocol.gain]
+kind = "fi"
+steps = ["weak", "strong"]
+"""
+
+
+@pytest.fixture
+def problem(write: Callable[..., Path]) -> Problem:
+    return load_problem(write("cell", **{"problem.toml": TOML, "cell.hoc": ""}), measured=False)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(GbarError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def means(found: Findings) -> dict[str, float]:
+    return {f"{row.protocol}.{row.feature}": row.mean for row in found.rows}
+
+
+def recorded(folder: Path, *sweeps: tuple[np.ndarray, np.ndarray], interval: float = 0.1) -> Path:
+    """A folder with sweeps of one cell."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, sweep in enumerate(sweeps):
+        write_npz(folder / f"{number}.npz", [sweep], interval)
+    return folder
+
+
+# --- the same features
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[Problem, dict[str, tuple[np.ndarray, np.ndarray]], dict[str, float]]:
+    """Traces of the bundled motoneuron, and the features computed from them."""
+    problem = load_problem(ROOT / "models" / "motoneuron")
+    (done,) = simulate(problem, [problem.physical(np.full(len(problem.names), 0.5))], traces=True)
+    assert done.status == "ok", done.reason
+    names = ["hyperpolarise", "brief", "fire_mid"]
+    kept = {name: done.traces[name] for name in names}
+    return problem, kept, {key: v for key, v in done.features.items() if key.partition(".")[0] in names}
+
+
+@pytest.mark.neuron
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_recording_has_the_features_of_the_same_trace_simulated(
+    suffix: str, simulated: tuple[Problem, dict[str, Any], dict[str, float]], tmp_path: Path
+) -> None:
+    problem, traces, expected = simulated
+    for name, (t, v) in traces.items():
+        protocol = problem.protocol[name]
+        assert isinstance(protocol, Step) and protocol.amplitude is not None
+        end = protocol.delay + protocol.duration
+        interval = t[1] - t[0]
+        i = step_current(len(v), interval, protocol.delay, end, protocol.amplitude)
+        if suffix == ".abf":  # 16 bits: the features of the trace as those can hold it
+            v = np.round(v / MV_A_BIT).astype(np.float32) * np.float32(MV_A_BIT)
+            trace = features.Trace(t, v.astype(float), protocol.delay, end, protocol.amplitude)
+            names = [key.partition(".")[2] for key in expected if key.startswith(f"{name}.")]
+            again = features.measure(trace, names, problem.efel_settings(name))
+            steady = [f for f in names if f not in FRAGILE]
+            assert {f: again[f] for f in steady} == pytest.approx(
+                {f: expected[f"{name}.{f}"] for f in steady}, rel=0.05, abs=0.5, nan_ok=True
+            )
+            expected = expected | {f"{name}.{f}": value for f, value in again.items()}
+        WRITERS[suffix](tmp_path / f"{name}{suffix}", [(v, i)], float(f"{interval:.9g}"))
+    found = measure_recordings(problem, [tmp_path], wanted=["all"], sd_floor=0)
+    defined = {key: value for key, value in expected.items() if math.isfinite(value)}
+    assert means(found) == pytest.approx(defined, rel=1e-4 if suffix == ".abf" else 1e-9)
+    omitted = {f"{row.protocol}.{row.feature}" for row in found.omitted if row.protocol != "fi"}
+    assert omitted == set(expected) - set(defined)
+
+
+@pytest.mark.neuron
+def test_what_noise_changes_has_a_larger_sd(simulated: tuple[Problem, dict[str, Any], Any], tmp_path: Path) -> None:
+    """eFEL's sag of a deflection of a millivolt is mostly noise, where there is any."""
+    problem, traces, _ = simulated
+    v = traces["hyperpolarise"][1]
+    v = v + np.random.default_rng(3).normal(0, 0.02, len(v))
+    write_npz(tmp_path / "a.npz", [(v, step_current(len(v), 0.025, 500, 800, -1.0))], 0.025)
+    found = measure_recordings(problem, [tmp_path], wanted=["sag_ratio1", "voltage_base"], sd_floor=0)
+    sag, base = found.rows
+    assert sag.sd > 0.01 and sag.note.endswith("(what noise of its size changes)")
+    assert base.sd == 0.5 and base.note.endswith("(of mV)")
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_every_format_holds_the_same_sweeps(suffix: str, problem: Problem, tmp_path: Path) -> None:
+    sweep = passive(-0.1)
+    WRITERS[suffix](tmp_path / f"a{suffix}", [sweep], 0.1)
+    found = measure_recordings(problem, [tmp_path], wanted=["voltage_base", "ohmic_input_resistance"])
+    assert means(found) == pytest.approx({"down.voltage_base": -70, "down.ohmic_input_resistance": 100}, rel=0.01)
+    assert (found.sweeps, found.refused) == (1, [])
+
+
+def test_a_command_kept_in_the_protocol_is_the_stimulus(problem: Problem, tmp_path: Path) -> None:
+    """Where an ABF file records only the voltage, as most do."""
+    sweeps = [passive(-0.1), passive(0.05), passive(0.2, spikes=4)]
+    write_abf(tmp_path / "a.abf", sweeps, 0.1, units=["mV"], epochs=(200.0, 500.0))
+    found = measure_recordings(problem, [tmp_path], wanted=["ohmic_input_resistance", "Spikecount"])
+    assert means(found)["down.ohmic_input_resistance"] == pytest.approx(100, rel=0.01)
+    assert means(found)["weak.Spikecount"] == 4
+
+
+@pytest.mark.parametrize("tabled", [True, False])
+def test_nwb_stimuli_find_their_responses(tabled: bool, problem: Problem, tmp_path: Path) -> None:
+    """By the file's table, else by the time they began; each electrode is a cell of its own."""
+    sweeps = [passive(-0.1), passive(-0.1, resistance=60), passive(0.2, spikes=3), passive(0.2, spikes=5)]
+    write_nwb(tmp_path / "a.nwb", sweeps, 0.1, tabled=tabled, electrodes=2)
+    found = measure_recordings(problem, [tmp_path], wanted=["ohmic_input_resistance", "Spikecount"])
+    assert found.cells == ["a.nwb, e0", "a.nwb, e1"]
+    values = means(found)
+    assert values["down.ohmic_input_resistance"] == pytest.approx(80, rel=0.01)
+    assert values["weak.Spikecount"] == 4
+
+
+# --- units
+
+
+def test_conversions_are_made_and_said(problem: Problem, tmp_path: Path) -> None:
+    v, i = passive(-0.1)
+    np.savez(tmp_path / "a.npz", rate_kHz=np.array(10.0), voltage_V=v / 1e3, current_pA=1e3 * i)
+    np.savez(tmp_path / "b.npz", rate_kHz=np.array(10.0), voltage_mV=v, current_µA=i / 1e3)
+    found = measure_recordings(problem, [tmp_path], Reading(junction_mv=14.0), ["voltage_base"])
+    assert means(found) == pytest.approx({"down.voltage_base": -84}, rel=1e-3)
+    said = ["V → mV, pA → nA in 1 sweep", "uA → nA in 1 sweep", "14 mV of junction potential subtracted"]
+    assert found.said == said
+
+
+SLIPS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "mV said to be V": ({"voltage_V": -70.0}, ["no cell's", "likely mV", "--voltage-unit mV"]),
+    "V said to be mV": ({"voltage_mV": -0.07}, ["no cell's", "likely V", "--voltage-unit V"]),
+    "pA said to be nA": ({"current_nA": -500.0}, ["likely pA", "--current-unit pA"]),
+    "nA said to be pA": ({"current_pA": -0.1}, ["likely nA", "--current-unit nA"]),
+    "nA said to be A": ({"current_A": -0.1}, ["likely nA", "--current-unit nA"]),
+}
+
+
+@pytest.mark.parametrize("case", SLIPS)
+def test_a_slip_of_the_unit_is_named(case: str, problem: Problem, tmp_path: Path) -> None:
+    wrong, wanted = SLIPS[case]
+    v, i = passive(-0.1)
+    columns: dict[str, Any] = {"voltage_mV": v, "current_nA": i}
+    for name, size in wrong.items():
+        kind = name.partition("_")[0]
+        columns = {key: value for key, value in columns.items() if not key.startswith(kind)}
+        columns[name] = v / 70 * abs(size) if kind == "voltage" else i / 0.1 * abs(size)
+    np.savez(tmp_path / "a.npz", rate_Hz=np.array(1e4), **columns)
+    message = refusal(lambda: measure_recordings(problem, [tmp_path]))
+    for word in wanted:
+        assert word in message
+    given = {"voltage": "voltage_unit", "current": "current_unit"}
+    name, size = next(iter(wrong.items()))
+    unit = wanted[-1].rpartition(" ")[2]
+    if abs(size) != 500:  # the unit named is the right one
+        reading = Reading(**{given[name.partition("_")[0]]: unit})
+        assert measure_recordings(problem, [tmp_path], reading, ["voltage_base"]).rows
+
+
+def test_a_thousandfold_current_is_found_by_ohms_law(problem: Problem, tmp_path: Path) -> None:
+    v, i = passive(-0.1)
+    np.savez(tmp_path / "a.npz", rate_Hz=np.array(1e4), voltage_mV=v * 1.0, current_nA=1e3 * i)
+    assert "no cell's: likely a wrong unit" in refusal(lambda: measure_recordings(problem, [tmp_path]))
+
+
+# --- quality
+
+
+def drifting() -> tuple[np.ndarray, np.ndarray]:
+    v, i = passive()
+    return v + np.linspace(0, 20, len(v)), i
+
+
+def clipped(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    v, i = passive(0.4, spikes=4)
+    return np.clip(v, low, high), i
+
+
+def saturated(low: float) -> tuple[np.ndarray, np.ndarray]:
+    v, i = passive(-0.3)
+    return np.maximum(v, low), i
+
+
+def early_spike() -> tuple[np.ndarray, np.ndarray]:
+    v, i = passive()
+    return v + 90 * (np.abs(np.arange(len(v)) - 1000) < 5), i
+
+
+def interrupted(*levels: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    v, i = passive()
+    t = np.arange(len(i)) * 0.1
+    for start, end, amplitude in levels:
+        i = i + np.where((t >= start) & (t < end), amplitude, 0)
+    return v, i
+
+
+BAD_SWEEPS: dict[str, tuple[Callable[[], tuple[np.ndarray, np.ndarray]], list[str]]] = {
+    "dying cell": (lambda: passive(rest=-4.0), ["baseline -4.0 mV", "-100 to -40 mV"]),
+    "electrode outside": (lambda: passive(rest=-12.0, resistance=1.0), ["baseline -12.0 mV"]),
+    "drifting": (drifting, ["the baseline drifts by +3.3 mV", "3 mV at most"]),
+    "noisy": (lambda: passive(noise=1.5), ["noisy baseline", "from sample to sample"]),
+    "clipped at the top": (lambda: clipped(-100, -20), ["clipped", "-20.0 mV, at the top"]),
+    "clipped at the bottom": (lambda: saturated(-90), ["clipped", "-90.0 mV, at the bottom"]),
+    "fires before the step": (early_spike, ["fires before the step"]),
+    "no baseline": (lambda: passive(times=(5.0, 305.0, 800.0)), ["begins after 5 ms", "10 ms of baseline"]),
+    "no step": (lambda: passive(0.0), ["no step in the current", "stays at 0 pA"]),
+    "several steps": (lambda: interrupted((600, 650, 0.05)), ["leaves its holding level 2 times", "expected one step"]),
+    "a staircase": (lambda: interrupted((100, 200, -0.05), (500, 600, -0.05)), ["is not square"]),
+    "a ramp": (lambda: (passive()[0], np.interp(np.arange(8000), [2000, 5000], [0, 0.5])), ["is not square"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SWEEPS)
+def test_a_bad_sweep_is_refused_with_the_reason(case: str, problem: Problem, tmp_path: Path) -> None:
+    made, wanted = BAD_SWEEPS[case]
+    bad, good = recorded(tmp_path / "bad", made()), recorded(tmp_path / "good", passive())
+    message = refusal(lambda: measure_recordings(problem, [bad]))
+    assert message.startswith("no sweep is left to measure: ")
+    found = measure_recordings(problem, [good, bad])
+    assert (found.sweeps, found.cells) == (1, ["good"])
+    for word in wanted:
+        assert word in message
+        assert word in found.refused[0]
+
+
+def test_a_sweep_that_does_not_fit_its_cell_is_refused(problem: Problem, tmp_path: Path) -> None:
+    sweeps = [passive(seed=k, rest=-70 + k % 2) for k in range(4)] + [passive(rest=-60)]
+    found = measure_recordings(problem, [recorded(tmp_path / "cell", *sweeps)])
+    assert found.sweeps == 4
+    assert "4.npz: baseline -60.0 mV, in the cell's other sweeps -69" in found.refused[0]
+
+
+def test_a_cell_with_mostly_bad_sweeps_is_refused(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", passive(), passive(rest=-4), passive(rest=-5))
+    found = measure_recordings(problem, [cell, recorded(tmp_path / "other", passive())])
+    assert found.cells == ["other"]
+    assert found.refused[-1] == "cell cell: 2 of its 3 sweeps failed: not measured"
+
+
+def test_a_test_pulse_that_sees_another_resistance_is_refused(problem: Problem, tmp_path: Path) -> None:
+    def tested(resistance: float) -> tuple[np.ndarray, np.ndarray]:
+        v, i = passive()
+        pulse = step_current(len(i), 0.1, 50, 100, -0.02)
+        return v + resistance * pulse, i + pulse
+
+    cell = recorded(tmp_path / "cell", tested(100), tested(101), tested(99), tested(200))
+    found = measure_recordings(problem, [cell])
+    assert found.sweeps == 3
+    assert "the test pulse sees 200 MOhm, in the cell's other sweeps 10" in found.refused[0]
+
+
+@pytest.mark.parametrize(("mohm", "kept"), [(2500.0, True), (400.0, False)])
+def test_a_poor_seal_refuses_the_cell(mohm: float, kept: bool, problem: Problem, tmp_path: Path) -> None:
+    write_nwb(tmp_path / "leaky.nwb", [passive()], 0.1, seal_mohm=mohm)
+    recorded(tmp_path / "other", passive())
+    found = measure_recordings(problem, [tmp_path])
+    assert ("leaky.nwb" in found.cells) == kept
+    if not kept:
+        assert "a seal of 0.4 GOhm: expected 1 GOhm or more" in found.refused[0]
+
+
+def test_four_kilohertz_is_too_coarse_for_spike_width(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", passive(0.4, spikes=6, interval=0.25), interval=0.25)
+    found = measure_recordings(problem, [cell])
+    left_out = "\n".join(found.left_out())
+    assert "AP_duration_half_width: sampled at 4 kHz, which is too coarse: 10 kHz or more (strong)" in left_out
+    assert means(found)["strong.Spikecount"] == 6
+    (height,) = [row for row in found.rows if row.feature == "AP_height"]
+    assert "what a peak may hide between two samples" in height.note
+
+
+def test_transients_in_the_current_are_cleaned(problem: Problem, tmp_path: Path) -> None:
+    v, i = passive(-0.1)
+    i[2000:2002] -= 5.0  # capacitive, at both edges
+    i[5000:5002] += 5.0
+    i += np.random.default_rng(1).normal(0, 0.002, len(i))
+    found = measure_recordings(problem, [recorded(tmp_path / "cell", (v, i))], wanted=["ohmic_input_resistance"])
+    assert means(found) == pytest.approx({"down.ohmic_input_resistance": 100}, rel=0.02)
+
+
+def test_spike_shapes_are_what_efel_knows() -> None:
+    from gbar.sim.recordings import quality
+    from gbar.sim.recordings.averages import FIRING, NEGATIVE, PULSE, RHEOBASE, SILENT
+
+    known = features.known_features("step")
+    shapes = {name for name in known if quality.SHAPE.fullmatch(name)}
+    assert {"AP_duration_half_width", "spike_half_width", "AP_begin_voltage", "AP_peak_upstroke"} <= shapes
+    assert not {"AHP_duration", "AHP_half_duration", "Spikecount", "AHP_depth", "AP_height"} & shapes
+    for names in (NEGATIVE, SILENT, FIRING):
+        assert set(names) <= set(known)
+    assert set(PULSE) <= set(features.known_features("pulse"))
+    assert set(RHEOBASE) <= set(features.known_features("rheobase"))
+
+
+# --- averages
+
+
+def test_means_and_sds_are_over_sweeps_then_cells(problem: Problem, tmp_path: Path) -> None:
+    first = recorded(tmp_path / "first", *(passive(resistance=r, noise=0) for r in (90, 110)))
+    wanted = ["ohmic_input_resistance"]
+    (row,) = measure_recordings(problem, [first], wanted=wanted, sd_floor=0).rows
+    assert (row.mean, row.sd) == pytest.approx((100, np.std([90, 110], ddof=1)), rel=1e-4)
+    assert row.note == "2 sweeps of 1 cell; SD over sweeps"
+    second = recorded(tmp_path / "second", passive(resistance=130, noise=0))
+    (row,) = measure_recordings(problem, [first, second], wanted=wanted, sd_floor=0).rows
+    assert (row.mean, row.sd) == pytest.approx((115, np.std([100, 130], ddof=1)), rel=1e-4)
+    assert row.note == "3 sweeps of 2 cells; SD over cells"
+
+
+def test_a_floor_under_the_sd_is_applied_and_said(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", passive(seed=1), passive(seed=2))
+    (row,) = measure_recordings(problem, [cell], wanted=["ohmic_input_resistance"], sd_floor=0.1).rows
+    assert row.sd == pytest.approx(10, rel=0.01)
+    assert row.note.endswith("floor 10 (0.1 of the mean)")
+    (row,) = measure_recordings(problem, [cell], wanted=["voltage_base"], sd_floor=0.0).rows
+    assert (row.sd, row.note.partition("floor")[2]) == (0.5, " 0.5 (of mV)")
+
+
+def test_rheobase_and_gain(problem: Problem, tmp_path: Path) -> None:
+    for cell, threshold in (("a", 0.2), ("b", 0.3)):
+        currents = [0.1, 0.2, 0.3, 0.4]
+        spikes = [round(50 * (current - threshold)) + 2 if current >= threshold - 1e-9 else 0 for current in currents]
+        sweeps = [passive(c, spikes=n, resistance=50) for c, n in zip(currents, spikes, strict=True)]
+        recorded(tmp_path / cell, *sweeps)
+    found = measure_recordings(problem, [tmp_path], wanted=["rheobase", "f_I_gain", "mean_frequency"])
+    rows = {f"{row.protocol}.{row.feature}": row for row in found.rows}
+    assert rows["recruit.rheobase"].mean == pytest.approx(0.25)
+    assert rows["recruit.rheobase"].sd == pytest.approx(np.std([0.2, 0.3], ddof=1))
+    one = measure_recordings(problem, [tmp_path / "a"], wanted=["rheobase", "f_I_gain", "mean_frequency"])
+    rows = {f"{row.protocol}.{row.feature}": row for row in one.rows}
+    assert rows["recruit.rheobase"].note.endswith("floor 0.05 (half the distance between steps)")
+    rates = [rows[f"{step}.mean_frequency"].mean for step in ("weak", "strong")]
+    assert rows["gain.f_I_gain"].mean == pytest.approx((rates[1] - rates[0]) / 0.2)
+
+
+# --- protocols
+
+
+def test_steps_without_a_protocol_are_made_into_one(problem: Problem, tmp_path: Path) -> None:
+    sweeps = [passive(-0.05, holding=0.02), passive(-0.0505, holding=0.02), passive(0.3, spikes=3)]
+    cell = recorded(tmp_path / "cell", passive(), *sweeps)
+    found = measure_recordings(problem, [cell])
+    assert found.unmatched == ["-0.05025 nA on 0.02 nA, 300 ms, 2 sweeps", "0.3 nA, 300 ms, 1 sweep"]
+    assert found.created == {}
+    found = measure_recordings(problem, [cell], create=True)
+    assert found.created["step_minus_50pA"] == {
+        "kind": "step", "amplitude": -0.05025, "delay": 200.0, "duration": 300.0, "total": 800.0, "holding": 0.02
+    }  # fmt: skip
+    assert "step_300pA.Spikecount" in means(found)
+
+
+def test_the_table_and_new_protocols_are_written_together(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cells", passive(), passive(0.3, spikes=3))
+    found = measure_recordings(problem, [cell], create=True)
+    keep(found, problem, tmp_path / "out" / "cell.csv")
+    loaded = load_problem(problem.folder, tmp_path / "out" / "cell.csv")
+    assert [m.key for m in loaded.measurements] == [f"{row.protocol}.{row.feature}" for row in found.rows]
+    assert loaded.measurements[0].note == found.rows[0].note
+    assert isinstance(step := loaded.protocol["step_300pA"], Step)
+    assert (step.amplitude, step.delay, step.duration, step.total) == (0.3, 200, 300, 800)
+    again = measure_recordings(loaded, [cell])
+    assert (again.unmatched, means(again)) == ([], means(found))
+    before = (problem.folder / "problem.toml").read_text()
+    assert "exists, and may hold your edits" in refusal(lambda: keep(found, loaded, tmp_path / "out" / "cell.csv"))
+    assert (problem.folder / "problem.toml").read_text() == before
+    assert sorted(os.listdir(problem.folder)) == ["cell.hoc", "problem.toml"]
+    assert os.listdir(tmp_path / "out") == ["cell.csv"]
+
+
+def test_a_new_protocol_is_where_the_others_are(write: Callable[..., Path], tmp_path: Path) -> None:
+    moved = TOML.replace('kind = "step"', 'kind = "step"\nat = "dend[1](0.3)"\nrecord = "axon(0.5).v"')
+    problem = load_problem(write("cell", **{"problem.toml": moved, "cell.hoc": ""}), measured=False)
+    found = measure_recordings(problem, [recorded(tmp_path / "cells", passive(0.3, spikes=3))], create=True)
+    keep(found, problem, tmp_path / "out.csv")
+    made = load_problem(problem.folder, tmp_path / "out.csv").protocol["step_300pA"]
+    assert isinstance(made, Step) and (made.at, made.record) == ("dend[1](0.3)", "axon(0.5).v")
+
+
+def test_an_offset_is_no_holding_current(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", passive(holding=-0.05))
+    assert "--create makes protocols" in refusal(lambda: measure_recordings(problem, [cell]))
+    assert measure_recordings(problem, [cell], Reading(no_holding=True)).rows
+
+
+def test_cells_are_folders_or_files(problem: Problem, tmp_path: Path) -> None:
+    recorded(tmp_path / "a", passive(seed=1), passive(seed=2))
+    recorded(tmp_path / "b" / "a", passive(seed=3))
+    assert measure_recordings(problem, [tmp_path]).rows[0].note.startswith("3 sweeps of 2 cells")
+    assert measure_recordings(problem, [tmp_path], Reading(cells="file")).rows[0].note.startswith("3 sweeps of 3 cells")
+
+
+# --- real cells
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+def test_two_real_cells(problem: Problem, tmp_path: Path) -> None:
+    """Rat cortical cells, five steps of two seconds each, one wave a channel, 4 kHz, on a holding current."""
+    assert SHARED is not None
+    found = measure_recordings(problem, [SHARED / "recordings_ibw"], create=True)
+    assert (found.sweeps, found.cells, found.refused) == (10, ["B6", "B8"], [])
+    assert found.said == ["pA → nA in 10 sweeps"]
+    assert {round(keys["duration"]) for keys in found.created.values()} == {2000}
+    assert sorted(round(1e3 * keys["holding"]) for keys in found.created.values()) == [-53] * 5 + [-12] * 5
+    counts = [row.mean for row in found.rows if row.feature == "Spikecount"]
+    assert counts == sorted(counts) or len(counts) == 10
+    assert min(counts) >= 20
+    assert all("width" not in row.feature for row in found.rows)
+    keep(found, problem, tmp_path / "cells.csv")
+    assert len(load_problem(problem.folder, tmp_path / "cells.csv").measurements) == len(found.rows)

@@ -1,0 +1,117 @@
+"""The trial of engines has an end: what cannot be the faster one is stopped, and so is a build that hangs."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from gbar.sim import Accuracy, Evaluation, GbarError, choose_engine, load_problem
+from gbar.sim.mechanisms import library as mechanisms
+from gbar.sim.setup import choice
+
+pytestmark = pytest.mark.neuron
+
+Write = Callable[..., Path]
+LONG = """
+begintemplate Cable
+public dend
+create dend
+proc init() { dend { L = 3000  diam = 2  nseg = 901  insert pas } }
+endtemplate Cable
+"""
+QUIET = """
+[model]
+load = "cable.hoc"
+template = "Cable"
+celsius = 6.3
+v_init = -70
+
+[[parameter]]
+name = "g_pas"
+set = ["dend.g_pas"]
+bounds = [1e-4, 1e-3]
+
+[protocol.wait]
+kind = "step"
+at = "dend(0.5)"
+record = "dend(0.5).v"
+amplitude = -0.1
+delay = 9000
+duration = 200
+total = 9300
+"""
+LEAK = """NEURON { SUFFIX leaky  RANGE g  NONSPECIFIC_CURRENT i }
+PARAMETER { g = 1e-4 (S/cm2) }
+ASSIGNED { v (mV)  i (mA/cm2) }
+BREAKPOINT { i = g * (v + 70) }
+"""
+
+
+@pytest.mark.slow
+def test_what_cannot_be_faster_is_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long silence costs CVODE a few steps, and fixed steps as much as anything: no reason to wait for them."""
+    monkeypatch.delenv("GBAR_ENGINE")
+    monkeypatch.setattr(choice, "CANDIDATES", (Accuracy("neuron"),))  # which is not built first
+    monkeypatch.setattr(choice, "LEAST_S", 1.0)
+    folder = write("cable", **{"cable.hoc": LONG, "problem.toml": QUIET})
+    before = time.monotonic()
+    problem, chosen = choose_engine(load_problem(folder, measured=False))
+    assert problem.simulation.engine == "cvode"
+    by_cvode, stopped = chosen.trials
+    assert stopped.slow and stopped.seconds is None
+    assert stopped.refused.startswith("slower than cvode atol 0.0001: 8 evaluations not done in ")
+    assert stopped.refused in chosen.why
+    assert by_cvode.seconds is not None and time.monotonic() - before < 60
+    monkeypatch.setattr(choice, "LONGEST_S", 0.0)  # a model that even CVODE takes too long for
+    monkeypatch.setenv("GBAR_CACHE", str(folder))  # where nothing is remembered
+    _, chosen = choose_engine(load_problem(folder, measured=False))
+    assert (chosen.engine, chosen.trials) == ("cvode atol 0.0001", [])
+    assert chosen.why == "an evaluation takes longer than 0 s: no other engine was tried"
+    assert not psutil.Process().children()
+
+
+def test_the_patience_for_a_candidate() -> None:
+    """As long as CVODE takes for as many; where that is long, what a few evaluations take."""
+    patience = {s: choice.Reference(Accuracy(), {0: Evaluation(seconds=s)}, 1.0).patience for s in (0.1, 2, 4, 12)}
+    assert patience == {0.1: choice.LEAST_S, 2: 16.0, 4: 20.0, 12: 48.0}
+
+
+def test_an_engine_may_see_a_few_cells_otherwise() -> None:
+    """Those that fire by themselves, of which all features differ: a quarter of eight, but not more; and no engine that
+    is off in some features of every cell."""
+    problem = load_problem(Path(__file__).parents[3] / "models" / "hh")
+    right = Evaluation(features={m.key: m.mean for m in problem.measurements})
+    off = {m.key: m.mean + 2 * m.sd for m in problem.measurements[::4]}
+    little = Evaluation(features=right.features | off)
+    wild = Evaluation(features=dict.fromkeys(right.features, math.nan))
+
+    def trial(*seen: Evaluation) -> choice.Trial:
+        shares = choice._agreement(problem, [(one, right) for one in seen])
+        return choice.Trial(engine="neuron", agree=float(np.mean(shares)), typical=float(np.median(shares)))
+
+    assert trial(*[right] * 8).agree == 1.0
+    assert trial(*[right] * 6, *[wild] * 2).sees_the_same
+    assert not trial(*[right] * 5, *[wild] * 3).sees_the_same
+    assert not trial(*[little] * 8).sees_the_same
+    assert choice._agreement(problem, [(wild, wild)]) == [1.0]  # what neither defines says nothing
+    half = Evaluation(features=dict(list(right.features.items())[:2]))
+    assert choice._agreement(problem, [(half, half), (half, wild)]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("core", [False, True])
+def test_a_build_that_does_not_end(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: bool) -> None:
+    """It is ended with everything it has started, says so, and leaves nothing that would be taken for a library."""
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr(mechanisms, "BUILD_LIMIT_S", 0.3)
+    folder, program = write("mod", **{"leaky.mod": LEAK}), "nrnivmodl-core" if core else "nrnivmodl"
+    with pytest.raises(GbarError, match=rf"^{program} was not done within 0\.3 s$"):
+        (mechanisms.build_core if core else mechanisms.build)([folder])
+    deadline = time.monotonic() + 5
+    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+    assert not [path for path in (tmp_path / "own").rglob("*") if path.suffix in {".so", ".dylib", ".cpp"}]
