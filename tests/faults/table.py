@@ -170,7 +170,7 @@ def a_stopped_run(folder: Path) -> Iterator[Fault]:
 FILL = """
 import resource, sys
 import numpy as np
-from sim import Archive, Evaluation, GbarError, load_problem
+from gbar.sim import Archive, Evaluation, GbarError, load_problem
 if sys.argv[3]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
@@ -203,7 +203,7 @@ def _python(script: str, *arguments: object) -> str:
 
 def _sampling(file: Path, seed: int, count: str = "5000") -> "subprocess.Popen[str]":
     options = ["-n", count, "--seed", str(seed), "--archive", str(file), "--engine", CVODE]
-    command = [sys.executable, "-c", "from scripts.main import main; main()", "sample", str(HH), *options]
+    command = [sys.executable, "-c", "from gbar.scripts.main import main; main()", "sample", str(HH), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -30,9 +30,9 @@ from neuron import h
 h.load_file("stdrun.hoc")
 if not h.load_file("solution.hoc"):
     sys.exit("not loaded")
-from sim import Accuracy, load_problem
-from sim.cell import Cell
-from sim.engine import Single
+from gbar.sim import Accuracy, load_problem
+from gbar.sim.cell.cell import Cell
+from gbar.sim.engine.single import Single
 problem = load_problem(sys.argv[1], measured=False)
 engine = object.__new__(Single)
 thing = h.cell if problem.model.template else h

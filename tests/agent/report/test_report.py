@@ -492,7 +492,7 @@ def test_numbers() -> None:
 def test_loads_neither_neuron_nor_jax(tmp_path: Path) -> None:
     a_run(tmp_path, a_result())
     code = (
-        "import sys, pathlib, agent; before = set(sys.modules); from agent.report import write_report; "
+        "import sys, pathlib, gbar.agent; before = set(sys.modules); from gbar.agent.report import write_report; "
         f"write_report(pathlib.Path({str(tmp_path)!r})); print({{'neuron', 'jax'}} & (set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

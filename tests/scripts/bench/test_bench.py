@@ -66,7 +66,7 @@ def test_a_run_ends_with_a_comparison_that_is_killed(axon: Path, tmp_path: Path)
     """Its workers too: nothing is left that would take the processor from whatever is measured next."""
     table, out = axon / "measurements" / "squid.csv", tmp_path / "scores.csv"
     code = (
-        "from pathlib import Path; from agent.bench import Settings, compare;"
+        "from pathlib import Path; from gbar.scripts.bench.compare import Settings, compare;"
         f"list(compare([(Path({str(axon)!r}), Path({str(table)!r}))], ['random'], [0], Path({str(out)!r}),"
         " Settings(tolerance=1e-3, budget=10**6)))"
     )

@@ -196,7 +196,7 @@ def test_a_truncated_archive(problem: Problem, file: Path) -> None:
 WRITER = """
 import sys
 import numpy as np
-from sim import Archive, Evaluation, load_problem
+from gbar.sim import Archive, Evaluation, load_problem
 with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
     for slot in range(int(sys.argv[4])):
         archive.add(sys.argv[3], 0, slot, "design", "cvode atol 0.0001", np.ones(3), Evaluation({"a.x": float(slot)}))
@@ -224,7 +224,7 @@ def test_two_processes_write_at_once(problem: Problem, file: Path) -> None:
 RUNNER = """
 import sys
 import numpy as np
-from sim import Archive, Workers, load_problem
+from gbar.sim import Archive, Workers, load_problem
 problem = load_problem(sys.argv[2], measured=False)
 forever = problem.simulation.model_copy(update={"time_limit": 600.0})
 problem = problem.model_copy(update={"simulation": forever})
@@ -333,7 +333,7 @@ def test_an_archive_that_another_program_keeps(problem: Problem, file: Path, mon
 FULL = """
 import resource, sys
 import numpy as np
-from sim import Archive, Evaluation, GbarError, load_problem
+from gbar.sim import Archive, Evaluation, GbarError, load_problem
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
     for slot in range(100_000):

@@ -54,11 +54,11 @@ def spread():
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from sim import cell
-from sim.errors import GbarError
-from sim.parameter import Parameter, check_parameters
-from sim.places import take
-from sim.problem import Model
+from gbar.sim import cell
+from gbar.sim.errors import GbarError
+from gbar.sim.problem.parameter import Parameter, check_parameters
+from gbar.sim.cell.placement import take
+from gbar.sim.problem.problem import Model
 
 folder, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
 out = []
@@ -214,9 +214,9 @@ def test_what_holds_for_the_whole_process_is_named(ask: Callable[..., Any]) -> N
 TWO = """
 import json, sys
 from pathlib import Path
-from sim import cell
-from sim.parameter import Parameter
-from sim.problem import Model
+from gbar.sim import cell
+from gbar.sim.problem.parameter import Parameter
+from gbar.sim.problem.problem import Model
 
 model = Model(load="tree.hoc", template="Tree", celsius=6.3, v_init=-65)
 parameters = [

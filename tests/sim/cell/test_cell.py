@@ -80,10 +80,10 @@ KINDS = {
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from sim import cell
-from sim.errors import GbarError
-from sim.places import put, take
-from sim.problem import Model
+from gbar.sim import cell
+from gbar.sim.errors import GbarError
+from gbar.sim.cell.placement import put, take
+from gbar.sim.problem.problem import Model
 
 load, template, calls = json.loads(sys.argv[2])
 def tried(call):
@@ -229,9 +229,9 @@ def test_files_beside_the_model_are_found_and_the_working_folder_returns(
     script = """
 import json, os, sys
 from pathlib import Path
-from sim import cell
+from gbar.sim import cell
 before = os.getcwd()
-from sim.problem import Model
+from gbar.sim.problem.problem import Model
 model = cell.build(Path(sys.argv[1]), Model(load="cell.hoc", celsius=6.3, v_init=-65))
 print(json.dumps([model.object.soma.L, os.getcwd() == before]))
 """

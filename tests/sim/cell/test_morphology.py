@@ -24,9 +24,9 @@ SWC = """1 1 0 -10 0 10 -1
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from sim import cell
-from sim.errors import GbarError
-from sim.problem import Model
+from gbar.sim import cell
+from gbar.sim.errors import GbarError
+from gbar.sim.problem.problem import Model
 
 out = []
 for given in json.loads(sys.argv[2]):

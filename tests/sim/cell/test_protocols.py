@@ -151,7 +151,7 @@ import json, sys
 from types import SimpleNamespace
 import numpy as np
 from neuron import h
-from sim import inject
+from gbar.sim.cell import inject
 soma = h.Section(name="soma")
 def made(**changes):
     keys = {"delay": 50.0, "duration": 2000.0, "sd": 0.3, "tau": 5.0, "every": 0.1, "seed": 1}

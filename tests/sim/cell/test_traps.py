@@ -113,9 +113,9 @@ def test_celsius_set_late(write: Write, plain: dict[str, float]) -> None:
 TWICE = """
 import json, sys
 from pathlib import Path
-from sim import cell
-from sim.errors import GbarError
-from sim.problem import Model
+from gbar.sim import cell
+from gbar.sim.errors import GbarError
+from gbar.sim.problem.problem import Model
 model = Model(load="cell.py:build", celsius=6.3, v_init=-65)
 first = cell.build(Path(sys.argv[1]), model)
 try:
@@ -249,7 +249,7 @@ def test_a_library_at_a_path_of_its_own(write: Write, plain: dict[str, float]) -
 LIBRARY = """
 import json, sys
 from pathlib import Path
-from sim import mechanisms
+from gbar.sim import mechanisms
 print(json.dumps(str(mechanisms.build([Path(sys.argv[1])]))))
 """
 

@@ -50,7 +50,9 @@ def test_several_cells_each_with_its_own_current(fresh: Callable[..., Any]) -> N
     script = """
 import json
 from pathlib import Path
-from sim import Accuracy, cell, load_problem, protocols
+from gbar.sim import Accuracy, load_problem
+from gbar.sim import cell
+from gbar.sim.cell import protocols
 problem = load_problem("models/hh")
 accuracy = vars(Accuracy("fixed"))
 model = problem.model

@@ -73,7 +73,8 @@ def test_two_processes_build_once(own_cache: Path, write: Write, tmp_path: Path)
     wrapper = write("bin", make=f'#!/bin/sh\necho x >> "{counted}"\nexec {shutil.which("make")} "$@"\n') / "make"
     wrapper.chmod(0o755)
     script = (
-        "import sys; from pathlib import Path; from sim import mechanisms; print(mechanisms.build([Path(sys.argv[1])]))"
+        "import sys; from pathlib import Path; from gbar.sim import mechanisms; "
+        "print(mechanisms.build([Path(sys.argv[1])]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-c", script, str(folder)]
@@ -182,7 +183,8 @@ def test_a_damaged_library(own_cache: Path, write: Write, fresh: Callable[..., s
     library = write("x86_64", **{"libnrnmech.so": b"\x7fELF nonsense"}) / "libnrnmech.so"
     script = """
 import json, sys
-from sim import GbarError, mechanisms
+from gbar.sim import GbarError
+from gbar.sim import mechanisms
 try:
     mechanisms.load(mechanisms.Path(sys.argv[1]))
 except GbarError as error:

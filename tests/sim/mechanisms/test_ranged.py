@@ -149,7 +149,7 @@ FILES = {"kdr.mod": KDR, "gate.mod": GATE}
 RUN = """
 import json, sys
 from neuron import h
-from sim import mechanisms
+from gbar.sim import mechanisms
 from pathlib import Path
 library, ranged, values = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 mechanisms.load(library)

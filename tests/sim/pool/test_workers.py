@@ -322,7 +322,7 @@ def test_workers_are_fresh_interpreters_without_jax(write: Callable[..., Path]) 
 def test_the_parent_imports_neither_neuron_nor_jax(fresh: Callable[..., list[str]]) -> None:
     script = """
 import json, sys
-import sim
+from gbar import sim
 problem = sim.load_problem(sys.argv[1], measured=False)
 assert sim.simulate(problem, [problem.physical([0.5, 0.5, 0.5])])[0].status == "ok"
 print(json.dumps([name for name in ("neuron", "jax", "efel", "hoc") if name in sys.modules]))
