@@ -40,7 +40,7 @@ clean: ## remove .venv and what was built; runs/ stays
 	@for path in $(CLEAN) *.egg-info; do \
 		if [ -e "$$path" ]; then printf 'Removing %s\n' "$$path"; rm -rf "$$path"; fi; \
 	done
-	@find . -path ./.git -prune -o -type d \
+	@find . \( -path ./.git -o -path ./runs \) -prune -o -type d \
 		\( -name __pycache__ -o -name x86_64 -o -name arm64 -o -name aarch64 \) -prune -print -exec rm -rf {} + \
 		| sed 's|^\./|Removing |'
 

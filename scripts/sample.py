@@ -28,23 +28,25 @@ def sample(
     """
     from gbar.sim import Archive, load_problem
     from gbar.sim import sample as fill
+    from gbar.sim.made import Made, resolved
 
     loaded = terminal.engaged(load_problem(problem, measurements, measured=False), engine)
     file = archive or Path("runs") / loaded.name / "archive.sqlite"
-    failed = 0
-    with terminal.new_archive(file), Archive(file, loaded) as kept, terminal.progress_bar(count) as show:
+    made, failed = Made(), 0
+    made.folder(resolved(file, "--archive").parent)
+    with Archive(file, loaded, made) as kept, terminal.progress_bar(count) as show:
 
         def observe(done: int, evaluation: object) -> None:
             nonlocal failed
             failed += getattr(evaluation, "status", "ok") == "failed"
             show(done, f"{failed} failed")
 
-        made = fill(loaded, kept, count, seed, workers, file.parent / "neuron.log", observe, dask)
+        count = fill(loaded, kept, count, seed, workers, kept.path.with_name("neuron.log"), observe, dask)
         total = kept.count()
     if as_json:
-        terminal.print_json({"archive": str(file), "made": made, "failed": failed, "evaluations": total})
+        terminal.print_json({"archive": str(file), "made": count, "failed": failed, "evaluations": total})
     else:
-        typer.echo(f"{made} evaluations made, {failed} failed; {file} holds {total}")
+        typer.echo(f"{count} evaluations made, {failed} failed; {file} holds {total}")
 
 
 if __name__ == "__main__":

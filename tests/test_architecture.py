@@ -20,6 +20,7 @@ MAY_NOT_IMPORT = {
 ROOMS = {
     "sim": [
         "errors",
+        "made",
         "features",
         "problem",
         "mechanisms",

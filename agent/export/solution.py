@@ -11,6 +11,7 @@ from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import refuse_inside
 from gbar.agent.result import Candidate, Result, read_result, write_whole
 from gbar.sim import Accuracy, GbarError, Problem, load_problem
+from gbar.sim.made import resolved
 from gbar.sim.problem import FiCurve
 
 Form = Literal["hoc", "python", "json", "bluepyopt"]
@@ -37,7 +38,7 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
     Raises:
         GbarError: no run, no such solution, or a model that is gone or has changed since the run.
     """
-    run = Path(run)
+    run, out = Path(run), out and resolved(out, "--out")
     if to not in {"hoc", "python", "json", "bluepyopt"}:
         raise GbarError(f"'{to}' is no form of export: expected hoc, python, json, bluepyopt, csv or parquet")
     result = read_result(run)
@@ -73,7 +74,7 @@ def export_table(run: Path, to: TableForm, out: Path | None = None) -> list[Path
     Raises:
         GbarError: no run, no solutions, no pyarrow, or a folder that cannot be written.
     """
-    run = Path(run)
+    run, out = Path(run), out and resolved(out, "--out")
     result = read_result(run)
     if not result.solutions:
         raise GbarError(f"{run}: this run has no solutions: export --solution 0 --to json writes the nearest set")

@@ -15,8 +15,11 @@ from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit
+from gbar.sim.made import check_name, resolved
 
 SUMMARY = "cells"  # .csv and .json in the output folder
+TABLES = "tables"  # folder in it, for what is cut from one table of many cells
+MARK = "# by gbar cells, from "  # begins what may be written over
 
 
 class CellSummary(NamedTuple):
@@ -54,7 +57,9 @@ def tune_cells(
     Raises:
         GbarError: bad input, before anything is simulated: every table is read first.
     """
-    tables = _tables(cells) if cells.is_dir() else split_table(problem.file, cells, out / "tables")
+    out, archive = resolved(out, "--out"), resolved(archive, "--archive")
+    _refuse_foreign(out / f"{SUMMARY}.csv", ",".join(CellSummary._fields))
+    tables = _tables(cells) if cells.is_dir() else split_table(problem.file, cells, out / TABLES)
     loaded = {table.stem: load_problem(problem.file, table) for table in tables}
     problems = {name: one.model_copy(update={"simulation": problem.simulation}) for name, one in loaded.items()}
     done: list[CellSummary] = []
@@ -143,9 +148,13 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
     texts = {}
     for number, row in enumerate(rows, start=2):
         name = (row["cell"] or "").strip()
-        if not name or name in texts or name in {".", ".."} or "/" in name:
+        if name in texts or name == TABLES:
             raise GbarError(f"{file}, line {number}: cell '{name}': expected a name that is no other cell's")
-        lines = ["protocol,feature,mean,sd,unit"]
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise GbarError(f"{file}, line {number}: cell {error}") from None
+        lines = [f"{MARK}{file.name}", "protocol,feature,mean,sd,unit"]
         for key in keys:
             protocol, _, feature = key.partition(".")
             mean, sd = row[key], row.get(f"{key} sd") or (f"{own[key].sd:.12g}" if key in own else "")
@@ -153,10 +162,18 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
                 unit = own[key].unit if key in own else plain_unit(unit_of(feature) or "")
                 lines.append(f"{protocol},{feature},{mean},{sd},{unit}")
         texts[name] = "\n".join(lines) + "\n"
+    for name in texts:
+        _refuse_foreign(out / f"{name}.csv", MARK)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_whole(out / f"{name}.csv", text)
     return [out / f"{name}.csv" for name in texts]
+
+
+def _refuse_foreign(file: Path, beginning: str) -> None:
+    """A file of ours may be written over, one that begins otherwise may not. Raises GbarError."""
+    if file.exists() and not file.read_bytes().startswith(beginning.encode()):
+        raise GbarError(f"{file}: is there and was not written by gbar cells: name another folder with --out")
 
 
 def _read(file: Path) -> tuple[list[dict[str, str]], list[str]]:

@@ -6,8 +6,6 @@ import fcntl
 import io
 import os
 import platform
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -36,24 +34,28 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
 from gbar.sim import Accuracy as Integrator
 from gbar.sim import Archive, GbarError, Problem, choose_engine
+from gbar.sim.made import Made, resolved
 from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
+OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older ones, and copies, the second
+WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
 
 
 def tune_into(
     problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Callable[[Session], None]
 ) -> Result:
     """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+    out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
     configure()
     problem, choice = choose_engine(problem)
-    with _run_folder(out):
-        with Archive(archive or out / "archive.sqlite", problem) as kept:
+    with _run_folder(out) as made:
+        with Archive(archive or out / "archive.sqlite", problem, made) as kept:
             finished = _finished(problem, config, out, kept)
             if finished is not None:
                 return finished
             session = search(problem, config, kept, out / "neuron.log", observe)
-        result = make_result(session, archive.resolve() if archive else Path("archive.sqlite"))
+        result = make_result(session, archive or Path("archive.sqlite"))
         result.engine_why = choice.why
         shown = session.solutions or session.nearest
         write_traces(out, [candidate.done.traces for candidate in shown])
@@ -104,24 +106,42 @@ def _versions() -> dict[str, str]:
 
 
 @contextmanager
-def _run_folder(out: Path) -> Iterator[None]:
-    """Make the folder; when the run cannot even start, leave nothing that was not there before."""
+def _run_folder(out: Path) -> Iterator[Made]:
+    """Make the folder and keep it to this process.
+
+    Yields:
+        What was made. When the run cannot even start, the archive takes it back (see `Archive`).
+    """
     if out.exists() and not out.is_dir():
         raise GbarError(f"--out {out}: is a file: expected a folder, or a name that is free")
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    _refuse_foreign(out)
+    made = Made()
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        made.folder(out)
     except OSError as error:
         raise GbarError(f"--out {out}: cannot be made: {error.strerror}") from None
+    with _alone(out):
+        try:
+            made.file(out / "neuron.log")
+        except OSError as error:
+            made.take_back()
+            raise GbarError(f"--out {out}: cannot be written in: {error.strerror}") from None
+        yield made
+
+
+def _refuse_foreign(out: Path) -> None:
+    """What another program wrote is not overwritten: a folder that holds our names and was never ours.
+
+    Raises:
+        GbarError: there is such a file.
+    """
+    found = [name for name in WRITTEN if (out / name).exists()]
+    if not found or any((out / name).exists() for name in OURS):
+        return
     try:
-        with _alone(out):
-            yield
+        read_result(out)
     except GbarError:
-        if out in missing and not _holds_evaluations(out / "archive.sqlite"):
-            shutil.rmtree(out)
-            for folder in missing[1:]:
-                folder.rmdir()
-        raise
+        raise GbarError(f"--out {out}: holds a {found[0]} that gbar did not write: name another folder") from None
 
 
 @contextmanager
@@ -135,15 +155,6 @@ def _alone(out: Path) -> Iterator[None]:
         raise GbarError(f"--out {out}: another gbar is at work in it: wait for it, or name another folder") from None
     finally:
         os.close(folder)
-
-
-def _holds_evaluations(archive: Path) -> bool:
-    """Whether an archive has anything that must not be lost."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{archive.resolve().as_uri()}?mode=ro", uri=True)) as opened:
-            return bool(opened.execute("SELECT count(*) FROM evaluations").fetchone()[0])
-    except sqlite3.Error:  # no archive, or one without its tables
-        return False
 
 
 def make_result(session: Session, archive: Path) -> Result:

@@ -73,7 +73,7 @@ def verify_run(run: Path, workers: int = 2) -> Verification:
     run = Path(run)
     result = read_result(run)
     problem = load_problem(result.problem_folder, result.measurements_file)
-    with Archive(run / result.archive, problem) as archive:  # refuses a model that has changed
+    with Archive(run / result.archive, problem, must_exist=True) as archive:  # refuses a model that has changed
         rows = archive.rows([m.key for m in problem.measurements], result.engine)
     features = np.where(rows.ok[:, None], rows.features, np.nan)
     held_out, auroc = _held_out(problem, result, problem.unit(rows.x), features)

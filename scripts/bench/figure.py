@@ -39,7 +39,7 @@ def draw(scores: Sequence[Score], file: Path) -> None:
         row[0].set_ylabel("share of runs solved")
     handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False, fontsize="small")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
 
 

@@ -230,7 +230,7 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
         raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
     config, goal = BOTH, goal_of(problem.measurements, tolerance)
     engine = str(Accuracy.of(problem))
-    with Archive(archive, problem) as kept:
+    with Archive(archive, problem, must_exist=True) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
     u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)
     if len(u) < config.memory.least:

@@ -58,7 +58,8 @@ def read_scores(file: Path) -> list[Score]:
         return []
     text = file.read_text(encoding="utf-8")
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    if list(reader.fieldnames or Score._fields) != list(Score._fields):
+    is_foreign = text.rfind("\n") < 0 and not ",".join(Score._fields).startswith(text)
+    if list(reader.fieldnames or Score._fields) != list(Score._fields) or is_foreign:
         raise GbarError(f"--out {file}: has other columns than this version's comparison: name another file")
     try:
         return [
@@ -70,7 +71,7 @@ def read_scores(file: Path) -> list[Score]:
 
 def append(file: Path, score: Score) -> None:
     """Add a row, whole: one write, after whatever a crash has left of the last one is cut off."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab+") as stream:
         stream.seek(0)
         whole = stream.read().rfind(b"\n") + 1

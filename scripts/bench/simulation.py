@@ -203,7 +203,7 @@ def _row(
 
 def write_rows(file: Path, rows: Sequence[Row], batches: Sequence[tuple[int, float]]) -> None:
     """Keep a comparison as CSV: a row an engine, then a row a batch size."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
     errors = [f"{what}_{part}" for what in ("near", "random") for part in Errors._fields]
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -139,22 +139,6 @@ def waiting(text: str) -> Iterator[None]:
 
     with Console(stderr=True).status(f"{text} …"):
         yield
-
-
-@contextmanager
-def new_archive(file: Path) -> Iterator[None]:
-    """Make an archive's folder; when nothing could be simulated, leave no file or folder that was not there before."""
-    missing = [path for path in (file, file.with_name("neuron.log"), *file.parents) if not path.exists()]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    from gbar.sim.errors import GbarError
-
-    try:
-        yield
-    except GbarError:
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
-        raise
 
 
 def engaged(problem: "Problem", engine: str | None) -> "Problem":

@@ -17,6 +17,7 @@ import numpy as np
 
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
+from gbar.sim.made import Made, resolved
 from gbar.sim.problem import Problem
 
 SCHEMA_VERSION = "1"
@@ -62,20 +63,46 @@ class Rows:
 class Archive:
     """The open file. Opening creates it; opening one made by another model or protocol set is refused.
 
+    Use as a context manager: when that ends with an exception and no row was added, what was made for it is taken back.
+
+    Args:
+        path: of the file.
+        made: what was made before for the same purpose, such as its folder.
+        must_exist: to read one that is there.
+
     Raises:
         GbarError: not an archive, not for this problem, or unreadable.
     """
 
-    def __init__(self, path: Path, problem: Problem):
-        self.path, self.names = Path(path), problem.names
+    def __init__(self, path: Path, problem: Problem, made: Made | None = None, must_exist: bool = False):
+        self.path, self.names = resolved(path, "--archive"), problem.names
+        self.added = 0  # rows, by this object
+        self.made = made or Made()
+        if not must_exist:
+            self._create()
+        if not self.path.is_file():
+            what = "is no file" if self.path.exists() else "no archive there: gbar sample and gbar tune make them"
+            raise GbarError(f"{self.path}: {what}: name another with --archive")
         with self._refusing():
             self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
         try:
             with self._refusing():
                 self._open(problem)
+                while not self.path.exists():  # who had made it took it back just now
+                    self._db.close()
+                    self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
+                    self._open(problem)
         except BaseException:
-            self.close()
+            self._take_back()
             raise
+
+    def _create(self) -> None:
+        """Make the file where there is none. Raises GbarError."""
+        try:
+            self.made.file(self.path)
+        except OSError as error:
+            self.made.take_back()
+            raise GbarError(f"{self.path}: cannot be made ({error.strerror}): name another with --archive") from None
 
     def _open(self, problem: Problem) -> None:
         """Check that the file is this problem's, or make it so."""
@@ -121,7 +148,7 @@ class Archive:
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 way_out = f"another program has kept it to itself for {LOCK_LIMIT_S:g} s: wait for it, or "
             elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                way_out = "what was written before is kept: make room and start again, or "
+                way_out = f"{'what was written before is kept: ' if self.added else ''}make room and start again, or "
             else:
                 way_out = ""
             raise GbarError(
@@ -131,12 +158,33 @@ class Archive:
     def __enter__(self) -> "Archive":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._take_back()
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _take_back(self) -> None:
+        """Close after an error; where no row came of it all, nothing stays that was made for it."""
+        if not self.added:
+            self.made.take_back(*([] if self._is_unused() else [self.path]))
+        self.close()
+
+    def _is_unused(self) -> bool:
+        """Whether there is no row, and nobody else has the file open; and lock it, so that it stays so until closed."""
+        try:
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA journal_mode = DELETE")  # refused while it is open elsewhere
+            self._db.execute("BEGIN EXCLUSIVE")
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'evaluations'").fetchone():
+                return self._db.execute("SELECT 1 FROM evaluations").fetchone() is None
+            return True
+        except sqlite3.Error:
+            return False
 
     def add(self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation) -> None:
         """Keep one finished evaluation, for good when this returns."""
@@ -151,6 +199,7 @@ class Archive:
                 f"INSERT INTO evaluations ({', '.join(KEPT)}, digest) VALUES ({', '.join('?' * len(KEPT))}, ?)",
                 (*row, _digest(row)),
             )
+        self.added += 1
 
     def count(self, run: str | None = None) -> int:
         """How many evaluations there are, or how many one run has made."""

@@ -44,6 +44,8 @@ def sample(
     observe(count - len(missing), None)
     if not missing:
         return 0
+    if log:
+        archive.made.file(log)  # so that it goes with the archive where nothing comes of it
     with open_pool(problem, workers, accuracy, log, dask) as pool:
         for number, (i, evaluation) in enumerate(pool.run(list(x[missing])), start=1):
             archive.add(run, 0, missing[i], "design", str(accuracy), x[missing[i]], evaluation)

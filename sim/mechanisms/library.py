@@ -192,15 +192,24 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
     if not found:
         raise GbarError(f"{program} not found: it comes with NEURON (pip install neuron)")
     command = [found, "-i", flags, "."] if flags else [found]
+    for left in target.parent.glob(f"{target.name}.*/"):  # of a build that was killed: whoever builds has the lock
+        shutil.rmtree(left, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+    scratch = work / "tmp"  # the compiler's own files, which nobody removes where it is killed
     try:
+        scratch.mkdir()
         for file_name, file in files.items():
             shutil.copy(file, work / file_name)
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        environment = {
+            **os.environ,
+            "TMPDIR": str(scratch),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
         code, said = _run(command, work, environment)
         # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
         if (code != 0 and not flags) or not _library(work, name):
             raise GbarError(_compile_error(said, files))
+        shutil.rmtree(scratch, ignore_errors=True)
         work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

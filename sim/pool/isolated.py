@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import gbar
 from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
+from gbar.sim.pool.worker import die_with_parent
 
 
 def importable() -> str:
@@ -33,9 +35,12 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
     """
     quiet = str(mechanisms.neutral_folder())  # NEURON loads whatever x86_64/ it finds where it starts
     environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "PYTHONPATH": importable(), "PWD": quiet}
+    named = f"{function.__module__}:{function.__name__}"
+    ours, life = socket.socketpair()  # its end of it tells the other process that this one has ended
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "gbar.sim.pool.isolated", f"{function.__module__}:{function.__name__}"],
+            [sys.executable, "-m", "gbar.sim.pool.isolated", named, str(life.fileno())],
+            pass_fds=[life.fileno()],
             input=json.dumps(content),
             capture_output=True,
             text=True,
@@ -46,6 +51,9 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
         )
     except subprocess.TimeoutExpired:
         raise GbarError(f"no answer within {limit_s:g} s: does the model start a run or wait for input?") from None
+    finally:
+        ours.close()
+        life.close()
     if not done.stdout:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         complaint = next((i for i, line in enumerate(said) if line.startswith("NEURON: ")), None)
@@ -59,6 +67,7 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
 
 def main() -> None:
     """The other process: keep stdout for the answer, send everything that is printed to stderr."""
+    die_with_parent(int(sys.argv[2]))
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder

@@ -1,15 +1,20 @@
-"""The process that simulates: started as `python -m sim.worker FD LIFE LOG`, fed through one pipe, never imports JAX.
+"""The process that simulates: started as `python -m gbar.sim.pool.worker PIPE LIFE LOG`, fed through one
+pipe, never imports JAX.
 
 A process of its own rather than a fork or multiprocessing's spawn: it neither inherits nor re-imports the caller's
 main module, so it starts in half a second and whatever a model does to it stays in it.
 """
 
 import fcntl
+import io
 import os
+import select
+import signal
 import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
+from typing import Any
 
 LOG_LIMIT = 10_000_000  # bytes
 
@@ -68,24 +73,42 @@ def _one_line(error: BaseException) -> str:
     return text if type(error).__name__ == "GbarError" else f"{type(error).__name__}: {text}"
 
 
-def _die_with_parent(life: int) -> None:
+def die_with_parent(life: int) -> None:
     """On Linux a simulation that hangs ends when the parent is killed outright; elsewhere at its next result.
 
     Nothing is ever sent through `life`: the kernel's SIGIO, which ends a process, says that its other end is gone.
     Linux' own signal for a parent's death will not do: it comes when the thread ends that started the worker.
     """
     if sys.platform == "linux":
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
         fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([life], [], [], 0)[0]:  # it was gone before anybody could be told
+        os._exit(1)
+
+
+class _Log(io.FileIO):
+    """What a model prints; that a disk is full is no fault of the model's."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError:
+            return len(content)
 
 
 def main() -> None:
     """Entry: silence NEURON into the log, then serve."""
-    descriptor, life, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    _die_with_parent(life)
-    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
+    descriptor, life, log = map(int, sys.argv[1:])
+    die_with_parent(life)
+    for number in (1, 2):
+        os.dup2(log, number)
+    # unbuffered, or what a model prints through Python is lost with a worker that is killed
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(_Log(number, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+        for number in (1, 2)
+    )
     os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"
     serve(Connection(descriptor))
     sys.stdout.flush()

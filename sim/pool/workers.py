@@ -5,6 +5,7 @@ Where several were simulated together, halves of them are tried again until it i
 """
 
 import contextlib
+import fcntl
 import math
 import os
 import signal
@@ -35,7 +36,8 @@ COPIES = 64  # of a cell in one process at most: more are no faster (docs/simula
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
 TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
 TOO_BIG = "grew past the memory limit of {:g} MB"
-KILLED = "crashed with SIGKILL"
+KILLED = {"crashed with SIGKILL", "crashed with SIGTERM"}  # by somebody, or by the system when memory is short
+LOADS = 3  # times in a row that a worker may end while it loads the model
 CHECK_S = 0.1  # between two looks at time and memory
 SLOWER = 5.0  # how many times slower than all before a batch may be before halves of it are tried
 PATIENCE_S = 5.0  # that a batch may take in any case
@@ -79,10 +81,12 @@ class Workers:
         self.accuracy = accuracy or Accuracy.of(problem)
         self.copies = COPIES  # in one batch at most
         self._watch = Watch(problem)
-        self._scratch = tempfile.TemporaryDirectory(prefix="gbar-")
-        self.log = log.resolve() if log else Path(self._scratch.name) / "neuron.log"
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        # a temporary file has no name: nothing stays, whatever ends this process
+        self._log = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
+        self._log_start = os.fstat(self._log.fileno()).st_size
         self._crews: dict[mechanisms.Setup, Crew] = {}
+        self._lost = 0  # workers that have ended while they loaded the model, since one was ready
         self._seconds = 0.0  # the longest that an evaluation of a whole task has taken so far
         self.found: dict[str, Any] = {}
         try:
@@ -109,7 +113,7 @@ class Workers:
         for worker in (worker for crew in self._crews.values() for worker in crew):
             self._end(worker)
         self._crews = {}
-        self._scratch.cleanup()
+        self._log.close()
 
     def run(
         self,
@@ -154,8 +158,8 @@ class Workers:
                         waiting.extendleft([task[len(task) // 2 :], task[: len(task) // 2]])
                         self._replace(setup, slot)
                         continue
-                    if isinstance(outcome, Evaluation) and outcome.reason == KILLED and task[0] not in killed:
-                        killed.add(task[0])  # by somebody, or by the system for its memory: not twice by chance
+                    if isinstance(outcome, Evaluation) and outcome.reason in KILLED and task[0] not in killed:
+                        killed.add(task[0])  # not twice by chance
                         waiting.appendleft(task)
                         self._replace(setup, slot)
                         continue
@@ -195,25 +199,24 @@ class Workers:
         environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "OMP_NUM_THREADS": "1"}
         environment["PWD"] = str(mechanisms.neutral_folder())  # what NEURON believes before it asks the system
         environment["PYTHONPATH"] = importable()
-        process = subprocess.Popen(
-            # unbuffered, or what a model prints through Python is lost with a worker that is killed
-            [
-                sys.executable,
-                "-u",
-                "-m",
-                "gbar.sim.pool.worker",
-                str(theirs.fileno()),
-                str(its_life.fileno()),
-                str(self.log),
-            ],
-            pass_fds=[theirs.fileno(), its_life.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-            cwd=environment["PWD"],  # NEURON loads whatever x86_64/ it finds where it starts
-            env=environment,
-        )
-        theirs.close()
-        its_life.close()
+        passed = [theirs.fileno(), its_life.fileno(), self._log.fileno()]
+        try:
+            process = subprocess.Popen(
+                # unbuffered, or what a model prints through Python is lost with a worker that is killed
+                [sys.executable, "-u", "-m", "gbar.sim.pool.worker", *map(str, passed)],
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+                cwd=environment["PWD"],  # NEURON loads whatever x86_64/ it finds where it starts
+                env=environment,
+            )
+        except OSError as error:
+            raise GbarError(
+                f"no process to simulate in can be started ({error.strerror}): try fewer --workers, or a higher limit"
+            ) from None
+        finally:
+            theirs.close()
+            its_life.close()
         pipe = Connection(ours.detach())
         worker = _Worker(process, pipe, life, psutil.Process(process.pid), since=time.monotonic())
         with contextlib.suppress(OSError):
@@ -241,13 +244,29 @@ class Workers:
         try:
             word, content = worker.pipe.recv()
         except (EOFError, OSError):
-            raise GbarError(f"loading the model {self._ending(worker)}{self._last_words()}") from None
+            self._lost_loading(setup, slot)
+            return False
         if word == "refused":
             complaint, by_neuron, _ = content.partition(": NEURON: ")
             said = complaint + self._last_words() if by_neuron else content
             raise GbarError(f"{said}{TWICE if 'name already exists' in said else ''}")
-        worker.ready, self.found = True, content
+        worker.ready, self.found, self._lost = True, content, 0
         return True
+
+    def _lost_loading(self, setup: mechanisms.Setup, slot: int) -> None:
+        """Replace a worker that has ended while it loaded the model, where others have loaded it or it was killed.
+
+        Raises:
+            GbarError: it is the model's fault, or has happened too often.
+        """
+        ending = self._ending(self._crews[setup][slot])
+        self._lost += 1
+        if self._lost < LOADS and (self.found or ending in KILLED):
+            self._replace(setup, slot)
+            return
+        often = f", {self._lost} times in a row" if self._lost > 1 else ""
+        short = ": by somebody, or by the system because memory is short" if ending in KILLED else self._last_words()
+        raise GbarError(f"loading the model {ending}{often}{short}")
 
     def _check_loading(self, worker: _Worker) -> None:
         limit = max(START_LIMIT_S, self.problem.simulation.time_limit)
@@ -264,15 +283,11 @@ class Workers:
 
     def _last_words(self) -> str:
         """What NEURON wrote when a model did not load: its first complaint with the place, else its last line."""
-        try:
-            with self.log.open("rb") as stream:
-                stream.seek(self._log_start)
-                lines = [line.strip() for line in stream.read(LAST_WORDS).decode(errors="replace").splitlines()]
-        except OSError:
-            return ""
+        said = os.pread(self._log.fileno(), LAST_WORDS, self._log_start).decode(errors="replace")
+        lines = [line.strip() for line in said.splitlines()]
         complaint = next((i for i, line in enumerate(lines) if line.startswith("NEURON: ")), None)
-        said = lines[complaint : complaint + 3] if complaint is not None else [line for line in lines if line][-1:]
-        return f": {' '.join(said)}" if said else ""
+        words = lines[complaint : complaint + 3] if complaint is not None else [line for line in lines if line][-1:]
+        return f": {' '.join(words)}" if words else ""
 
     def _collect(self, worker: _Worker) -> list[Evaluation] | Evaluation | None:
         """What came of a worker's task: one evaluation stands for all of it where it failed; None while it runs."""

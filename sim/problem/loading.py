@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gbar.sim import features
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.made import as_name
 from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
 from gbar.sim.problem.explain import explained
 from gbar.sim.problem.formats import bluepyopt
@@ -41,7 +42,7 @@ def load_problem(path: str | Path, measurements: str | Path | None = None, *, me
         raise GbarError(f"{file}: measurements: expected a file name in quotes, got {reprlib.repr(default)}")
     for key in OURS & set(content):
         raise GbarError(f"{file}: unknown key '{key}'{nearest(key, _owner(Problem, ()))}")
-    content.setdefault("name", file.resolve().parent.name)
+    content.setdefault("name", as_name(file.resolve().parent.name))
     problem = _validated(Problem, {**content, "folder": file.resolve().parent, "file": file.resolve()}, str(file))
     _check_problem(problem, str(file))
     problem = with_waveforms(problem, str(file))

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from gbar.sim import features
+from gbar.sim.made import check_name
 from gbar.sim.problem.kinds import MAIN, Protocol
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
 from gbar.sim.problem.strict import Strict
@@ -95,6 +96,11 @@ class Problem(Strict):
     simulation: Simulation = Simulation()
     measurements: tuple[Measurement, ...] = ()
     measurements_file: Path | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return check_name(name)  # a run's folder is called by it
 
     @property
     def names(self) -> tuple[str, ...]:

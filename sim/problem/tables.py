@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.made import resolved
 from gbar.sim.problem.problem import Measurement
 
 COLUMNS = [name for name, field in Measurement.model_fields.items() if field.is_required()]
@@ -55,6 +56,7 @@ def rows_of(table: Path, may_be_empty: bool = False) -> list[tuple[str, dict[str
 
 def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
     """Write rows to a CSV, at the end of what it holds already: all of them or none."""
+    table = resolved(table, "--out")
     before = table.read_text(encoding="utf-8-sig") if table.exists() else ""
     lines = [line for line in before.splitlines() if line and not line.startswith("#")]
     columns = next(csv.reader(lines, skipinitialspace=True)) if lines else COLUMNS

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gbar.sim.errors import GbarError
+from gbar.sim.made import resolved
 from gbar.sim.problem import KINDS, Problem, beside, load_problem
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def write(found: "Findings", problem: Problem, file: Path) -> None:
     Raises:
         GbarError: there is such a file already, or what would be written could not be read again.
     """
+    file = resolved(file, "--out")
     if file.exists():
         raise GbarError(f"{file}: exists, and may hold your edits: name another with --out, or delete it")
     if found.created and problem.file.suffix != ".toml":

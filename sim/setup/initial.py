@@ -1,7 +1,9 @@
 """`gbar init`: look at a folder, and write a problem.toml and a table of measurements to start from."""
 
 import csv
+import itertools
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ import numpy as np
 
 from gbar.sim import features, mechanisms
 from gbar.sim.errors import GbarError
+from gbar.sim.made import Made
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import (
     COLUMNS,
@@ -28,6 +31,7 @@ from gbar.sim.setup.proposal import MOST, propose_parameters, propose_protocols,
 from gbar.sim.setup.survey import DT_MS, MOST_S, look
 
 SPARE = 3.0  # times what an evaluation is thought to take, as its limit: other points, and busy machines, take longer
+TABLE = "measurements.csv"
 OWN_S = 180.0  # for the model as it is
 
 
@@ -67,10 +71,13 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     candidates = _wanted(folder, load, template)
     chosen, found, refused = _first_that_loads(folder, candidates, sources, library)
     table = _table_in(folder)
-    text, protocols, free = _written(folder, chosen, candidates, sources, found, table, refused)
-    made = [toml, *([] if table else [folder / "measurements.csv"])]
-    remarks = _stopped(found)
+    new_table = _free(folder)
+    text, protocols, free = _written(folder, chosen, candidates, sources, found, table or new_table, refused)
+    made, remarks = Made(), _stopped(found)
+    if not table and new_table.name != TABLE:
+        remarks.append(f"{TABLE} is there and is no table of measurements: the new one is {new_table.name}")
     try:
+        _claim(made, toml)
         toml.write_text(text, encoding="utf-8")
         limits = _simulation(problem := load_problem(toml, measured=False), found)
         slow = _seconds(problem, found) > OWN_S
@@ -79,16 +86,16 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
         if not table:
             own, why = _own_values(_without_searches(problem) if slow else problem)
             why = why or ("the search for a rheobase takes this model too long" if slow else "")
-            made[1].write_text(_template(protocols, own, why), encoding="utf-8")
+            _claim(made, new_table)
+            new_table.write_text(_template(protocols, own, why), encoding="utf-8")
             load_problem(toml, measured=False)
             remarks += [f"{'some' if own else 'none'} of the model's own values are in the table: {why}"] if why else []
     except BaseException:
-        for file in made:
-            file.unlink(missing_ok=True)
+        made.take_back()
         raise
     return Begun(
         toml,
-        table or made[1],
+        table or new_table,
         str(chosen),
         [str(other) for other in candidates if other != chosen],
         free,
@@ -107,14 +114,26 @@ def _converted(folder: Path, toml: Path) -> Begun:
     problem = load_problem(folder)
     with Workers(problem, 1) as pool:
         compartments = pool.found["compartments"]
-    toml.write_text(f"# From the BluePyOpt files of this folder.\n{written(content)}", encoding="utf-8")
+    made = Made()
     try:
+        _claim(made, toml)
+        toml.write_text(f"# From the BluePyOpt files of this folder.\n{written(content)}", encoding="utf-8")
         load_problem(toml)
     except BaseException:
-        toml.unlink()
+        made.take_back()
         raise
     table, free = folder / str(content["measurements"]), len(problem.parameter)
     return Begun(toml, table, problem.model.load, [], free, list(problem.protocol), compartments, [], [])
+
+
+def _claim(made: Made, file: Path) -> None:
+    """Make a file that was not there when this began. Raises GbarError."""
+    try:
+        new = made.file(file)
+    except OSError as error:
+        raise GbarError(f"{file}: cannot be made: {error.strerror}") from None
+    if not new:
+        raise GbarError(f"{file} is there by now, and is not overwritten: move it away to begin again")
 
 
 def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candidate]:
@@ -176,10 +195,16 @@ def _table_in(folder: Path) -> Path | None:
     return None
 
 
-def _measured(table: Path | None) -> dict[str, set[str]]:
+def _free(folder: Path) -> Path:
+    """Where a new table can be written."""
+    names = itertools.chain([TABLE], (f"measurements_{number}.csv" for number in itertools.count(2)))
+    return next(folder / name for name in names if not os.path.lexists(folder / name))
+
+
+def _measured(table: Path) -> dict[str, set[str]]:
     """Protocol -> features, in a table."""
     found: dict[str, set[str]] = {}
-    if table:
+    if table.exists():
         with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader((line for line in stream if not line.startswith("#")), skipinitialspace=True)
             for row in reader:
@@ -193,20 +218,19 @@ def _written(
     candidates: Sequence[Candidate],
     sources: list[str],
     found: dict[str, Any],
-    table: Path | None,
+    table: Path,
     refused: dict[str, str],
 ) -> tuple[str, dict[str, list[str]], int]:
     """The text of problem.toml, what can be measured under each protocol, and the number of free parameters."""
     free = propose_parameters(found)
     protocols = propose_protocols(found, _measured(table))
-    name = table.relative_to(folder).as_posix() if table else "measurements.csv"
     lines = [
         "# Made by gbar init from what the model holds. Every line is yours to change; docs/problem.md has the keys.",
         f"# {len(found['sections'])} sections, {sum(s['nseg'] for s in found['sections'])} compartments:",
         *_sections(found),
         "#",
         "# Next: gbar check, then gbar measure, then gbar tune.",
-        f'measurements = "{name}"',
+        f'measurements = "{table.relative_to(folder).as_posix()}"',
         "",
         *_model(chosen, sources, found),
     ]

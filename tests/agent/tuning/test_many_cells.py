@@ -46,6 +46,10 @@ def test_a_row_a_cell(tmp_path: Path) -> None:
         ("cell,fire.Spikecount\nA,1\n", "no SD"),
         ("cell,fire.AP_height\nA,1\nA,2\n", "line 3"),
         ("cell,fire.AP_height\n../A,1\n", "'../A'"),
+        ("cell,fire.AP_height\n..,1\n", "'..'"),
+        ("cell,fire.AP_height\n/tmp/A,1\n", "'/tmp/A'"),
+        ("cell,fire.AP_height\n,1\n", "expected a name"),
+        ("cell,fire.AP_height\ntables,1\n", "no other cell's"),
         ("cell,fire.AP_height\nA,1,2\n", "more or fewer"),
     ],
 )
@@ -53,6 +57,25 @@ def test_bad_tables_leave_nothing(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(GbarError, match=said.replace(".", r"\.")):
         split_table(HH, table(tmp_path, text), tmp_path / "tables")
     assert not (tmp_path / "tables").exists()
+
+
+def test_tables_of_ours_are_written_anew_and_no_others(tmp_path: Path) -> None:
+    file, out = table(tmp_path, "cell,fire.AP_height\nA,1\n"), tmp_path / "tables"
+    split_table(HH, file, out)
+    split_table(HH, table(tmp_path, "cell,fire.AP_height\nA,2\n"), out)
+    assert "AP_height,2," in (out / "A.csv").read_text()
+    (out / "A.csv").write_text("mine")
+    with pytest.raises(GbarError, match="not written by gbar"):
+        split_table(HH, file, out)
+    assert (out / "A.csv").read_text() == "mine"
+
+
+def test_the_summary_is_not_written_over_the_table_of_cells(tmp_path: Path) -> None:
+    file = table(tmp_path, "cell,fire.AP_height\nA,1\n")
+    with pytest.raises(GbarError, match="not written by gbar"):
+        list(tune_cells(load_problem(HH), file, tmp_path / "a.sqlite", tmp_path, TuneConfig()))
+    assert file.read_text() == "cell,fire.AP_height\nA,1\n"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def row(first: int | None, best: float | None, batch: int | None = 8) -> CellSummary:

@@ -2,15 +2,17 @@
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gbar.agent import tune
 from gbar.agent.tuning.session import Session, TuneConfig
-from gbar.sim import Archive, GbarError, load_problem, with_engine
+from gbar.sim import Archive, GbarError, Problem, load_problem, with_engine
 
 HH = Path(__file__).parents[3] / "models" / "hh"
+TROUBLE = Path(__file__).parents[2] / "data" / "trouble"
 
 
 @pytest.mark.neuron
@@ -38,13 +40,78 @@ def test_what_was_simulated_stays_when_a_run_fails_later(tmp_path: Path) -> None
         assert archive.count() == 2
 
 
-@pytest.mark.neuron
-def test_nothing_stays_when_a_run_cannot_start(tmp_path: Path) -> None:
+@pytest.fixture
+def broken() -> Problem:
+    """A problem whose model does not load."""
     problem = load_problem(HH)
-    broken = problem.model_copy(update={"model": problem.model.model_copy(update={"template": "NoSuchCell"})})
+    return problem.model_copy(update={"model": problem.model.model_copy(update={"template": "NoSuchCell"})})
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.neuron
+def test_nothing_stays_when_a_run_cannot_start(broken: Problem, tmp_path: Path) -> None:
     with pytest.raises(GbarError, match="NoSuchCell"):
         tune(broken, TuneConfig(budget=12), tmp_path / "deep" / "run")
-    assert not (tmp_path / "deep").exists()
+    assert inside(tmp_path) == []
+
+
+@pytest.mark.neuron
+@pytest.mark.parametrize("typed", ["runs/../precious", "precious", "link", "precious/new", "precious/../precious/new"])
+def test_what_was_there_stays_when_a_run_cannot_start(broken: Problem, tmp_path: Path, typed: str) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("all of it")
+    (tmp_path / "link").symlink_to("precious")
+    before = inside(tmp_path)
+    with pytest.raises(GbarError, match="NoSuchCell"):
+        tune(broken, TuneConfig(budget=12), tmp_path / typed)
+    assert inside(tmp_path) == before
+
+
+@pytest.mark.neuron
+@pytest.mark.parametrize("typed", ["new/../s/keep.sqlite", "s/keep.sqlite", "s/link.sqlite"])
+def test_another_models_archive_stays(tmp_path: Path, typed: str) -> None:
+    problem = load_problem(HH)
+    (tmp_path / "s").mkdir()
+    with Archive(tmp_path / "s" / "keep.sqlite", load_problem(TROUBLE, measured=False)):
+        pass
+    (tmp_path / "s" / "link.sqlite").symlink_to("keep.sqlite")
+    before = inside(tmp_path)
+    with pytest.raises(GbarError, match="another model"):
+        tune(problem, TuneConfig(budget=12), tmp_path / "run", tmp_path / typed)
+    assert inside(tmp_path) == before
+
+
+@pytest.mark.neuron
+@pytest.mark.parametrize("where", ["run/a.sqlite", "run/deep/../a.sqlite"])
+def test_a_model_that_changes_in_mid_run_costs_no_row(tmp_path: Path, where: str) -> None:
+    """An archive of any name in the run folder, which did not exist before."""
+    model = Path(shutil.copytree(HH, tmp_path / "model"))
+    hoc = (model / "hh.hoc").read_text()
+
+    def change(session: Session) -> None:
+        if session.evaluations == 16:
+            (model / "hh.hoc").write_text(hoc + "\n")
+
+    problem = load_problem(model)
+    with pytest.raises(GbarError, match="changed since this run"):
+        tune(problem, TuneConfig(budget=40), tmp_path / "run", tmp_path / where, observe=change)
+    (model / "hh.hoc").write_text(hoc)
+    with Archive(tmp_path / "run" / "a.sqlite", problem, must_exist=True) as archive:
+        assert archive.count() == 16
+    assert inside(tmp_path / "run") == ["a.sqlite", "neuron.log"]
+
+
+@pytest.mark.parametrize("name", ["result.json", "solutions.csv", "report.html", "traces.npz", "solutions/01/run.py"])
+def test_what_another_program_wrote_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(GbarError, match="gbar did not write"):
+        tune(with_engine(load_problem(HH), "cvode atol 0.0001"), TuneConfig(budget=12), tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "neuron.log").exists()
 
 
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
@@ -57,4 +124,4 @@ def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
             tune(with_engine(load_problem(HH), "cvode atol 0.0001"), TuneConfig(budget=12), tmp_path / "run")
     finally:
         os.close(other)
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [file.name for file in (tmp_path / "run").iterdir()] == []

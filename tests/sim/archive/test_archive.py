@@ -1,5 +1,6 @@
 """The archive: what was kept comes back, whatever ended the process that wrote it."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -355,3 +356,89 @@ def test_a_full_disk_loses_nothing_that_was_written(problem: Problem, file: Path
         rows = archive.rows(["a.x"], CVODE)
         assert rows.features[:, 0].tolist() == list(range(int(kept)))
         archive.add("r", 0, int(kept), "design", CVODE, X, Evaluation({"a.x": 1.0}))
+
+
+def failing(file: Path, problem: Problem, meanwhile: Callable[[Archive], object] = lambda archive: None) -> None:
+    """An archive whose user fails."""
+    with pytest.raises(GbarError, match="no good"), Archive(file, problem) as archive:
+        meanwhile(archive)
+        raise GbarError("no good")
+
+
+def add(archive: Archive) -> None:
+    archive.add("r", 0, 0, "design", CVODE, X, Evaluation({"a.x": 1.0}))
+
+
+def test_an_archive_of_no_use_is_taken_back(problem: Problem, file: Path) -> None:
+    failing(file, problem)
+    assert list(file.parent.iterdir()) == []
+
+
+def test_an_archive_with_a_row_stays(problem: Problem, file: Path) -> None:
+    failing(file, problem, add)
+    with Archive(file, problem) as archive:
+        assert archive.count() == 1
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_archive_that_was_there_stays(problem: Problem, file: Path, rows: int) -> None:
+    with Archive(file, problem) as archive:
+        for _ in range(rows):
+            add(archive)
+    failing(file, problem)
+    with Archive(file, problem, must_exist=True) as archive:
+        assert archive.count() == rows
+
+
+def test_an_archive_that_another_has_opened_stays(problem: Problem, file: Path) -> None:
+    """Who made it fails; who found it there has written nothing yet, and goes on."""
+    with contextlib.ExitStack() as others:
+
+        def another(archive: Archive) -> None:
+            others.enter_context(Archive(file, problem))
+
+        failing(file, problem, another)
+    with Archive(file, problem, must_exist=True) as other:
+        add(other)
+        assert other.count() == 1
+
+
+def test_an_archive_that_another_has_written_to_stays(problem: Problem, file: Path) -> None:
+    def another(archive: Archive) -> None:
+        with Archive(file, problem) as other:
+            add(other)
+
+    failing(file, problem, another)
+    with Archive(file, problem, must_exist=True) as archive:
+        assert archive.count() == 1
+
+
+RACE = """
+import sys
+import numpy as np
+from gbar.sim import Archive, Evaluation, GbarError, load_problem
+problem, rows = load_problem(sys.argv[2], measured=False), 0
+for turn in range(60):
+    try:
+        with Archive(sys.argv[1], problem) as archive:
+            if turn % 3 == int(sys.argv[3]):
+                archive.add(sys.argv[3], turn, 0, "design", "cvode", np.ones(3), Evaluation({"a.x": 1.0}))
+                rows += 1
+            raise GbarError("no good")
+    except GbarError as error:
+        assert str(error) == "no good", error
+print(rows)
+"""
+
+
+def test_processes_that_make_one_archive_and_take_it_back_lose_no_row(problem: Problem, file: Path) -> None:
+    command = [sys.executable, "-c", RACE, str(file), str(HH)]
+    racing = [subprocess.Popen([*command, str(n)], stdout=subprocess.PIPE, text=True, cwd=ROOT) for n in range(2)]
+    made = [int(process.communicate(timeout=120)[0]) for process in racing]
+    with Archive(file, problem, must_exist=True) as archive:
+        assert archive.count() == sum(made) == 40
+
+
+def test_one_that_must_be_there_is_not_made(problem: Problem, file: Path) -> None:
+    assert "no archive there" in refusal(lambda: Archive(file, problem, must_exist=True))
+    assert list(file.parent.iterdir()) == []

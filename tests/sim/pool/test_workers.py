@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ import psutil
 import pytest
 
 from gbar.sim import Accuracy, Evaluation, GbarError, Problem, Workers, load_problem, simulate
+from gbar.sim.pool.workers import LOADS
 
 ROOT = Path(__file__).resolve().parents[3]
 TROUBLE = ROOT / "tests" / "data" / "trouble"
@@ -162,6 +165,105 @@ def test_a_worker_killed_between_two_runs_is_replaced(trouble: Problem) -> None:
         worker.kill()
         assert ended([worker])
         assert exact([dict(pool.run([cell(FINE)]))[0]]) == exact([before[0]])
+
+
+SLOW_MODEL = """
+import os, pathlib, time
+from neuron import h
+def build():
+    with open(pathlib.Path(__file__).with_name("pids"), "a") as pids:
+        print(os.getpid(), file=pids)
+    time.sleep(2)
+    soma = h.Section(name="soma")
+    soma.insert("pas")
+    return {"soma": soma}
+"""
+
+
+def loading(folder: Path, count: int) -> list[psutil.Process]:
+    """The workers that have begun to load a SLOW_MODEL, once there are `count`."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        pids = (folder / "pids").read_text().split() if (folder / "pids").exists() else []
+        if len(pids) >= count:
+            return [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]
+        time.sleep(0.02)
+    raise AssertionError("they never began")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_killed_while_it_loads_is_replaced(write: Callable[..., Path], ending: signal.Signals) -> None:
+    problem = python_problem(write, SLOW_MODEL)
+    killer = threading.Thread(target=lambda: loading(problem.folder, 1)[0].send_signal(ending))
+    killer.start()
+    (done,) = simulate(problem, [np.array([3e-4])])
+    killer.join()
+    assert done.status == "ok"
+    assert len((problem.folder / "pids").read_text().split()) == 2
+
+
+def test_a_replacement_killed_while_it_loads_is_replaced(write: Callable[..., Path]) -> None:
+    """As the issue was seen: a worker is killed, and then the one that took its place, before it was ready."""
+    problem = python_problem(write, SLOW_MODEL)
+    with Workers(problem) as pool:
+        (first,) = loading(problem.folder, 1)
+        first.kill()
+        killer = threading.Thread(target=lambda: loading(problem.folder, 2)[-1].kill())
+        killer.start()
+        assert dict(pool.run([np.array([3e-4])]))[0].status == "ok"
+        killer.join()
+
+
+def test_a_model_that_is_killed_whenever_it_loads(write: Callable[..., Path]) -> None:
+    """Such as by the system, for its memory: an end after a few."""
+    message = refusal(python_problem(write, "import os\ndef build(): os.kill(os.getpid(), 9)\n"))
+    assert message.startswith(f"loading the model crashed with SIGKILL, {LOADS} times in a row: by somebody, or by")
+
+
+ORPHAN = """
+import os, sys
+from gbar.sim import Workers, load_problem
+Workers(load_problem(sys.argv[1], measured=False), 2)
+"""
+ORPHAN_SURVEY = """
+import sys
+from gbar.sim.pool import ask
+from gbar.sim.setup.survey import look
+model = {"load": "cell.py:build", "celsius": 25, "v_init": -70}
+ask(look, {"folder": sys.argv[1], "model": model, "library": None}, 60)
+"""
+
+
+@pytest.mark.parametrize("script", [ORPHAN, ORPHAN_SURVEY], ids=["workers", "survey"])
+@pytest.mark.parametrize("after", [0.0, None])
+def test_nothing_outlives_a_parent_killed_at_once(write: Callable[..., Path], script: str, after: float | None) -> None:
+    """Also in the first second of a worker, before it can be told: a model that never ends would go on for ever."""
+    problem = python_problem(write, SLOW_MODEL.replace("time.sleep(2)", "while True: pass"))
+    parent = subprocess.Popen([sys.executable, "-c", script, str(problem.folder)], cwd=ROOT)
+    watched = psutil.Process(parent.pid)
+    while not watched.children():
+        time.sleep(0.005)
+    if after is None:
+        loading(problem.folder, 1)
+    time.sleep(after or 0.0)
+    children = watched.children(recursive=True)
+    parent.kill()
+    parent.wait()
+    assert children and ended(children)
+
+
+def test_no_temporary_folder_stays_when_the_parent_is_killed(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = python_problem(write, SLOW_MODEL)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(problem.folder)], cwd=ROOT)
+    children = loading(problem.folder, 1)
+    parent.kill()
+    parent.wait()
+    assert ended(children)
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_workers_outlive_the_thread_that_started_them(trouble: Problem) -> None:

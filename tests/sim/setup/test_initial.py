@@ -369,3 +369,25 @@ def test_nothing_to_begin_with(write: Write, case: str) -> None:
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(GbarError, match="no folder at"):
         begin(tmp_path / "nowhere")
+
+
+def test_a_table_that_cannot_be_read_is_not_written_over(write: Write) -> None:
+    folder = write("m", **{"cell.hoc": PARTS, "measurements.csv": "Protokoll;Merkmal;Mittel\nstufe;Rin;120\n"})
+    begun = begin(folder)
+    assert (folder / "measurements.csv").read_text() == "Protokoll;Merkmal;Mittel\nstufe;Rin;120\n"
+    assert begun.table == folder / "measurements_2.csv"
+    assert 'measurements = "measurements_2.csv"' in begun.toml.read_text()
+    assert any("measurements.csv is there and is no table" in remark for remark in begun.remarks)
+
+
+def test_init_that_fails_leaves_what_was_there(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write("m", **{"cell.hoc": PARTS, "measurements.csv": "mine\n"})
+
+    def fail(problem: object) -> None:
+        (folder / "measurements_2.csv").write_text("of somebody else")  # meanwhile
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(initial, "_own_values", fail)
+    with pytest.raises(KeyboardInterrupt):
+        begin(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["cell.hoc", "measurements.csv", "measurements_2.csv"]
