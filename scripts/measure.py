@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import (
+    JsonFlag,
+    Measurements,
+    ProblemArgument,
+    guarded,
+    print_json,
+    print_table,
+    say_how_read,
+    waiting,
+)
 
 Assignments = Annotated[
     list[str] | None,
@@ -27,6 +36,7 @@ def measure(
     from gbar.sim.setup import assigned, measure_once
 
     loaded = load_problem(problem, measurements, measured=False)
+    say_how_read(loaded)
     with waiting("Simulating"):
         rows = measure_once(loaded, assigned(assign or []))
     if as_json:

@@ -1,6 +1,5 @@
 """`gbar init`: look at a folder, and write a problem.toml and a table of measurements to start from."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,13 @@ from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import (
     COLUMNS,
     CONFIRM_DT,
-    Measurement,
+    KINDS,
+    SUFFIXES,
     Problem,
+    feature_of,
     is_folder,
     load_problem,
+    rows_of,
     searched,
     stimulated,
     written,
@@ -29,6 +31,7 @@ from gbar.sim.setup.survey import DT_MS, MOST_S, look
 
 SPARE = 3.0  # times what an evaluation is thought to take, as its limit: other points, and busy machines, take longer
 OWN_S = 180.0  # for the model as it is
+NEW_TABLES = ("measurements.csv", *(f"measurements-{number}.csv" for number in range(2, 1000)))  # never over another
 
 
 class Begun(NamedTuple):
@@ -66,10 +69,11 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)
     chosen, found, refused = _first_that_loads(folder, candidates, sources, library)
-    table = _table_in(folder)
-    text, protocols, free = _written(folder, chosen, candidates, sources, found, table, refused)
-    made = [toml, *([] if table else [folder / "measurements.csv"])]
-    remarks = _stopped(found)
+    table, unused = _table_in(folder)
+    new = folder / next(name for name in NEW_TABLES if not (folder / name).exists())
+    text, protocols, free = _written(folder, chosen, candidates, sources, found, table or new, table, refused)
+    made = [toml, *([] if table else [new])]
+    remarks = [*_stopped(found), *unused]
     try:
         toml.write_text(text, encoding="utf-8")
         limits = _simulation(problem := load_problem(toml, measured=False), found)
@@ -166,24 +170,31 @@ def _first_that_loads(
     raise GbarError(f"{folder}: no model in it loads: {reasons}")
 
 
-def _table_in(folder: Path) -> Path | None:
-    """A CSV that has the columns of a table of measurements."""
-    for file in sorted([*folder.glob("*.csv"), *folder.glob("measurements/*.csv")]):
-        lines = [line for line in file.read_text(errors="replace").splitlines() if line and not line.startswith("#")]
-        header = {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} if lines else set()
-        if set(COLUMNS) <= header <= set(Measurement.model_fields) and len(lines) > 1:
-            return file
-    return None
+def _table_in(folder: Path) -> tuple[Path | None, list[str]]:
+    """The first table of measurements in a folder, and a line for each other that might be one: why it is not used."""
+    table, remarks = None, []
+    files = [file for place in (folder, folder / "measurements") for file in sorted(place.glob("*")) if file.is_file()]
+    for file in files:
+        if file.suffix.lower() not in SUFFIXES or file.name.startswith((".", "~$")):  # ~$: of an open workbook
+            continue
+        try:
+            rows = rows_of(file)
+        except GbarError as error:
+            remarks.append(f"not taken for measurements: {error}")
+            continue
+        if table and rows:
+            remarks.append(f"{file} is a table as well: {table.name} is used; --measurements names another")
+        table = table or file
+    return table, remarks
 
 
 def _measured(table: Path | None) -> dict[str, set[str]]:
-    """Protocol -> features, in a table."""
+    """Protocol -> features, in a table, in eFEL's spelling where they have one."""
+    known = {name for kind in KINDS for name in features.known_features(kind)}
     found: dict[str, set[str]] = {}
-    if table:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader((line for line in stream if not line.startswith("#")), skipinitialspace=True)
-            for row in reader:
-                found.setdefault(row["protocol"] or "", set()).add(row["feature"] or "")
+    for _, row in rows_of(table) if table else []:
+        name = feature_of(row["feature"], known) or row["feature"]
+        found.setdefault(row["protocol"], set()).add(name)
     return found
 
 
@@ -193,13 +204,14 @@ def _written(
     candidates: Sequence[Candidate],
     sources: list[str],
     found: dict[str, Any],
+    named: Path,
     table: Path | None,
     refused: dict[str, str],
 ) -> tuple[str, dict[str, list[str]], int]:
     """The text of problem.toml, what can be measured under each protocol, and the number of free parameters."""
     free = propose_parameters(found)
     protocols = propose_protocols(found, _measured(table))
-    name = table.relative_to(folder).as_posix() if table else "measurements.csv"
+    name = named.relative_to(folder).as_posix()
     lines = [
         "# Made by gbar init from what the model holds. Every line is yours to change; docs/problem.md has the keys.",
         f"# {len(found['sections'])} sections, {sum(s['nseg'] for s in found['sections'])} compartments:",
