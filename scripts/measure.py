@@ -4,16 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import (
-    JsonFlag,
-    Measurements,
-    ProblemArgument,
-    guarded,
-    print_json,
-    print_table,
-    say_how_read,
-    waiting,
-)
+from gbar.scripts import terminal
+from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 Assignments = Annotated[
     list[str] | None,
@@ -36,7 +28,7 @@ def measure(
     from gbar.sim.setup import assigned, measure_once
 
     loaded = load_problem(problem, measurements, measured=False)
-    say_how_read(loaded)
+    terminal.say_how_read(loaded)
     with waiting("Simulating"):
         rows = measure_once(loaded, assigned(assign or []))
     if as_json:
