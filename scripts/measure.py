@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts import terminal
 from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 Assignments = Annotated[
@@ -27,6 +28,7 @@ def measure(
     from gbar.sim.setup import assigned, measure_once
 
     loaded = load_problem(problem, measurements, measured=False)
+    terminal.say_how_read(loaded)
     with waiting("Simulating"):
         rows = measure_once(loaded, assigned(assign or []))
     if as_json:

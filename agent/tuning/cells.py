@@ -1,8 +1,10 @@
 """A whole table of cells against one archive: every cell profits from all that were simulated before it."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +16,9 @@ from gbar.agent.tuning.run import tune_into
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
-from gbar.sim.features import plain_unit
+from gbar.sim.features import plain_unit, unit_of
 from gbar.sim.made import check_name, resolved
+from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, read_sheet
 
 SUMMARY = "cells"  # .csv and .json in the output folder
 TABLES = "tables"  # folder in it, for what is cut from one table of many cells
@@ -71,9 +74,14 @@ def tune_cells(
 
 
 def _tables(folder: Path) -> list[Path]:
-    tables = sorted(file for file in folder.glob("*.csv") if file.stem != "hidden")
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.stem != "hidden")
+    tables = [file for file in found if not file.name.startswith((".", "~$"))]  # Excel's own, of an open workbook
     if not tables:
-        raise GbarError(f"--cells {folder}: no tables of measurements: expected CSV files, one a cell")
+        raise GbarError(f"--cells {folder}: no tables of measurements: expected CSV or .xlsx files, one a cell")
+    for table in tables:
+        same = [other.name for other in tables if other.stem == table.stem]
+        if len(same) > 1:
+            raise GbarError(f"--cells {folder}: {' and '.join(same)} are both cell '{table.stem}': keep one")
     return tables
 
 
@@ -114,15 +122,13 @@ def overall(cells: Sequence[CellSummary]) -> dict[str, float | int | None]:
 
 def write_summary(out: Path, cells: Sequence[CellSummary]) -> None:
     """OUT/cells.csv, a row a cell, and OUT/cells.json with the figures over all of them too."""
-    lines = [",".join(CellSummary._fields)]
-    lines += [",".join("" if value is None else str(value) for value in cell) for cell in cells]
-    write_whole(out / f"{SUMMARY}.csv", "\n".join(lines) + "\n")
+    write_whole(out / f"{SUMMARY}.csv", _csv([CellSummary._fields, *cells]))
     content = {"overall": overall(cells), "cells": [cell._asdict() for cell in cells]}
     write_whole(out / f"{SUMMARY}.json", json.dumps(content, indent=1) + "\n")
 
 
 def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
-    """One CSV with a row a cell, as one table of measurements each, in the folder `out`.
+    """One CSV or .xlsx with a row a cell, as one table of measurements each, in the folder `out`.
 
     Columns: `cell`, then `PROTOCOL.FEATURE` with the mean and, if it has its own, `PROTOCOL.FEATURE sd`. An SD that is
     not given is the one of the problem's own table. Units are those of the problem's own table, or eFEL's.
@@ -130,14 +136,15 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
     Raises:
         GbarError: no such file, a column that is neither, an empty or double name, a number that is none.
     """
-    from gbar.sim.features import unit_of
-
     own = {m.key: m for m in load_problem(folder, measured=False).measurements}
-    rows, columns = _read(file)
-    keys = [column for column in columns if column != "cell" and not column.endswith(" sd")]
+    sheet = _read(file)
+    columns = [re.sub(r"(?i)\s+sd$", " sd", name) for name in sheet.header]
+    keys = [column for column in columns if folded(column) != "cell" and not column.endswith(" sd")]
     for column in columns:
         if column.endswith(" sd") and column.removesuffix(" sd") not in keys:
             raise GbarError(f"{file}: column '{column}' has no column of means{nearest(column[:-3], keys)}")
+        if columns.count(column) > 1:
+            raise GbarError(f"{file}: two columns are called '{column}': keep one")
     for key in keys:
         if "." not in key:
             raise GbarError(f"{file}: column '{key}': expected PROTOCOL.FEATURE{nearest(key, own)}")
@@ -145,29 +152,36 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
             raise GbarError(
                 f"{file}: no SD for '{key}': give a column '{key} sd', or measure it in the problem's table"
             )
-    texts = {}
-    for number, row in enumerate(rows, start=2):
-        name = (row["cell"] or "").strip()
-        if name in texts or name == TABLES:
-            raise GbarError(f"{file}, line {number}: cell '{name}': expected a name that is no other cell's")
+    named = next(k for k, column in enumerate(columns) if folded(column) == "cell")
+    numerals = numerals_of(sheet, [k for k in range(len(columns)) if k != named])
+    tables: dict[str, str] = {}
+    for line in sheet.lines:
+        row = dict(zip(columns, line.cells, strict=True))
+        where = f"{file}, line {line.number}"
+        name = _text(line.cells[named])
+        if name in tables or name == TABLES:
+            raise GbarError(f"{where}: cell '{name}': expected a name that is no other cell's")
         try:
             check_name(name)
         except ValueError as error:
-            raise GbarError(f"{file}, line {number}: cell {error}") from None
-        lines = [f"{MARK}{file.name}", "protocol,feature,mean,sd,unit"]
+            raise GbarError(f"{where}: cell {error}") from None
+        rows: list[Sequence[object]] = [COLUMNS]
         for key in keys:
             protocol, _, feature = key.partition(".")
-            mean, sd = row[key], row.get(f"{key} sd") or (f"{own[key].sd:.12g}" if key in own else "")
-            if (mean or "").strip():  # not measured on this cell
-                unit = own[key].unit if key in own else plain_unit(unit_of(feature) or "")
-                lines.append(f"{protocol},{feature},{mean},{sd},{unit}")
-        texts[name] = "\n".join(lines) + "\n"
-    for name in texts:
+            if row[key] == "":
+                continue  # not measured on this cell
+            unit = own[key].unit if key in own else plain_unit(unit_of(feature) or "")
+            mean = _number(numerals, row[key], f"{where}: {key}")
+            given = row.get(f"{key} sd", "")
+            sd = own[key].sd if given == "" and key in own else _number(numerals, given, f"{where}: {key} sd")
+            rows.append((protocol, feature, f"{mean:.12g}", f"{sd:.12g}", unit))
+        tables[name] = f"{MARK}{file.name}\n{_csv(rows)}"
+    for name in tables:
         _refuse_foreign(out / f"{name}.csv", MARK)
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
+    for name, text in tables.items():
         write_whole(out / f"{name}.csv", text)
-    return [out / f"{name}.csv" for name in texts]
+    return [out / f"{name}.csv" for name in tables]
 
 
 def _refuse_foreign(file: Path, beginning: str) -> None:
@@ -176,15 +190,37 @@ def _refuse_foreign(file: Path, beginning: str) -> None:
         raise GbarError(f"{file}: is there and was not written by gbar cells: name another folder with --out")
 
 
-def _read(file: Path) -> tuple[list[dict[str, str]], list[str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(line for line in stream if not line.startswith("#"))
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise GbarError(f"--cells {file}: cannot be read ({error}): expected a folder of tables, or a CSV") from None
-    if "cell" not in columns or len(columns) < 2 or not rows:
+def _read(file: Path) -> Sheet:
+    if not file.is_file():
+        raise GbarError(f"--cells {file}: no such file: expected a folder of tables, or a CSV")
+    sheet = read_sheet(file, {"cell"})
+    columns = [folded(name) for name in sheet.header]
+    if "cell" not in columns or len(columns) < 2 or not sheet.lines:
         raise GbarError(f"{file}: expected a column 'cell', columns PROTOCOL.FEATURE and a row a cell")
-    if any(None in row or None in row.values() for row in rows):
-        raise GbarError(f"{file}: a row has more or fewer values than there are columns")
-    return rows, columns
+    for line in sheet.lines:
+        if len(line.cells) != len(columns):
+            raise GbarError(
+                f"{file}, line {line.number}: has more or fewer values than there are columns: "
+                f"{len(line.cells)}, expected {len(columns)}; quote numbers with a comma, or part fields by ;"
+            )
+    return sheet
+
+
+def _number(numerals: Numerals, cell: Cell, where: str) -> float:
+    try:
+        value, percent = numerals.number(cell)
+    except GbarError as error:
+        raise GbarError(f"{where}: {error}") from None
+    if percent:
+        raise GbarError(f"{where}: expected a number, got '{cell}': give a share, without %")
+    return value
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell:.12g}" if isinstance(cell, float) else str(cell)
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gbar.sim import GbarError
+from gbar.sim.problem import rows_of
 
 MOST_FEATURES = 24  # of an archive whose measurements are not given
 SD_SHARE = 0.05  # SD as a share of the typical value, where no measurements are given
@@ -79,13 +80,7 @@ def _often_defined(computed: list[dict[str, float | None]]) -> list[str]:
 
 
 def _table_names(table: Path) -> list[str]:
-    import csv
-
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
-    if not rows or not {"protocol", "feature"} <= set(rows[0]):
-        raise GbarError(f"{table}: expected a table of measurements with columns protocol and feature")
-    return [f"{row['protocol']}.{row['feature']}" for row in rows]
+    return [f"{row['protocol']}.{row['feature']}" for _, row in rows_of(table)]
 
 
 def time_thought(archive: Path, table: Path | None = None, full: bool = True) -> tuple[str, list[Thought]]:

@@ -14,6 +14,7 @@ from gbar.scripts.terminal.shared import (
     print_json,
     print_table,
     progress_bar,
+    say_how_read,
     waiting,
 )
 from gbar.scripts.terminal.summary import best_so_far, default_folder, print_cells, print_summary
@@ -36,5 +37,6 @@ __all__ = [
     "print_summary",
     "print_table",
     "progress_bar",
+    "say_how_read",
     "waiting",
 ]

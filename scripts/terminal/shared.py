@@ -141,10 +141,19 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+def say_how_read(problem: "Problem") -> None:
+    """On stderr: rows of the table that were not read as they stand there, and values that a modeller would doubt."""
+    from gbar.sim.problem import of_measurements
+
+    for note in of_measurements(problem):
+        typer.echo(f"note: {note}", err=True)
+
+
 def engaged(problem: "Problem", engine: str | None) -> "Problem":
-    """The problem with the engine that was asked for, or with the one found by trying."""
+    """The problem with the engine that was asked for, or with the one found by trying; says how its table was read."""
     from gbar.sim import choose_engine, with_engine
 
+    say_how_read(problem)
     if engine is not None:
         return with_engine(problem, engine)
     with waiting("Trying engines, once for this model"):

@@ -7,16 +7,21 @@ from gbar.sim.problem.integrator import CONFIRM_DT, LANES, Accuracy
 from gbar.sim.problem.kinds import KINDS, MAIN, Clamp, FiCurve, Rheobase, Step, Stimulus, Waveform
 from gbar.sim.problem.loading import load_problem, read_measurements
 from gbar.sim.problem.parameter import Parameter
+from gbar.sim.problem.plausible import of_measurements
 from gbar.sim.problem.problem import NO_MODEL, RESULTS, TABLES, Measurement, Model, Problem, files_in, model_files
+from gbar.sim.problem.quantity import Numerals
+from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
 from gbar.sim.problem.stimuli import named, searched, stimulated
-from gbar.sim.problem.tables import COLUMNS, add_rows, beside
+from gbar.sim.problem.synonyms import feature_of
+from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, beside, numerals_of, rows_of
 from gbar.sim.problem.typed import interview
-from gbar.sim.problem.typical import SD_SHARE, typical_sd
+from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, typical_sd
 
 __all__ = [
     "Accuracy",
     "COLUMNS",
     "CONFIRM_DT",
+    "Cell",
     "Clamp",
     "FiCurve",
     "Formula",
@@ -26,11 +31,16 @@ __all__ = [
     "Measurement",
     "Model",
     "NO_MODEL",
+    "Numerals",
     "Parameter",
     "Problem",
     "RESULTS",
     "Rheobase",
+    "SD_FLOORS",
+    "SD_FLOOR_OF_A_RATIO",
     "SD_SHARE",
+    "SUFFIXES",
+    "Sheet",
     "Step",
     "Stimulus",
     "TABLES",
@@ -38,13 +48,19 @@ __all__ = [
     "add_rows",
     "beside",
     "content",
+    "feature_of",
     "files_in",
+    "folded",
     "interview",
     "is_folder",
     "load_problem",
     "model_files",
     "named",
+    "numerals_of",
+    "of_measurements",
     "read_measurements",
+    "read_sheet",
+    "rows_of",
     "searched",
     "stimulated",
     "typical_sd",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gbar.sim import features
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.made import as_name
+from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
 from gbar.sim.problem.explain import explained
 from gbar.sim.problem.formats import bluepyopt
@@ -88,9 +89,20 @@ def read_measurements(table: Path, problem: Problem, may_be_empty: bool = False)
 
 
 def measurement_of(row: Mapping[str, Any], problem: Problem, where: str) -> Measurement:
-    """One row of a table, checked against the problem's protocols. Raises GbarError, beginning with `where`."""
-    measurement = _validated(Measurement, row, where)
-    _check_measurement(measurement, problem, where)
+    """One row of a table, in gbar's words and units, checked against the problem's protocols.
+
+    Args:
+        row: a measurement's fields, mean and sd as numbers.
+
+    Raises:
+        GbarError: beginning with `where`.
+    """
+    for name in ("mean", "sd"):
+        if isinstance(row.get(name), bool | str):  # which pydantic would take for numbers
+            raise GbarError(f"{where}: {name}: expected a number, got {reprlib.repr(row[name])}")
+    measurement = _in_our_words(_validated(Measurement, row, where), problem, where)
+    if why := plausible.impossible(measurement):
+        raise GbarError(f"{where}: {measurement.key}: {why}")
     return measurement
 
 
@@ -162,7 +174,8 @@ def _check_settings(settings: Mapping[str, Any], where: str) -> None:
         raise GbarError(f"{where}.interp_step: expected more than 0 ms, got {settings['interp_step']!r}")
 
 
-def _check_measurement(measurement: Measurement, problem: Problem, where: str) -> None:
+def _in_our_words(measurement: Measurement, problem: Problem, where: str) -> Measurement:
+    """The measurement with the feature's own name and unit. Raises GbarError where it belongs to nothing."""
     name, _, recording = measurement.protocol.partition(":")
     protocol = problem.protocol.get(name)
     if protocol is None:
@@ -175,25 +188,46 @@ def _check_measurement(measurement: Measurement, problem: Problem, where: str) -
             f"{nearest(recording, others) if others else f': expected {name} alone, or recordings in the protocol'}"
         )
     variable = variables[recording or MAIN]
-    known = features.known_features(protocol.kind, variable)
-    if measurement.feature not in known:
-        homes = [kind for kind in KINDS if measurement.feature in features.known_features(kind)]
-        if variable != "v":
-            hint = f" of {variable}{nearest(measurement.feature, known)}"
-        else:
-            hint = f" (it belongs under: {', '.join(homes)})" if homes else nearest(measurement.feature, known)
-        raise GbarError(f"{where}: no feature '{measurement.feature}' under a {protocol.kind} protocol{hint}")
-    by_tau = measurement.feature in {"time_constant", "membrane_capacitance"}
+    feature = _feature(measurement.feature, protocol.kind, variable, where)
+    by_tau = feature in {"time_constant", "membrane_capacitance"}
     if by_tau and isinstance(protocol, Timed) and protocol.duration < features.TAU_STEP_MS:
         raise GbarError(
-            f"{where}: {measurement.key} is not defined for a step of {protocol.duration:g} ms: "
+            f"{where}: {measurement.protocol}.{feature} is not defined for a step of {protocol.duration:g} ms: "
             f"eFEL asks for {features.TAU_STEP_MS:g} ms or more"
         )
-    expected = features.unit_of(measurement.feature, variable)
-    if expected is not None and features.plain_unit(measurement.unit) != features.plain_unit(expected):
-        raise GbarError(
-            f"{where}: {measurement.key} is in '{measurement.unit}': expected '{expected}', convert mean and sd"
-        )
+    said = [f"read as {feature}, given as '{measurement.feature}'"] if feature != measurement.feature else []
+    measurement = measurement.model_copy(update={"feature": feature})
+    expected = features.unit_of(feature, variable)
+    if expected is None or features.plain_unit(measurement.unit) == features.plain_unit(expected):
+        return measurement.model_copy(update={"said": _joined(measurement.said, said)})
+    try:
+        counts = bool(plausible.COUNT.fullmatch(feature))
+        mean, sd, done = synonyms.converted(measurement.mean, measurement.sd, measurement.unit, expected, counts)
+    except GbarError as error:
+        raise GbarError(f"{where}: {measurement.key} is in {error}") from None
+    said += [done] if done else []
+    own = {"mean": mean, "sd": sd, "unit": features.plain_unit(expected)}
+    return measurement.model_copy(update={**own, "said": _joined(measurement.said, said)})
+
+
+def _joined(before: str, more: list[str]) -> str:
+    return "; ".join(part for part in (before, *more) if part)
+
+
+def _feature(given: str, kind: str, variable: str, where: str) -> str:
+    """The feature that is meant. Raises GbarError where it cannot be measured there, with the one that may be meant."""
+    known = features.known_features(kind, variable)
+    feature = synonyms.feature_of(given, known)
+    if feature is not None:
+        return feature
+    homes = [other for other in KINDS if synonyms.feature_of(given, features.known_features(other))]
+    if variable != "v":
+        hint = f" of {variable}{nearest(given, known)}"
+    elif homes:
+        hint = f" (it belongs under: {', '.join(homes)})"
+    else:
+        hint = synonyms.meant(given) or nearest(given, known)
+    raise GbarError(f"{where}: no feature '{given}' under a {kind} protocol{hint}")
 
 
 def _validated(kind: type[Kind], content: Mapping[str, Any], where: str) -> Kind:

@@ -77,6 +77,7 @@ class Measurement(Strict):
     sd: float = Field(gt=0)
     unit: str
     note: str = ""  # where it comes from; of no consequence
+    said: str = ""  # how the row was read, where that is not as it stands there
 
     @property
     def key(self) -> str:

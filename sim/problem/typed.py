@@ -1,13 +1,14 @@
 """A table of measurements asked for row by row, for someone who has the numbers on paper."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import catalogue, known_features
+from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.loading import measurement_of
 from gbar.sim.problem.problem import Measurement, Problem
+from gbar.sim.problem.quantity import Numerals
 
 Ask = Callable[[str], str]  # shows a prompt and returns the answer; EOFError at the end of the input
 Say = Callable[[str], None]
@@ -56,7 +57,10 @@ def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, sa
     say(f"  often measured here: {', '.join(usual)}")
 
     def new(text: str) -> str:
-        feature = _one_of(text, known, "feature", f" under a {protocol.kind} protocol")
+        spelled = synonyms.feature_of(text, known)
+        if spelled is None and text != "?" and (hint := synonyms.meant(text)):
+            raise GbarError(f"no feature '{text}' under a {protocol.kind} protocol{hint}")
+        feature = _one_of(spelled or text, known, "feature", f" under a {protocol.kind} protocol")
         if any(other.key == f"{name}.{feature}" for other in taken):
             raise GbarError(f"{name}.{feature} is in the table already")
         # what only the whole row shows: a step too short for a time constant, say
@@ -72,7 +76,15 @@ def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, sa
     sd = None if mean is None else _answer(ask, say, f"SD ({shown})", _positive)
     if mean is None or sd is None:
         return None
-    return measurement_of(_content(problem, name, feature, mean, sd), problem, "this row")
+    try:
+        row = measurement_of(_content(problem, name, feature, mean, sd), problem, "this row")
+    except GbarError as error:  # a value that no cell can have
+        say(f"  {error}")
+        return None
+    doubt = plausible.doubts(row)
+    if doubt and ask(f"  {doubt}. Keep it as it is? (y, or empty goes back): ").strip().lower() not in {"y", "yes"}:
+        return None
+    return row
 
 
 def _content(problem: Problem, response: str, feature: str, mean: float, sd: float) -> dict[str, object]:
@@ -102,11 +114,11 @@ def _one_of(text: str, known: Iterable[str], what: str, under: str = "") -> str:
 
 def _number(text: str) -> float:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise GbarError(f"'{text}' is no number: expected one such as 12.5, without a unit")
+        value, percent = Numerals(point=True).number(text)
+    except GbarError as error:
+        raise GbarError(f"'{text}' is no number: {error}; one such as 12.5, without a unit") from None
+    if percent:
+        raise GbarError(f"'{text}': expected a share such as 0.12, without %")
     return value
 
 

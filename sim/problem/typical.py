@@ -1,10 +1,31 @@
-"""The SD of a measurement that nobody has repeated."""
+"""SDs of measurements: the least that one is given, and what one has that nobody has repeated. One table of floors."""
+
+from typing import NamedTuple
+
+
+class Floor(NamedTuple):
+    """The smallest SD, in the unit that it is listed under."""
+
+    recorded: float  # what electrodes, bridge balance and eFEL's definitions leave open, however well sweeps agree
+    simulated: float  # of the benchmarks' cells, which are known exactly, and of features that nobody has measured
+
 
 SD_SHARE = 0.05  # SD as a share of the value
-SD_FLOORS = {"mV": 0.25, "ms": 0.05, "nA": 0.1, "Hz": 0.5, "MΩ": 0.02, "nF": 0.05, "V/s": 2.0, "Hz/nA": 0.1}
+SD_FLOORS = {
+    "mV": Floor(0.5, 0.25),
+    "ms": Floor(0.1, 0.05),
+    "nA": Floor(0.005, 0.1),
+    "Hz": Floor(0.5, 0.5),
+    "MΩ": Floor(0.1, 0.02),
+    "nF": Floor(0.005, 0.05),
+    "V/s": Floor(2.0, 2.0),
+    "Hz/nA": Floor(0.1, 0.1),
+    "1/ms": Floor(0.001, 0.01),
+}
 SD_FLOOR_OF_A_RATIO = 0.01
 
 
 def typical_sd(unit: str, value: float) -> float:
     """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
-    return max(SD_SHARE * abs(value), SD_FLOORS.get(unit, SD_FLOOR_OF_A_RATIO))
+    floor = SD_FLOORS[unit].simulated if unit in SD_FLOORS else SD_FLOOR_OF_A_RATIO
+    return max(SD_SHARE * abs(value), floor)

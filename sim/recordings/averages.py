@@ -9,15 +9,14 @@ import numpy as np
 
 from gbar.sim import features
 from gbar.sim.features import f_I_gain
-from gbar.sim.problem import FiCurve, Problem, Rheobase
+from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.match import families
 from gbar.sim.recordings.quality import PEAK, peak_error, shake, too_coarse
 from gbar.sim.recordings.sweep import count
 
-# Smallest SD that a measurement is given, by unit: what electrodes, bridge balance and eFEL's definitions leave open.
-FLOORS = {"mV": 0.5, "ms": 0.1, "nA": 0.005, "Hz": 0.5, "MΩ": 0.1, "nF": 0.005, "V/s": 2.0, "Hz/nA": 0.1, "1/ms": 0.001}
-FLOOR_OF_A_RATIO, FLOOR_OF_A_COUNT = 0.01, 0.5
+FLOORS = {unit: floor.recorded for unit, floor in SD_FLOORS.items()}  # smallest SD that a measurement is given
+FLOOR_OF_A_RATIO, FLOOR_OF_A_COUNT = SD_FLOOR_OF_A_RATIO, 0.5
 COUNT = re.compile(r"(?i)spike_?count.*|burst_number|strict_burst_number|number_initial_spikes")
 DEFINED = 0.5  # a feature that fewer of the sweeps have is not measured
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gbar.sim.problem import Problem
+from gbar.sim.problem import Problem, of_measurements
 
 FEW = 5  # compartments: below that gbar still works, but it is not what it is for
 
@@ -31,6 +31,7 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
     """
     if not problem.measurements:
         yield "no measurements yet: gbar tune needs a table of them"
+    yield from of_measurements(problem)
     if not found:
         return
     for name in outside(problem, found):

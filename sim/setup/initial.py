@@ -1,6 +1,5 @@
 """`gbar init`: look at a folder, and write a problem.toml and a table of measurements to start from."""
 
-import csv
 import itertools
 import math
 import os
@@ -17,10 +16,13 @@ from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import (
     COLUMNS,
     CONFIRM_DT,
-    Measurement,
+    KINDS,
+    SUFFIXES,
     Problem,
+    feature_of,
     is_folder,
     load_problem,
+    rows_of,
     searched,
     stimulated,
     written,
@@ -70,12 +72,10 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)
     chosen, found, refused = _first_that_loads(folder, candidates, sources, library)
-    table = _table_in(folder)
+    table, unused = _table_in(folder)
     new_table = _free(folder)
-    text, protocols, free = _written(folder, chosen, candidates, sources, found, table or new_table, refused)
-    made, remarks = Made(), _stopped(found)
-    if not table and new_table.name != TABLE:
-        remarks.append(f"{TABLE} is there and is no table of measurements: the new one is {new_table.name}")
+    text, protocols, free = _written(folder, chosen, candidates, sources, found, table or new_table, table, refused)
+    made, remarks = Made(), [*_stopped(found), *unused]
     try:
         _claim(made, toml)
         toml.write_text(text, encoding="utf-8")
@@ -185,30 +185,37 @@ def _first_that_loads(
     raise GbarError(f"{folder}: no model in it loads: {reasons}")
 
 
-def _table_in(folder: Path) -> Path | None:
-    """A CSV that has the columns of a table of measurements."""
-    for file in sorted([*folder.glob("*.csv"), *folder.glob("measurements/*.csv")]):
-        lines = [line for line in file.read_text(errors="replace").splitlines() if line and not line.startswith("#")]
-        header = {word.strip() for word in lines[0].lstrip("\ufeff").split(",")} if lines else set()
-        if set(COLUMNS) <= header <= set(Measurement.model_fields) and len(lines) > 1:
-            return file
-    return None
+def _table_in(folder: Path) -> tuple[Path | None, list[str]]:
+    """The first table of measurements in a folder, and a line for each other that might be one: why it is not used."""
+    table, remarks = None, []
+    files = [file for place in (folder, folder / "measurements") for file in sorted(place.glob("*")) if file.is_file()]
+    for file in files:
+        if file.suffix.lower() not in SUFFIXES or file.name.startswith((".", "~$")):  # ~$: of an open workbook
+            continue
+        try:
+            rows = rows_of(file)
+        except GbarError as error:
+            remarks.append(f"not taken for measurements: {error}")
+            continue
+        if table and rows:
+            remarks.append(f"{file} is a table as well: {table.name} is used; --measurements names another")
+        table = table or file
+    return table, remarks
 
 
 def _free(folder: Path) -> Path:
     """Where a new table can be written."""
-    names = itertools.chain([TABLE], (f"measurements_{number}.csv" for number in itertools.count(2)))
+    names = itertools.chain([TABLE], (f"measurements-{number}.csv" for number in itertools.count(2)))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
-def _measured(table: Path) -> dict[str, set[str]]:
-    """Protocol -> features, in a table."""
+def _measured(table: Path | None) -> dict[str, set[str]]:
+    """Protocol -> features, in a table, in eFEL's spelling where they have one."""
+    known = {name for kind in KINDS for name in features.known_features(kind)}
     found: dict[str, set[str]] = {}
-    if table.exists():
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader((line for line in stream if not line.startswith("#")), skipinitialspace=True)
-            for row in reader:
-                found.setdefault(row["protocol"] or "", set()).add(row["feature"] or "")
+    for _, row in rows_of(table) if table else []:
+        name = feature_of(row["feature"], known) or row["feature"]
+        found.setdefault(row["protocol"], set()).add(name)
     return found
 
 
@@ -218,19 +225,21 @@ def _written(
     candidates: Sequence[Candidate],
     sources: list[str],
     found: dict[str, Any],
-    table: Path,
+    named: Path,
+    table: Path | None,
     refused: dict[str, str],
 ) -> tuple[str, dict[str, list[str]], int]:
     """The text of problem.toml, what can be measured under each protocol, and the number of free parameters."""
     free = propose_parameters(found)
     protocols = propose_protocols(found, _measured(table))
+    name = named.relative_to(folder).as_posix()
     lines = [
         "# Made by gbar init from what the model holds. Every line is yours to change; docs/problem.md has the keys.",
         f"# {len(found['sections'])} sections, {sum(s['nseg'] for s in found['sections'])} compartments:",
         *_sections(found),
         "#",
         "# Next: gbar check, then gbar measure, then gbar tune.",
-        f'measurements = "{table.relative_to(folder).as_posix()}"',
+        f'measurements = "{name}"',
         "",
         *_model(chosen, sources, found),
     ]

@@ -4,11 +4,12 @@ import csv
 import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 from synthetic import MIND
 
 from gbar.agent import read_result
-from gbar.agent.tuning.cells import CellSummary, overall, split_table, tune_cells
+from gbar.agent.tuning.cells import CellSummary, overall, split_table, tune_cells, write_summary
 from gbar.agent.tuning.session import GUIDED_BATCH, TuneConfig
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
@@ -34,9 +35,43 @@ def test_a_row_a_cell(tmp_path: Path) -> None:
     assert {m.key: (m.mean, m.sd) for m in second} == {KEYS[0]: (-64, 3.181), KEYS[2]: (36, 1.791)}
 
 
+def test_a_row_a_cell_as_spreadsheets_save_it(tmp_path: Path) -> None:
+    """Semicolons, decimal commas, a name with a comma and a quote in it, and a workbook."""
+    file = tmp_path / "cells.csv"
+    file.write_text('Cell;fire.AP_height;fire.AP_height SD\n"mouse 3, slice 2 ""b""";35,5;2,5\n;;\n', encoding="utf-16")
+    (made,) = split_table(HH, file, tmp_path / "tables")
+    assert made.stem == 'mouse 3, slice 2 "b"'
+    (measured,) = load_problem(HH, made).measurements
+    assert (measured.key, measured.mean, measured.sd) == ("fire.AP_height", 35.5, 2.5)
+    book = openpyxl.Workbook()
+    for line in (["cell", "fire.AP_height"], [7, 35.125]):
+        book.active.append(line)
+    book.save(tmp_path / "cells.xlsx")
+    (made,) = split_table(HH, tmp_path / "cells.xlsx", tmp_path / "more")
+    assert (made.stem, load_problem(HH, made).measurements[0].mean) == ("7", 35.125)
+
+
+def test_a_summary_keeps_names_with_commas(tmp_path: Path) -> None:
+    write_summary(tmp_path, [row(10, 0.5)._replace(cell='mouse 3, slice 2 "b"'), row(None, None)])
+    with (tmp_path / "cells.csv").open(newline="") as stream:
+        first, second = csv.DictReader(stream)
+    assert (first["cell"], first["first_solution_at"], first["total_s"]) == ('mouse 3, slice 2 "b"', "10", "2.0")
+    assert (second["cell"], second["first_solution_at"]) == ("A", "")
+
+
+def test_two_files_of_one_cell(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.tsv", "a.b.csv"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(GbarError, match=r"a\.csv and a\.tsv are both cell 'a'"):
+        next(tune_cells(load_problem(HH), tmp_path, tmp_path / "x.sqlite", tmp_path / "out", TuneConfig()))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("cell,fire.AP_height\nA,tall\n", "line 2: fire.AP_height: expected a number, got 'tall'"),
+        ('cell,fire.AP_height\nA,"1,050"\n', "in one way"),
+        ("cell,fire.AP_height,fire.AP_height\nA,1,1\n", "two columns"),
         ("", "column 'cell'"),
         ("cell\nA\n", "column 'cell'"),
         ("name,fire.AP_height\nA,1\n", "column 'cell'"),

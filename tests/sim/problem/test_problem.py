@@ -577,14 +577,12 @@ def test_bad_measurement_of_a_recording(folder: Folder, row: str, wanted: list[s
         ("# only a comment\n", ["no column 'protocol'"]),
         ("protocol,feature,mean,sd,unit\n", ["no measurements in it"]),
         (CSV.replace(",sd,", ","), ["no column 'sd'", "protocol,feature,mean,sd,unit"]),
-        (CSV.replace(",sd,", ",stdev,"), ["unknown column 'stdev'"]),
+        (CSV.replace(",sd,", ",sigma,"), ["unknown column 'sigma'"]),
         (CSV.replace("mean", "maen"), ["unknown column 'maen'", "'mean'"]),
         (CSV.replace("unit\n", "unit,mean\n"), ["two columns", "'mean'"]),
-        (CSV.replace(",", ";"), ["unknown column 'protocol;feature;mean;sd;unit'"]),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", ["not a CSV text file"]),
-        (CSV.encode("utf-16"), ["not a CSV text file"]),
     ],
-    ids=["empty", "comment", "header", "column-missing", "stdev", "maen", "twice", "semicolons", "binary", "utf16"],
+    ids=["empty", "comment", "header", "column-missing", "sigma", "maen", "twice", "binary"],
 )
 def test_bad_table(folder: Folder, csv: str | bytes, wanted: list[str]) -> None:
     path = folder(csv=csv)

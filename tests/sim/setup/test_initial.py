@@ -375,8 +375,8 @@ def test_a_table_that_cannot_be_read_is_not_written_over(write: Write) -> None:
     folder = write("m", **{"cell.hoc": PARTS, "measurements.csv": "Protokoll;Merkmal;Mittel\nstufe;Rin;120\n"})
     begun = begin(folder)
     assert (folder / "measurements.csv").read_text() == "Protokoll;Merkmal;Mittel\nstufe;Rin;120\n"
-    assert begun.table == folder / "measurements_2.csv"
-    assert 'measurements = "measurements_2.csv"' in begun.toml.read_text()
+    assert begun.table == folder / "measurements-2.csv"
+    assert 'measurements = "measurements-2.csv"' in begun.toml.read_text()
     assert any("measurements.csv is there and is no table" in remark for remark in begun.remarks)
 
 
@@ -384,10 +384,10 @@ def test_init_that_fails_leaves_what_was_there(write: Write, monkeypatch: pytest
     folder = write("m", **{"cell.hoc": PARTS, "measurements.csv": "mine\n"})
 
     def fail(problem: object) -> None:
-        (folder / "measurements_2.csv").write_text("of somebody else")  # meanwhile
+        (folder / "measurements-2.csv").write_text("of somebody else")  # meanwhile
         raise KeyboardInterrupt
 
     monkeypatch.setattr(initial, "_own_values", fail)
     with pytest.raises(KeyboardInterrupt):
         begin(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["cell.hoc", "measurements.csv", "measurements_2.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["cell.hoc", "measurements.csv", "measurements-2.csv"]

@@ -1,0 +1,52 @@
+"""Values that a feature's definition rules out, and those that a modeller would ask about."""
+
+import re
+from collections.abc import Iterator
+
+from gbar.sim.problem.problem import Measurement, Problem
+
+COUNT = re.compile(r"(?i)spike_?count(_stimint)?|burst_number|strict_burst_number|number_initial_spikes")
+# never below 0 by their definition: counts, durations, rates, resistances, spreads
+NEVER_NEGATIVE = re.compile(
+    rf"{COUNT.pattern}|mean_frequency|inv_.*|.*burst_mean_freq|time_to_.*|.*time_constant.*|ohmic_input_resistance.*"
+    r"|membrane_capacitance|AP_(duration|duration_half_width|width|rise_time|fall_time|width_between_threshold)"
+    r"|AP[12]?_(begin_)?width|APlast_width|spike_half_width|spike_width2|AP_rise_rate|AP_peak_upstroke"
+    r"|AP\d?_amp(litude)?|ISI_CV|ISI_values|ISIs|all_ISI_values|doublet_ISI"
+    r"|AHP_(half_decay_time|two_thirds_decay_time|half_duration|duration|time_from_peak)"
+)
+NEVER_POSITIVE = re.compile(r"AP_peak_downstroke|AP_fall_rate")
+SHARE = re.compile(r"sag_ratio[12]")  # of a deflection: from 0 to 1, but for noise
+NOISE = 2.0
+
+
+def impossible(m: Measurement) -> str:
+    """Why no cell can have such a value; "" where one can."""
+    if m.mean < 0 and NEVER_NEGATIVE.fullmatch(m.feature):
+        return f"mean {m.mean:g}: {m.feature} is never negative: check the sign"
+    if m.mean > 0 and NEVER_POSITIVE.fullmatch(m.feature):
+        return f"mean {m.mean:g}: {m.feature} is a fall, so negative in eFEL: write {-m.mean:g}"
+    if SHARE.fullmatch(m.feature) and abs(m.mean) > NOISE:
+        return f"mean {m.mean:g}: {m.feature} is a share of the deflection, at most 1: for percent, write % as its unit"
+    return ""
+
+
+def doubts(m: Measurement) -> str:
+    """What a modeller would ask about a value that a cell can have; "" where there is nothing to ask."""
+    if m.feature in {"AHP_depth", "AHP_depth_slow"} and m.mean > 0:
+        return f"{m.mean:g} mV is a trough ABOVE rest: eFEL's is minimum - rest. If yours is a depth, write {-m.mean:g}"
+    if m.feature in {"voltage_base", "AHP_depth_abs", "minimum_voltage"} and m.mean > 0:
+        return f"{m.mean:g} mV is above 0: is its minus missing?"
+    if SHARE.fullmatch(m.feature) and not 0 <= m.mean <= 1:
+        return f"{m.mean:g}: a share of the deflection is from 0 to 1"
+    if COUNT.fullmatch(m.feature) and abs(m.mean - round(m.mean)) > 2 * m.sd:
+        return f"{m.mean:g} ± {m.sd:g}: no whole number is within two SDs, so no cell has it: take a larger SD"
+    return ""
+
+
+def of_measurements(problem: Problem) -> Iterator[str]:
+    """How rows of the table were read where that is not as they stand there, and values that a modeller would doubt."""
+    for m in problem.measurements:
+        if m.said:
+            yield f"{m.key}: {m.said}"
+        if doubt := doubts(m):
+            yield f"{m.key}: {doubt}"
