@@ -135,12 +135,16 @@ def write_abf(
     interval: float,
     units: Sequence[str] = ("mV", "pA"),
     epochs: tuple[float, float] | None = None,
+    holding: float = 0.0,
+    user_list: tuple[int, str] | None = None,
 ) -> None:
     """Axon binary, version 1, of 16-bit numbers: steps of 0.005 mV and 1 pA.
 
     Args:
         units: of the channels: "mV" and "pA", or one of them.
         epochs: start and end (ms) of a commanded step, kept in the protocol instead of in a channel.
+        holding: pA, commanded between the sweeps and before the first epoch.
+        user_list: number of what a list varies in the protocol, and the list.
     """
     channels = len(units)
     chosen = [(0, 1 / MV_A_BIT) if unit == "mV" else (1, 1e3 / PA_A_BIT) for unit in units]
@@ -185,6 +189,12 @@ def write_abf(
         put(2348, "2f", 0.0, levels[0])
         put(2428, "2f", 0.0, levels[1] - levels[0] if len(levels) > 1 else 0.0)
         put(2508, "2i", samples[0] - lead, samples[1] - samples[0])
+        put(2348, "f", holding)
+        put(1394, "f", holding)
+    if user_list is not None:
+        put(3360, "h", 1)
+        put(3368, "h", user_list[0])
+        put(3376, "256s", user_list[1].encode())
     body = bytearray(blocks * ABF_BLOCK)
     body[: data.size * 2] = np.ascontiguousarray(data.transpose(0, 2, 1), "<i2").tobytes()
     synchronised = np.array([[k * count, count] for k in range(len(sweeps))], "<i4").tobytes()
