@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,11 @@ def read_csv(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
 
 def read_numpy(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
     """The sweeps in the arrays of a NumPy file, [T] or [S, T]."""
-    held = np.load(file, allow_pickle=False)
+    with file.open("rb") as stream:  # which NumPy leaves open where the file is damaged
+        return _arrays(file, cell, np.load(stream, allow_pickle=False), reading)
+
+
+def _arrays(file: Path, cell: str, held: Any, reading: Reading) -> list[Raw | Unusable]:
     if isinstance(held, np.ndarray):
         if not held.dtype.names:
             raise GbarError(
@@ -44,8 +49,7 @@ def read_numpy(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
                 "np.savez(FILE, time_ms=t, voltage_mV=v, current_nA=i) makes such a file"
             )
         return _columns(file, cell, [(name, held[name]) for name in held.dtype.names], reading)
-    with held:
-        return _columns(file, cell, [(name, held[name]) for name in held.files], reading)
+    return _columns(file, cell, [(name, held[name]) for name in held.files], reading)
 
 
 def _columns(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim import GbarError
-from sim.recordings.stimulus import Square, squares
-from sim.recordings.sweep import Sweep
+from gbar.sim import GbarError
+from gbar.sim.recordings.stimulus import Square, squares
+from gbar.sim.recordings.sweep import Sweep
 
 INTERVAL = 0.05
 TIMES = np.arange(0, 1000, INTERVAL)  # ms

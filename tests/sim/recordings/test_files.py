@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from recorded import WRITERS, ibw, passive, step_current, write_abf, write_npz, write_nwb
 
-from sim import GbarError
-from sim.recordings.files import read_files
-from sim.recordings.intake import Intake, take_in
-from sim.recordings.reading import Reading
-from sim.recordings.sweep import Raw, Unusable
+from gbar.sim import GbarError
+from gbar.sim.recordings.files import read_files
+from gbar.sim.recordings.intake import Intake, take_in
+from gbar.sim.recordings.reading import Reading
+from gbar.sim.recordings.sweep import Raw, Unusable
 
 Pair = tuple[np.ndarray, np.ndarray]
 
