@@ -34,7 +34,7 @@ def read_abf(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
         try:
             voltage, current = pair([_channel(signal) for signal in segment.analogsignals], name, reading)
             if voltage is not None and current is None:
-                commands = _commands(file, reading) if commands is None else commands
+                commands = _commands(file, voltage.interval, reading) if commands is None else commands
                 current = commands[number] if number < len(commands) else None
         except GbarError as error:
             found.append(Unusable(cell, f"{'' if str(file) in str(error) else f'{name}: '}{error}"))
@@ -62,27 +62,38 @@ def _channel(signal: Any) -> Channel:
     return Channel(str(signal.name), values, signal.units.dimensionality.string, interval)
 
 
-def _commands(file: Path, reading: Reading) -> list[Channel]:
+def _commands(file: Path, interval: float, reading: Reading) -> list[Channel]:
     """The commanded current of every sweep, from the file's table of epochs; none where it commands none.
+
+    Args:
+        file: the file.
+        interval: ms between samples.
+        reading: which command, where there are several.
 
     Raises:
         GbarError: the protocol varies something by a list, or by a kind of epoch, whose course is not known here.
     """
     abf = library("pyabf").ABF(str(file), loadData=False)
-    units = [unit_name(unit) for unit in abf.dacUnits]
-    amplifier = [k for k, unit in enumerate(units) if unit in CURRENT]
-    chosen = [k for k in amplifier if reading.chose(str(abf.dacNames[k]))] or amplifier
-    if not chosen:
+    names, units = _outputs(abf)
+    amplifier = [k for k, unit in enumerate(units) if unit_name(unit) in CURRENT]
+    chosen = [k for k in amplifier if reading.chose(names[k])] or amplifier
+    dac = next((k for k in chosen if _source(abf, k)), None)
+    if dac is None:
         return []
-    dac = next((k for k in chosen if _source(abf, k)), chosen[0])
     if _source(abf, dac) == 1:
         waves = _epochs(file, abf, dac)
-    elif _source(abf, dac) == 2:
-        waves = [_played(file, abf, dac, number) for number in abf.sweepList]
     else:
-        return []
-    found = [Channel("command", wave, abf.dacUnits[dac], 1e3 / abf.sampleRate) for wave in waves]
+        waves = [_played(file, abf, dac, number) for number in abf.sweepList]
+    found = [Channel("command", wave, units[dac], interval) for wave in waves]
     return found if any(np.ptp(channel.values) > 0 for channel in found) else []
+
+
+def _outputs(abf: Any) -> tuple[list[str], list[str]]:
+    """Names and units of all commands. pyABF keeps as many as there are recorded channels."""
+    if abf.abfVersion["major"] == 1:
+        return [*map(str, abf.dacNames)], [*map(str, abf.dacUnits)]
+    strings, section = abf._stringsSection._indexedStrings, abf._dacSection
+    return [strings[k] for k in section.lDACChannelNameIndex], [strings[k] for k in section.lDACChannelUnitsIndex]
 
 
 def _source(abf: Any, dac: int) -> int:

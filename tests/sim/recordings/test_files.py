@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded import WRITERS, ibw, passive, step_current, write_abf, write_npz, write_nwb
+from recorded import WRITERS, ibw, passive, step_current, write_abf, write_abf2, write_npz, write_nwb
 
 from gbar.sim import GbarError
 from gbar.sim.recordings.files import read_files
@@ -334,6 +334,34 @@ def test_another_list_refuses_the_sweeps(parameter: int, numbers: str, tmp_path:
         read(tmp_path)
     write_abf(tmp_path / "a.abf", SWEEPS, 0.1, ["mV", "pA"], epochs=(200.0, 500.0), user_list=(parameter, numbers))
     assert steps(read(tmp_path)) == [-50, -100, -150]  # recorded, so that nobody asks what was commanded
+
+
+VERSION_2: dict[str, tuple[dict[str, Any], list[float]]] = {
+    "epochs": ({}, [-100, -50, 0]),
+    "on a holding current": ({"holding": -20.0}, [-100, -50, 0]),
+    "on another output": ({"output": 1}, [-100, -50, 0]),
+    "a list": ({"user_list": (22, "-100,50,25", True)}, [-100, 50, 25]),
+    "a list of 50 epochs": ({"user_list": (62, "-100,50,25", True)}, [-100, 50, 25]),
+    "a list of an epoch before": ({"user_list": (21, "-10,-10,-10", True), "holding": -10.0}, [-100, -50, 0]),
+}
+
+
+@pytest.mark.parametrize("case", VERSION_2)
+def test_what_an_abf_of_version_2_commands(case: str, tmp_path: Path) -> None:
+    more, levels = VERSION_2[case]
+    sweeps = [passive(level / 1e3, resistance=100) for level in levels]
+    write_abf2(tmp_path / "a.abf", sweeps, 0.03, (200.0 * 0.3, 500.0 * 0.3), **more)
+    intake = read(tmp_path)
+    commanded = [level for level in levels if level]
+    assert (steps(intake), len(intake.refused)) == (commanded, 3 - len(commanded))
+    assert {round(1e3 * one.step.holding, 3) for one in intake.good} == {more.get("holding", 0.0)}
+
+
+@pytest.mark.parametrize("given", [(22, "-100,50,25", False), (32, "100,200", True)])
+def test_a_list_of_version_2_that_is_not_known_refuses(given: tuple[int, str, bool], tmp_path: Path) -> None:
+    write_abf2(tmp_path / "a.abf", SWEEPS, 0.1, (200.0, 500.0), user_list=given)
+    with pytest.raises(GbarError, match="user list"):
+        read(tmp_path)
 
 
 # --- which channel, in which unit
