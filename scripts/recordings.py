@@ -22,6 +22,8 @@ def recordings(
     sd_floor: Annotated[float, typer.Option(metavar="SHARE", help="Least SD, as a share of the mean.")] = 0.02,
     cells: Annotated[str, typer.Option(metavar="folder|file", help="Whose files are one cell.")] = "folder",
     no_holding: Annotated[bool, typer.Option("--no-holding", help="The resting current is an offset.")] = False,
+    relative: Annotated[bool, typer.Option("--relative", help="Add steps as % of each cell's rheobase.")] = False,
+    channel: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Which, of several. Repeatable.")] = None,
     voltage_unit: Unit = None,
     current_unit: Unit = None,
     as_json: JsonFlag = False,
@@ -29,17 +31,18 @@ def recordings(
     """Measure recorded current steps as the model is measured, and write mean and SD over sweeps and cells as a CSV.
 
     Sweeps that fail a quality check are left out and the reason is said.
-    Steps that the problem has no protocol for are named, or made protocols with --create.
+    Steps that the problem has no protocol for are named, or made protocols with --create; with --relative in percent of
+    each cell's rheobase, so that cells of different sizes can be averaged. Several cells also get a table each.
 
     Exit codes: 0 the table is written, 2 bad input and nothing is written.
     """
     from gbar.sim import load_problem
-    from gbar.sim.recordings import Reading, measure_recordings, write
+    from gbar.sim.recordings import Reading, cells_folder, measure_recordings, write
 
     loaded = load_problem(problem, measured=False)
-    reading = Reading(junction, voltage_unit, current_unit, cells, no_holding)
+    reading = Reading(junction, voltage_unit, current_unit, cells, no_holding, tuple(channel or []))
     with waiting("Reading"):
-        found = measure_recordings(loaded, files, reading, feature or [], sd_floor, create)
+        found = measure_recordings(loaded, files, reading, feature or [], sd_floor, create, relative)
         write(found, loaded, out)
     if as_json:
         print_json(found.document())
@@ -48,6 +51,8 @@ def recordings(
     print_table(found.title(), ["protocol", "feature", "mean", "SD", "unit", "from"], rows, left=2, spare=1)
     for line in found.notes():
         typer.echo(line)
+    if found.by_cell:
+        typer.echo(f"Written: {(each := cells_folder(out))}: a table a cell, for gbar cells {problem} --cells {each}")
     typer.echo(f"Written: {out}. Next: gbar tune {problem} --measurements {out}")
 
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,12 +136,16 @@ def write_abf(
     interval: float,
     units: Sequence[str] = ("mV", "pA"),
     epochs: tuple[float, float] | None = None,
+    holding: float = 0.0,
+    user_list: tuple[int, str] | None = None,
 ) -> None:
     """Axon binary, version 1, of 16-bit numbers: steps of 0.005 mV and 1 pA.
 
     Args:
         units: of the channels: "mV" and "pA", or one of them.
         epochs: start and end (ms) of a commanded step, kept in the protocol instead of in a channel.
+        holding: pA, commanded between the sweeps and before the first epoch.
+        user_list: number of what a list varies in the protocol, and the list.
     """
     channels = len(units)
     chosen = [(0, 1 / MV_A_BIT) if unit == "mV" else (1, 1e3 / PA_A_BIT) for unit in units]
@@ -185,10 +190,85 @@ def write_abf(
         put(2348, "2f", 0.0, levels[0])
         put(2428, "2f", 0.0, levels[1] - levels[0] if len(levels) > 1 else 0.0)
         put(2508, "2i", samples[0] - lead, samples[1] - samples[0])
+        put(2348, "f", holding)
+        put(1394, "f", holding)
+    if user_list is not None:
+        put(3360, "h", 1)
+        put(3368, "h", user_list[0])
+        put(3376, "256s", user_list[1].encode())
     body = bytearray(blocks * ABF_BLOCK)
     body[: data.size * 2] = np.ascontiguousarray(data.transpose(0, 2, 1), "<i2").tobytes()
     synchronised = np.array([[k * count, count] for k in range(len(sweeps))], "<i4").tobytes()
     file.write_bytes(bytes(header + body) + synchronised.ljust(ABF_BLOCK, b"\0"))
+
+
+def write_abf2(
+    file: Path,
+    sweeps: Sweeps,
+    interval: float,
+    epochs: tuple[float, float],
+    holding: float = 0.0,
+    user_list: tuple[int, str, bool] | None = None,
+    output: int = 0,
+) -> None:
+    """Axon binary, version 2: the voltage, and a commanded step that is kept in the protocol.
+
+    Args:
+        epochs: its start and end, ms.
+        holding: pA, commanded before it, after it and between the sweeps.
+        user_list: number of what a list varies in the protocol, the list, and whether it is switched on.
+        output: which of two commands it is; the other is off.
+    """
+    names = ["program", "protocol", "IN 0", "mV", "Cmd 0", "Cmd 1", "pA", user_list[1] if user_list else "end"]
+    text = b"SSCH" + bytes(40) + b"\0".join(name.encode() for name in names) + b"\0"
+    samples = len(sweeps[0][0])
+    first, last = (round(time / interval) for time in epochs)
+    levels = [1e3 * float(sweep[1][first] - sweep[1][0]) + holding for sweep in sweeps]
+    change = levels[1] - levels[0] if len(levels) > 1 else 0.0
+    protocol = _packed(256, (0, "h", 5), (2, "f", 1e3 * interval), (22, "i", samples), (110, "2f", 10.0, 10.0))
+    protocol = protocol[:118] + struct.pack("<2i", 32768, 32768) + protocol[126:]
+    gains = ((28, "f", 1.0), (40, "f", 10.0 / 32768 / MV_A_BIT), (48, "f", 1.0))
+    outputs = [
+        _packed(
+            *(256, (0, "h", k), (12, "f", holding), (24, "2i", 5 + k, 7), (40, "2h", k == output, k == output)),
+        )
+        for k in (0, 1)
+    ]
+    steps = ((0, holding, 0.0, first - samples // 64), (1, levels[0], change, last - first))
+    table = [_packed(48, (0, "3h", k, output, 1), (6, "2f", level, by), (14, "i", n)) for k, level, by, n in steps]
+    data = np.array([np.round(v / MV_A_BIT) for v, _ in sweeps]).astype("<i2")
+    sections: dict[int, list[bytes]] = {
+        76: [protocol],
+        92: [_packed(128, (26, "h", 0), *gains, (74, "2i", 3, 4))],
+        108: outputs,
+        124: [_packed(32, (0, "h", k)) for k in (0, 1)],
+        156: table,
+        220: [text],
+        236: [data.tobytes()],
+        316: [struct.pack("<2i", k * samples, samples) for k in range(len(sweeps))],
+    }
+    if user_list:
+        sections[172] = [_packed(64, (0, "4hi", output, user_list[2], user_list[0], 0, len(names)))]
+    header = bytearray(_packed(512, (0, "4s", b"ABF2"), (4, "4b", 0, 0, 0, 2), (12, "I", len(sweeps))))
+    struct.pack_into("<2I", header, 16, 20260101, 0)
+    struct.pack_into("<I", header, 60, 1)
+    struct.pack_into("<I", header, 72, 2)
+    body, block = bytearray(), 1
+    for at, entries in sections.items():
+        size, number = (2, data.size) if at == 236 else (len(entries[0]), len(entries))
+        struct.pack_into("<2Iq", header, at, block, size, number)
+        content = b"".join(entries)
+        body += content.ljust(-(-len(content) // ABF_BLOCK) * ABF_BLOCK, b"\0")
+        block = 1 + len(body) // ABF_BLOCK
+    file.write_bytes(bytes(header + body))
+
+
+def _packed(size: int, *fields: tuple[Any, ...]) -> bytes:
+    """Fields of offset, format and values in so many bytes."""
+    entry = bytearray(size)
+    for at, form, *values in fields:
+        struct.pack_into("<" + form, entry, at, *values)
+    return bytes(entry)
 
 
 WRITERS = {

@@ -1,22 +1,24 @@
 """Recordings of real cells to a table of measurements: the same features, computed by the same code as the model's."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import SETTINGS, known_features
 from gbar.sim.problem import KINDS, Problem
-from gbar.sim.recordings.averages import Average, averages
-from gbar.sim.recordings.intake import Reading, take_in
+from gbar.sim.recordings.averages import Average, Values, average, measured
+from gbar.sim.recordings.intake import take_in
 from gbar.sim.recordings.match import assigned, created
-from gbar.sim.recordings.sweep import count
-from gbar.sim.recordings.table import extended, write
+from gbar.sim.recordings.reading import Reading
+from gbar.sim.recordings.relative import assigned_percentages, created_percentages
+from gbar.sim.recordings.sweep import cell_name, count
+from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
+__all__ = ["Average", "Findings", "Reading", "cells_folder", "measure_recordings", "write"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Findings:
     created: dict[str, dict[str, Any]]  # protocols made from them, as problem.toml has them
     sweeps: int
     cells: list[str]
+    noted: list[str] = field(default_factory=list)  # of rheobases, and what cells were held at
+    by_cell: dict[str, list[Average]] = field(default_factory=dict)  # the same rows for each, where there are several
 
     def title(self) -> str:
         """What was measured, in a line."""
@@ -38,7 +42,7 @@ class Findings:
 
     def notes(self) -> list[str]:
         """Everything that a reader of the table should know, a line each."""
-        lines = [f"converted: {said}" for said in self.said]
+        lines = [f"converted: {said}" for said in self.said] + self.noted
         lines += [f"made: protocol.{name} in problem.toml: {_step(keys)}" for name, keys in self.created.items()]
         lines += [f"no protocol has: {step}; --create makes one" for step in self.unmatched]
         lines += [f"refused: {reason}" for reason in self.refused]
@@ -53,17 +57,22 @@ class Findings:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON holds it."""
-        rows = [{key: value for key, value in asdict(row).items() if key != "omitted"} for row in self.rows]
         return {
             "sweeps": self.sweeps,
             "cells": self.cells,
-            "rows": rows,
+            "rows": _plain(self.rows),
+            "by_cell": {cell: _plain(rows) for cell, rows in self.by_cell.items()},
             "converted": self.said,
+            "noted": self.noted,
             "created": self.created,
             "unmatched": self.unmatched,
             "refused": self.refused,
             "not_measured": self.left_out(),
         }
+
+
+def _plain(rows: Sequence[Average]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in asdict(row).items() if key != "omitted"} for row in rows]
 
 
 def measure_recordings(
@@ -73,6 +82,7 @@ def measure_recordings(
     wanted: Sequence[str] = (),
     sd_floor: float = 0.02,
     create: bool = False,
+    relative: bool = False,
 ) -> Findings:
     """Measure recorded sweeps under a problem's protocols.
 
@@ -83,6 +93,7 @@ def measure_recordings(
         wanted: features; none for the usual ones of each protocol, "all" for all that gbar computes unasked.
         sd_floor: share of the mean that an SD is at least.
         create: make protocols from recorded steps that the problem does not have.
+        relative: make protocols that are percentages of each cell's own rheobase, from all steps.
 
     Raises:
         GbarError: a file cannot be read or believed, no sweep is good, or none has a step of the problem's.
@@ -95,15 +106,21 @@ def measure_recordings(
         raise GbarError(f"--sd-floor {sd_floor:g}: expected a share of the mean from 0 to 1, such as 0.02")
     threshold = float({**SETTINGS, **problem.efel}["Threshold"])
     intake = take_in(paths, reading, threshold)
+    shares = assigned_percentages(problem, intake.good, threshold)
+    if relative:
+        shares = created_percentages(problem, intake.good, shares, threshold)
+        problem = extended(problem, shares.content)
     sweeps, left = assigned(problem, intake.good)
-    made, made_sweeps = created(left, problem)
+    in_shares = {one.sweep.name for used in shares.sweeps.values() for one in used}
+    made, made_sweeps = created([one for one in left if one.sweep.name not in in_shares], problem)
     unmatched = [f"{_step(keys)}, {count(len(made_sweeps[name]), 'sweep')}" for name, keys in made.items()]
     if create and made:
         problem = extended(problem, made)
         sweeps |= made_sweeps
     else:
         made = {}
-    found = averages(problem, sweeps, intake.good, wanted, sd_floor)
+    values = measured(problem, sweeps | shares.sweeps, intake.good, wanted)
+    found = [average(one, sd_floor) for one in values]
     rows = [row for row in found if not row.omitted]
     if not rows:
         why = f": {found[0].protocol}.{found[0].feature}: {found[0].omitted}" if found else ""
@@ -116,12 +133,33 @@ def measure_recordings(
         intake.refused,
         intake.said,
         [] if create else unmatched,
-        made,
+        shares.content | made,
         len(intake.good),
-        sorted({Path(one.sweep.cell).name for one in intake.good}),
+        sorted({cell_name(one.sweep.cell) for one in intake.good}),
+        shares.said,
+        _by_cell(values, sd_floor),
     )
+
+
+def _by_cell(values: Sequence[Values], sd_floor: float) -> dict[str, list[Average]]:
+    """Each cell's own rows, where there are several; a cell is called by as much of its path as tells it apart."""
+    cells = sorted({cell for one in values for cell in one.of})
+    if len(cells) < 2:
+        return {}
+    depth = 1
+    while len({"/".join(Path(cell).parts[-depth:]) for cell in cells}) < len(cells):
+        depth += 1
+    found = {}
+    for cell in cells:
+        rows = [average(one.of_cell(cell), sd_floor) for one in values if cell in one.of]
+        if kept := [row for row in rows if not row.omitted]:
+            found["/".join(Path(cell).parts[-depth:])] = kept
+    return found
 
 
 def _step(content: dict[str, Any]) -> str:
     holding = f" on {content['holding']:g} nA" if "holding" in content else ""
-    return f"{content['amplitude']:g} nA{holding}, {content['duration']:g} ms"
+    amplitude = f"{content['amplitude']:g} nA" if "amplitude" in content else content["kind"]
+    if "percent" in content:
+        amplitude = f"{content['percent']:g} % of {content['relative_to']}"
+    return f"{amplitude}{holding}, {content['duration']:g} ms"

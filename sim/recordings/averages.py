@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,37 @@ class Average:
     omitted: str = ""
 
 
-Values = dict[str, dict[str, list[float]]]  # feature -> cell -> a value a sweep
+Floor = tuple[float, str]  # under an SD, with the reason
 
 
-def averages(
-    problem: Problem, sweeps: Mapping[str, Sequence[Good]], good: Sequence[Good], wanted: Sequence[str], share: float
-) -> list[Average]:
+@dataclass(frozen=True)
+class Values:
+    """What a feature is in the sweeps of each cell, and the floors under its SD that each cell's sweeps ask for."""
+
+    protocol: str
+    feature: str
+    of: dict[str, list[float]]  # cell -> a value a sweep
+    floors: dict[str, list[Floor]]  # cell -> floors
+    coarse: str = ""  # why some sweeps are left out
+    percents: dict[str, list[float]] = field(default_factory=dict)  # cell -> of its rheobase, a sweep
+
+    def of_cell(self, cell: str) -> "Values":
+        """Those of one cell."""
+        kept = {cell: self.of[cell]} if cell in self.of else {}
+        percents = {cell: self.percents.get(cell, [])}
+        return replace(self, of=kept, floors={cell: self.floors.get(cell, [])}, percents=percents)
+
+    @property
+    def relative(self) -> str:
+        """At which percentages of the rheobase sweeps were recorded, for a note."""
+        percents = [percent for of_cell in self.percents.values() for percent in of_cell]
+        ends = [f"{percent:.4g}" for percent in (min(percents), max(percents))] if percents else []
+        return f" at {' to '.join(dict.fromkeys(ends))} % of rheobase" if ends else ""
+
+
+def measured(
+    problem: Problem, sweeps: Mapping[str, Sequence[Good]], good: Sequence[Good], wanted: Sequence[str]
+) -> list[Values]:
     """Measure every protocol's sweeps.
 
     Args:
@@ -60,21 +85,18 @@ def averages(
         sweeps: by step protocol.
         good: all sweeps, which a rheobase is looked for in.
         wanted: features; none for the usual ones, "all" for every one that gbar computes unasked.
-        share: of the mean, that an SD is at least.
     """
-    rows = []
+    found: list[Values] = []
     for name, protocol in problem.protocol.items():
         if isinstance(protocol, FiCurve):
-            rows += _gain(name, protocol, problem, sweeps, wanted, share)
+            found += _gain(name, protocol, problem, sweeps, wanted)
         elif isinstance(protocol, Rheobase):
-            threshold = float(problem.efel_settings(name)["Threshold"])
-            found = families(protocol, good, threshold)
-            if found:
-                floor = {"rheobase": (max(gap for _, gap in found.values()) / 2, "half the distance between steps")}
-                rows += _measured(problem, name, [one for one, _ in found.values()], wanted, share, floor)
+            at = families(problem, name, good, float(problem.efel_settings(name)["Threshold"]))
+            floors = {cell: (one.gap / 2, "half the distance between steps") for cell, one in at.items()}
+            found += _measured(problem, name, [one.sweep for one in at.values()], wanted, {"rheobase": floors})
         elif name in sweeps:
-            rows += _measured(problem, name, sweeps[name], wanted, share, {})
-    return rows
+            found += _measured(problem, name, sweeps[name], wanted, {})
+    return found
 
 
 def usual(kind: str, amplitude: float, fires: bool) -> list[str]:
@@ -91,10 +113,11 @@ def _measured(
     name: str,
     used: Sequence[Good],
     wanted: Sequence[str],
-    share: float,
-    floors: Mapping[str, tuple[float, str]],
-) -> list[Average]:
-    """The rows of one protocol. `floors` are a feature's own, with the reason."""
+    own_floors: Mapping[str, Mapping[str, Floor]],
+) -> list[Values]:
+    """The features of one protocol's sweeps. `own_floors`: feature -> cell -> a floor."""
+    if not used:
+        return []
     protocol, settings = problem.protocol[name], problem.efel_settings(name)
     threshold = float(settings["Threshold"])
     amplitude = used[0].step.amplitude
@@ -103,25 +126,40 @@ def _measured(
     names = usual(protocol.kind, amplitude, fires) if not wanted else features.catalogue(protocol.kind, amplitude)
     if wanted and "all" not in wanted:
         names = [feature for feature in wanted if feature in known]
-    values: Values = {feature: {} for feature in names}
+    of: dict[str, dict[str, list[float]]] = {feature: {} for feature in names}
+    floors: dict[str, dict[str, list[Floor]]] = {
+        feature: {cell: [floor] for cell, floor in own_floors.get(feature, {}).items()} for feature in names
+    }
     coarse: dict[str, str] = {}
-    own = {feature: [floors.get(feature, (0.0, ""))] for feature in names}  # floors under the SDs
     for one in used:
+        cell = one.sweep.cell
         reasons = {feature: too_coarse(feature, one.sweep.rate_khz) for feature in names}
-        fine = [feature for feature in names if not reasons[feature]]
-        measured = _features(one, one.sweep.v, fine, settings)
-        shaken = _features(one, shake(one.sweep, one.step), fine, settings)
-        missed = peak_error(one.sweep, threshold)
-        for feature in fine:
-            values[feature].setdefault(one.sweep.cell, []).append(measured[feature])
-            changed = abs(shaken[feature] - measured[feature])
-            own[feature].append((changed if np.isfinite(changed) else 0.0, "what noise of its size changes"))
-            if features.unit_of(feature) == "ms":
-                own[feature].append((one.sweep.interval, "the sampling interval"))
-            if PEAK.fullmatch(feature):
-                own[feature].append((missed, "what a peak may hide between two samples"))
         coarse |= {feature: reason for feature, reason in reasons.items() if reason}
-    return [_average(name, f, values[f], share, max(own[f]), coarse.get(f, "")) for f in names]
+        fine = [feature for feature in names if not reasons[feature]]
+        known_values = _features(one, one.sweep.v, fine, settings)
+        values = {feature: known_values[feature] for feature in fine}
+        for feature, of_sweep in _floors(one, values, settings).items():
+            of[feature].setdefault(cell, []).append(values[feature])
+            floors[feature].setdefault(cell, []).extend(of_sweep)
+    percents: dict[str, list[float]] = {}
+    for one in used:
+        percents.setdefault(one.sweep.cell, []).extend([one.percent] if np.isfinite(one.percent) else [])
+    return [Values(name, f, of[f], floors[f], coarse.get(f, ""), percents) for f in names]
+
+
+def _floors(one: Good, values: Mapping[str, float], settings: Mapping[str, Any]) -> dict[str, list[Floor]]:
+    """What the SD of each feature of a sweep is at least."""
+    shaken = _features(one, shake(one.sweep, one.step), list(values), settings)
+    missed = peak_error(one.sweep, float(settings["Threshold"]))
+    found: dict[str, list[Floor]] = {}
+    for feature, value in values.items():
+        changed = abs(shaken[feature] - value)
+        found[feature] = [(changed if np.isfinite(changed) else 0.0, "what noise of its size changes")]
+        if features.unit_of(feature) == "ms":
+            found[feature].append((one.sweep.interval, "the sampling interval"))
+        if PEAK.fullmatch(feature):
+            found[feature].append((missed, "what a peak may hide between two samples"))
+    return found
 
 
 def _features(one: Good, v: np.ndarray, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
@@ -131,13 +169,8 @@ def _features(one: Good, v: np.ndarray, names: Sequence[str], settings: Mapping[
 
 
 def _gain(
-    name: str,
-    curve: FiCurve,
-    problem: Problem,
-    sweeps: Mapping[str, Sequence[Good]],
-    wanted: Sequence[str],
-    share: float,
-) -> list[Average]:
+    name: str, curve: FiCurve, problem: Problem, sweeps: Mapping[str, Sequence[Good]], wanted: Sequence[str]
+) -> list[Values]:
     """The slope of firing rate against current, for each cell that fires under two of the curve's steps or more."""
     if wanted and not {"all", "f_I_gain"} & set(wanted):
         return []
@@ -152,37 +185,39 @@ def _gain(
     for cell, measured in points.items():
         currents, rates = np.array(measured).T
         gains[cell] = [float(f_I_gain(currents, rates))]
-    return [_average(name, "f_I_gain", gains, share, (0.0, ""), "")]
+    return [Values(name, "f_I_gain", gains, {})]
 
 
-def _average(
-    protocol: str,
-    feature: str,
-    values: Mapping[str, Sequence[float]],
-    share: float,
-    own_floor: tuple[float, str],
-    coarse: str,
-) -> Average:
-    """Mean and SD: over the cells' means where there are several cells, else over the sweeps of the one."""
+def average(found: Values, share: float) -> Average:
+    """Mean and SD: over the cells' means where there are several cells, else over the sweeps of the one.
+
+    Args:
+        found: the values.
+        share: of the mean, that an SD is at least.
+    """
+    protocol, feature = found.protocol, found.feature
     unit = features.unit_of(feature) or ""
-    total = sum(map(len, values.values()))
-    defined = {cell: np.array([v for v in of_cell if np.isfinite(v)]) for cell, of_cell in values.items()}
+    total = sum(map(len, found.of.values()))
+    defined = {cell: np.array([v for v in of_cell if np.isfinite(v)]) for cell, of_cell in found.of.items()}
     defined = {cell: of_cell for cell, of_cell in defined.items() if len(of_cell)}
     having = sum(map(len, defined.values()))
     if having < DEFINED * total or having == 0:
-        reason = coarse if total == 0 else f"defined in {having} of {total} sweeps"
+        reason = found.coarse if total == 0 else f"defined in {having} of {total} sweeps"
         return Average(protocol, feature, np.nan, np.nan, unit, "", reason)
     means = np.array([of_cell.mean() for of_cell in defined.values()])
     spread = means if len(means) > 1 else next(iter(defined.values()))
     sd = float(spread.std(ddof=1)) if len(spread) > 1 else 0.0
     mean = float(means.mean())
-    note = f"{count(having, 'sweep')} of {count(len(defined), 'cell')}"
+    note = f"{count(having, 'sweep')} of {count(len(defined), 'cell')}{found.relative}"
     least = FLOOR_OF_A_COUNT if COUNT.fullmatch(feature) else FLOORS.get(unit, FLOOR_OF_A_RATIO)
     kind = "of a count" if COUNT.fullmatch(feature) else f"of {unit}" if unit in FLOORS else "of a ratio"
-    floor, reason = max((least, kind), (share * abs(mean), f"{share:.3g} of the mean"), own_floor)
+    own = [floor for cell in defined for floor in found.floors.get(cell, [])]
+    floor, reason = max((least, kind), (share * abs(mean), f"{share:.3g} of the mean"), *own)
     if sd < floor:
-        found = f"SD {sd:.3g}" if len(spread) > 1 else "no SD from one"
-        note += f"; {found}: floor {floor:.3g} ({reason})"
+        before = f"SD {sd:.3g}" if len(spread) > 1 else "no SD from one"
+        note += f"; {before}: floor {floor:.3g} ({reason})"
     else:
         note += f"; SD over {'cells' if len(means) > 1 else 'sweeps'}"
-    return Average(protocol, feature, mean, max(sd, floor), unit, note + (f"; some sweeps {coarse}" if coarse else ""))
+    return Average(
+        protocol, feature, mean, max(sd, floor), unit, note + (f"; some sweeps {found.coarse}" if found.coarse else "")
+    )

@@ -1,28 +1,19 @@
 """From files to the sweeps that can be measured, and the reasons why others cannot."""
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.recordings.files import read_files
 from gbar.sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
+from gbar.sim.recordings.reading import Reading
 from gbar.sim.recordings.stimulus import Square, squares
-from gbar.sim.recordings.sweep import Raw, Sweep, converted, count
+from gbar.sim.recordings.sweep import Raw, Sweep, Unusable, converted, count
 
 LARGEST_JUNCTION_MV = 30.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How recordings are read. What a file says itself needs none of this."""
-
-    junction_mv: float = 0.0  # liquid junction potential, subtracted
-    voltage_unit: str | None = None
-    current_unit: str | None = None
-    cells: str = "folder"  # whose files are one cell: "folder" or "file"
-    no_holding: bool = False  # the current channel's level between steps is an offset of the rig
 
 
 class Good(NamedTuple):
@@ -31,6 +22,7 @@ class Good(NamedTuple):
     sweep: Sweep
     step: Square
     test: Square | None
+    percent: float = float("nan")  # of the cell's rheobase, where the protocol counts in it
 
 
 @dataclass
@@ -51,7 +43,7 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
         threshold: mV that a spike crosses.
 
     Raises:
-        GbarError: a file cannot be read, a unit cannot be believed, or not one sweep is left.
+        GbarError: no such file, a setting that cannot be, or not one sweep is left.
     """
     if abs(reading.junction_mv) > LARGEST_JUNCTION_MV:
         raise GbarError(
@@ -63,49 +55,57 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
     bad_seal: dict[str, str] = {}
     taken: dict[str, list[Good]] = {}
     failed: dict[str, int] = {}
-    conversions: dict[str, int] = {}
-    for raw in read_files(paths, reading.cells):
-        if raw.clamped == "voltage":
-            _seal(raw, intake, bad_seal)
+    conversions: Counter[str] = Counter()
+    clamped = 0
+    for raw in read_files(paths, reading):
+        if isinstance(raw, Unusable):
+            intake.refused.append(raw.reason)
             continue
-        sweep, said = converted(raw, reading.junction_mv, reading.voltage_unit, reading.current_unit)
-        conversions[said] = conversions.get(said, 0) + 1
-        try:
+        if raw.clamped == "voltage":
+            clamped += 1
+            _seal(raw, bad_seal)
+            continue
+        raw = replace(raw, bias=0.0) if reading.no_holding else raw
+        try:  # another stimulus, or a fault of the file: none of the cell
+            sweep, said = converted(raw, reading.junction_mv, reading.voltage_unit, reading.current_unit)
             step, test = squares(sweep)
-        except GbarError as error:  # another stimulus: no fault of the cell
+        except GbarError as error:
             intake.refused.append(str(error))
             continue
+        conversions.update(said)
         try:
-            check_sweep(sweep, step, threshold, reading.current_unit is not None)
+            check_sweep(sweep, step, test, threshold, reading.current_unit is not None)
         except GbarError as error:
             intake.refused.append(str(error))
             failed[sweep.cell] = failed.get(sweep.cell, 0) + 1
             continue
         step = step._replace(holding=0.0) if reading.no_holding else step
         taken.setdefault(sweep.cell, []).append(Good(sweep, step, test))
-    intake.said = [f"{said} in {count(number, 'sweep')}" for said, number in conversions.items() if said]
+    intake.said += [f"{said} in {count(number, 'sweep')}" for said, number in conversions.items()]
     if reading.junction_mv:
         intake.said.append(f"{reading.junction_mv:g} mV of junction potential subtracted")
     for cell in {**taken, **failed}:
         _whole_cell(cell, taken.get(cell, []), failed.get(cell, 0), bad_seal.get(cell, ""), intake)
+    if clamped:
+        intake.refused.append(f"{count(clamped, 'sweep')} in voltage clamp: not measured")
+    intake.refused = [*dict.fromkeys(intake.refused)]
     if not intake.good:
         more = f" (and {len(intake.refused) - 1} more)" if len(intake.refused) > 1 else ""
-        raise GbarError(f"no sweep is left to measure: {[*intake.refused, 'only voltage clamp'][0]}{more}")
+        raise GbarError(f"no sweep is left to measure: {intake.refused[0]}{more}")
     return intake
 
 
-def _seal(raw: Raw, intake: Intake, bad: dict[str, str]) -> None:
+def _seal(raw: Raw, bad: dict[str, str]) -> None:
     """A voltage-clamp sweep is not measured, but one that is a seal test can refuse its cell."""
     try:
         check_seal(raw)
-        intake.said.append(f"{raw.name}: voltage clamp, not measured")
     except GbarError as error:
         bad[raw.cell] = str(error)
 
 
 def _whole_cell(cell: str, good: list[Good], failed: int, bad_seal: str, intake: Intake) -> None:
     """Keep a cell's sweeps, without those that do not fit the others, or none of them."""
-    drifted = check_cell(good)
+    drifted = check_cell([(one.sweep, one.step, one.test) for one in good])
     names = {sweep.name for sweep, _ in drifted}
     intake.refused += [reason for _, reason in drifted]
     kept = [one for one in good if one.sweep.name not in names]

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from gbar.sim.problem import Problem, Rheobase, Step
 from gbar.sim.recordings.intake import Good
@@ -31,7 +33,7 @@ def holding_of(protocol: Any) -> float:
 
 def assigned(problem: Problem, good: Sequence[Good]) -> tuple[dict[str, list[Good]], list[Good]]:
     """Sweeps by the protocol that has their step, and those that no protocol has."""
-    steps = {  # a percentage of a rheobase is no current that a recorded one could be
+    steps = {  # what is a percentage of a rheobase is matched in `relative`
         name: (protocol, protocol.amplitude)
         for name, protocol in problem.protocol.items()
         if isinstance(protocol, Step) and protocol.amplitude is not None
@@ -56,30 +58,67 @@ def _is(one: Good, protocol: Step, amplitude: float) -> bool:
     )
 
 
-def families(protocol: Rheobase, good: Sequence[Good], threshold: float) -> dict[str, tuple[Good, float]]:
-    """For each cell the sweep at its rheobase: the weakest step of the protocol's duration that makes a spike.
+class AtRheobase(NamedTuple):
+    """The weakest step of a cell that makes a spike."""
 
-    Returns:
-        cell -> the sweep and the distance (nA) to the strongest silent step below it; cells without one are left out.
+    sweep: Good
+    gap: float  # nA to the strongest silent step below; NaN where none was recorded: the rheobase is lower still
+
+    @property
+    def current(self) -> float:  # nA
+        return self.sweep.step.amplitude
+
+
+def rheobases(good: Sequence[Good], duration: float, holding: float | None, threshold: float) -> dict[str, AtRheobase]:
+    """For each cell its rheobase under steps of a duration; cells that never fire are left out.
+
+    Args:
+        good: sweeps.
+        duration: ms.
+        holding: nA; None for each cell's own, the one with the most sweeps.
+        threshold: mV that a spike crosses.
     """
     found = {}
-    for cell in dict.fromkeys(one.sweep.cell for one in good):
-        steps = [
-            one
-            for one in good
-            if one.sweep.cell == cell
-            and one.step.amplitude > 0
-            and lasts(one.step.duration, protocol.duration)
-            and close(one.step.holding, holding_of(protocol), HOLDING, one.step.amplitude)
-        ]
-        firing = [one for one in steps if one.sweep.v[one.step.first :].max() > threshold]
-        if not firing:
-            continue
-        weakest = min(firing, key=lambda one: one.step.amplitude)
-        silent = [o.step.amplitude for o in steps if o not in firing and o.step.amplitude < weakest.step.amplitude]
-        if silent:
-            found[cell] = weakest, weakest.step.amplitude - max(silent)
+    for cell, steps in series(good, duration, holding).items():
+        rising = [one for one in steps if one.step.amplitude > 0]
+        firing = [one for one in rising if one.sweep.v[one.step.first :].max() > threshold]
+        if firing:
+            weakest = min(firing, key=lambda one: one.step.amplitude)
+            silent = [o.step.amplitude for o in rising if o not in firing]
+            below = [amplitude for amplitude in silent if amplitude < weakest.step.amplitude]
+            found[cell] = AtRheobase(weakest, weakest.step.amplitude - max(below) if below else float("nan"))
     return found
+
+
+def series(good: Sequence[Good], duration: float, holding: float | None) -> dict[str, list[Good]]:
+    """For each cell its sweeps of a duration (ms) on a holding current (nA; None: the one with the most sweeps)."""
+    found = {}
+    for cell in dict.fromkeys(one.sweep.cell for one in good):
+        steps = [one for one in good if one.sweep.cell == cell and lasts(one.step.duration, duration)]
+        levels = [one.step.holding for one in steps] if holding is None else [holding]
+        alike = [
+            [one for one in steps if close(one.step.holding, level, HOLDING, one.step.amplitude)] for level in levels
+        ]
+        if most := max(alike, key=len, default=[]):
+            found[cell] = most
+    return found
+
+
+def families(problem: Problem, name: str, good: Sequence[Good], threshold: float) -> dict[str, AtRheobase]:
+    """For each cell the sweep at its rheobase, where a weaker step was silent.
+
+    Args:
+        problem: has a rheobase protocol of this name. One that others are relative to is each cell's own, whatever it
+            was held at.
+        name: the protocol.
+        good: all sweeps.
+        threshold: mV that a spike crosses.
+    """
+    protocol = problem.protocol[name]
+    assert isinstance(protocol, Rheobase)
+    shared = any(getattr(other, "relative_to", None) == name for other in problem.protocol.values())
+    found = rheobases(good, protocol.duration, None if shared else holding_of(protocol), threshold)
+    return {cell: one for cell, one in found.items() if np.isfinite(one.gap)}
 
 
 def created(left: Sequence[Good], problem: Problem) -> tuple[dict[str, dict[str, Any]], dict[str, list[Good]]]:
@@ -100,7 +139,7 @@ def created(left: Sequence[Good], problem: Problem) -> tuple[dict[str, dict[str,
     sweeps: dict[str, list[Good]] = {}
     taken = list(problem.protocol)
     for group in groups:
-        protocol = _keys(group) | _site(problem)
+        protocol = step_keys(group) | site(problem)
         name = base = f"{protocol['kind']}_{1000 * protocol['amplitude']:.0f}pA".replace("-", "minus_")
         while name in content or name in taken:
             name = f"{base}_{len(content) + len(taken)}"
@@ -116,25 +155,29 @@ def _alike(one: Square, other: Square) -> bool:
     )
 
 
-def _keys(group: Sequence[Good]) -> dict[str, Any]:
+def step_keys(group: Sequence[Good]) -> dict[str, Any]:
     """A protocol for a group of like sweeps: the longest delay and tail among them, the mean currents."""
     duration = _plain(_mean([one.step.duration for one in group]))
     delay = _plain(max(one.step.start for one in group))
     tail = max(len(one.sweep.v) * one.sweep.interval - one.step.end for one in group)
+    amplitude = float(f"{_mean([one.step.amplitude for one in group]):.4g}")
     keys: dict[str, Any] = {
         "kind": "pulse" if duration < PULSE_MS else "step",
-        "amplitude": float(f"{_mean([one.step.amplitude for one in group]):.4g}"),
+        "amplitude": amplitude,
         "delay": delay,
         "duration": duration,
         "total": _plain(delay + duration + tail),
     }
-    holding = _mean([one.step.holding for one in group])
-    if not close(holding, 0.0, HOLDING, keys["amplitude"]):
-        keys["holding"] = float(f"{holding:.3g}")
-    return keys
+    return keys | holding_keys([one.step.holding for one in group], amplitude)
 
 
-def _site(problem: Problem) -> dict[str, str]:
+def holding_keys(levels: Sequence[float], amplitude: float) -> dict[str, float]:
+    """The holding current of a protocol (nA), as problem.toml has it; nothing where there is none to speak of."""
+    holding = _mean(levels)
+    return {} if close(holding, 0.0, HOLDING, amplitude) else {"holding": float(f"{holding:.3g}")}
+
+
+def site(problem: Problem) -> dict[str, str]:
     """Where most of the problem's steps are injected and recorded; nothing where that is the default."""
     steps = [protocol for protocol in problem.protocol.values() if isinstance(protocol, Step)]
     sites = Counter((step.at, step.record) for step in steps)

@@ -25,6 +25,7 @@ FLAT_IN_NOISE = 20  # or so many, where noise lets the trace
 REVERSALS = 0.2  # turn round at this share of its samples, as no flat one does
 RESISTANCE_MOHM = (0.3, 2e4)  # of any cell, or a unit is wrong
 SEAL_GOHM = 1.0
+LEAST_TEST_MS = 5.0  # of a test pulse, to see a resistance
 LEAK_CHANGE = 0.3  # what the test pulse's resistance may differ by from the cell's median, as a share
 FEWEST = 0.5  # a cell with a smaller share of good sweeps is refused as a whole
 
@@ -40,22 +41,38 @@ PEAK = re.compile(
 )
 
 
-def check_sweep(sweep: Sweep, step: Square, threshold: float, vouched: bool = False) -> None:
+def baseline(sweep: Sweep, step: Square, test: Square | None) -> np.ndarray:  # [T] mV
+    """The voltage before the step, without a test pulse and as long a recovery from it."""
+    before = sweep.v[: step.first]
+    if test is None:
+        return before
+    recovery = max(test.last - test.first, round(LEAST_BASELINE_MS / sweep.interval))
+    quiet = np.concatenate([before[: test.first], before[test.last + recovery :]])
+    return quiet if len(quiet) * sweep.interval >= LEAST_BASELINE_MS else before[: test.first]
+
+
+def check_sweep(sweep: Sweep, step: Square, test: Square | None, threshold: float, vouched: bool = False) -> None:
     """Refuse a sweep that says more about the rig than about the cell.
 
     Args:
         sweep: in mV and nA.
         step: its stimulus.
+        test: the test pulse before it, if there is one.
         threshold: mV that a spike crosses.
         vouched: whether the user gave the unit of the current.
 
     Raises:
         GbarError: with what was found.
     """
-    before = sweep.v[: step.first]
     if step.start < LEAST_BASELINE_MS:
         raise GbarError(
             f"{sweep.name}: the step begins after {step.start:.3g} ms: expected {LEAST_BASELINE_MS:g} ms of baseline"
+        )
+    before = baseline(sweep, step, test)
+    if len(before) * sweep.interval < LEAST_BASELINE_MS * (1 - 1e-9):
+        raise GbarError(
+            f"{sweep.name}: {len(before) * sweep.interval:.3g} ms of baseline beside the test pulse: "
+            f"expected {LEAST_BASELINE_MS:g} ms"
         )
     rest = float(np.median(before))
     if not BASELINE_MV[0] <= rest <= BASELINE_MV[1]:
@@ -63,7 +80,7 @@ def check_sweep(sweep: Sweep, step: Square, threshold: float, vouched: bool = Fa
             f"{sweep.name}: baseline {rest:.1f} mV: expected {BASELINE_MV[0]:g} to {BASELINE_MV[1]:g} mV "
             "(a dying cell, an electrode outside, or an offset not zeroed)"
         )
-    if before.max() > threshold:
+    if sweep.v[: step.first].max() > threshold:
         raise GbarError(f"{sweep.name}: the cell fires before the step: its features would not be the step's")
     third = max(1, len(before) // 3)
     drift = float(np.median(before[-third:]) - np.median(before[:third]))
@@ -143,8 +160,8 @@ def check_cell(sweeps: Sequence[tuple[Sweep, Square, Square | None]]) -> list[tu
     """The sweeps of one cell that do not fit its others: its rest or its leak has drifted away. With the reasons."""
     if not sweeps:
         return []
-    rests = [float(np.median(sweep.v[: step.first])) for sweep, step, _ in sweeps]
-    leaks = [leak(sweep, test) if test else None for sweep, _, test in sweeps]
+    rests = [float(np.median(baseline(*one))) for one in sweeps]
+    leaks = [leak(sweep, test) if test and test.duration >= LEAST_TEST_MS else None for sweep, _, test in sweeps]
     usual = float(np.median(rests))
     tested = [value for value in leaks if value is not None]
     refused = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,9 @@ CURRENT = {"A": 1e9, "mA": 1e6, "uA": 1e3, "nA": 1.0, "pA": 1e-3}  # to nA
 TIME = {"s": 1e3, "ms": 1.0, "us": 1e-3}  # to ms
 SPELT = {"volt": "V", "volts": "V", "millivolt": "mV", "millivolts": "mV", "amp": "A", "ampere": "A", "amperes": "A"}
 SPELT |= {"amps": "A", "second": "s", "seconds": "s", "sec": "s", "msec": "ms", "picoamperes": "pA"}
+
+EVEN = 0.01  # what the intervals of sample times may differ by, as a share
+ALREADY = (0.05, 0.005)  # what a bias and the level before the step may differ by if they are the same: share, nA
 
 LARGEST_MV = 300.0  # no membrane and no electrode offset goes further
 SMALLEST_MV = 1.0  # a trace that stays within is one in volts, written where millivolts are said
@@ -34,6 +38,7 @@ class Channel:
     values: np.ndarray  # [T]
     unit: str
     interval: float  # ms between samples
+    start: float = float("nan")  # ms, on the file's clock; NaN where it has none, or says itself what belongs together
 
     def measures(self) -> str:
         """ "voltage", "current", "time", or "" for a unit that is none of these."""
@@ -51,6 +56,15 @@ class Raw:
     stimulus: Channel | None
     clamped: str = "current"
     sweep: str = ""  # what the rig calls it
+    bias: float = 0.0  # nA, what the amplifier added to the stimulus
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A sweep that is there and cannot be read, with the reason. The file's others can still be."""
+
+    cell: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,33 @@ class Sweep:
         return 1.0 / self.interval
 
 
-def converted(raw: Raw, junction_mv: float, voltage_unit: str | None, current_unit: str | None) -> tuple[Sweep, str]:
+def even_interval(times: np.ndarray, what: str) -> float:
+    """The interval of evenly spaced sample times, in their unit.
+
+    Args:
+        times: [T].
+        what: file and name, for the message.
+
+    Raises:
+        GbarError: they are not: samples are missing, or were taken at several rates.
+    """
+    t = np.asarray(times, float)
+    step = np.diff(t)
+    if len(step) == 0 or not np.isfinite(t).all() or not (step > 0).all():
+        raise GbarError(f"{what}: the samples are not evenly spaced: expected times that rise")
+    rounding = 4 * float(np.spacing(np.abs(times).max())) if np.asarray(times).dtype == np.float32 else 0.0
+    if np.ptp(step) > EVEN * step.mean() + rounding:
+        worst = int(np.argmax(np.abs(step - np.median(step))))
+        raise GbarError(
+            f"{what}: the samples are not evenly spaced: {step[worst]:.4g} after {t[worst]:.6g}, "
+            f"elsewhere {np.median(step):.4g}: resample the trace first, or cut it there"
+        )
+    return float((t[-1] - t[0]) / (len(t) - 1))
+
+
+def converted(
+    raw: Raw, junction_mv: float, voltage_unit: str | None, current_unit: str | None
+) -> tuple[Sweep, list[str]]:
     """A sweep in mV and nA.
 
     Args:
@@ -81,27 +121,52 @@ def converted(raw: Raw, junction_mv: float, voltage_unit: str | None, current_un
         voltage_unit, current_unit: what the user says the file is in, where its own word is wrong or missing.
 
     Returns:
-        The sweep, and what was converted ("" where nothing was).
+        The sweep, and what was converted or added.
 
     Raises:
-        GbarError: no stimulus, a unit that is no voltage or current, or magnitudes that no cell has; it names the
-            unit that would make them plausible.
+        GbarError: no stimulus, one of other times or length, samples that are no number, a unit that is no voltage or
+            current, or magnitudes that no cell has; it names the unit that would make them plausible.
     """
     if raw.stimulus is None:
         raise GbarError(f"{raw.name}: no current beside the voltage: gbar needs the stimulus of every sweep")
     v, unit_v = _scaled(raw.response, VOLTAGE, voltage_unit, raw.name, "voltage")
     i, unit_i = _scaled(raw.stimulus, CURRENT, current_unit, raw.name, "current")
-    if len(v) != len(i) or not np.isclose(raw.response.interval, raw.stimulus.interval, rtol=1e-6):
-        raise GbarError(
-            f"{raw.name}: the voltage has {len(v)} samples every {raw.response.interval:g} ms, "
-            f"the current {len(i)} every {raw.stimulus.interval:g} ms: expected the same"
-        )
-    if not (np.isfinite(v).all() and np.isfinite(i).all()):
-        raise GbarError(f"{raw.name}: has samples that are no number")
+    _check_times(raw)
+    for what, values in (("voltage", v), ("current", i)):
+        if not np.isfinite(values).all():
+            first = int(np.argmin(np.isfinite(values))) * raw.response.interval
+            raise GbarError(f"{raw.name}: the {what} has samples that are no number, from {first:.4g} ms on")
     _check_voltage(raw, v, unit_v)
     _check_current(raw, i, unit_i)
-    said = [f"{unit} → {ours}" for unit, ours in ((unit_v, "mV"), (unit_i, "nA")) if unit != ours]
-    return Sweep(raw.cell, raw.name, raw.response.interval, v - junction_mv, i), ", ".join(said)
+    i, biased = _with_bias(raw, i)
+    units = ", ".join(f"{unit} → {ours}" for unit, ours in ((unit_v, "mV"), (unit_i, "nA")) if unit != ours)
+    return Sweep(raw.cell, raw.name, raw.response.interval, v - junction_mv, i), [s for s in (units, biased) if s]
+
+
+def _check_times(raw: Raw) -> None:
+    response, stimulus = raw.response, raw.stimulus
+    assert stimulus is not None
+    samples, given = len(response.values), len(stimulus.values)
+    if samples != given or not np.isclose(response.interval, stimulus.interval, rtol=1e-6):
+        raise GbarError(
+            f"{raw.name}: the voltage has {samples} samples every {response.interval:g} ms, "
+            f"the current {given} every {stimulus.interval:g} ms: expected the same"
+        )
+    late = stimulus.start - response.start
+    if response.interval / 2 < abs(late) < samples * response.interval:  # farther apart, they have no clock in common
+        raise GbarError(f"{raw.name}: the current begins {late:+.4g} ms from the voltage: expected the same time")
+
+
+def _with_bias(raw: Raw, i: np.ndarray) -> tuple[np.ndarray, str]:
+    """The stimulus with the amplifier's bias current, unless it is in it already; and what to say of it."""
+    if not raw.bias:
+        return i, ""
+    if abs(raw.bias) > LARGEST_NA:
+        raise GbarError(f"{raw.name}: a bias current of {raw.bias:.3g} nA goes through no electrode in a cell")
+    said = f"{1e3 * raw.bias:.4g} pA of bias current"
+    if abs(float(np.median(i[: max(3, len(i) // 100)])) - raw.bias) <= max(ALREADY[0] * abs(raw.bias), ALREADY[1]):
+        return i, f"{said}, which the recorded stimulus holds already,"
+    return i + raw.bias, f"{said} added to the stimulus"
 
 
 def _scaled(
@@ -136,8 +201,16 @@ def _check_current(raw: Raw, i: np.ndarray, unit: str) -> None:
         return
     slip = {"A": "nA", "mA": "uA", "uA": "nA", "nA": "pA", "pA": "nA"}
     likely = slip[unit] if (largest > LARGEST_NA) == (CURRENT[slip[unit]] < CURRENT[unit]) else None
-    hint = f": likely {likely}, said to be {unit}: give --current-unit {likely}" if likely else ""
+    plausible = likely and SMALLEST_NA <= largest / CURRENT[unit] * CURRENT[likely] <= LARGEST_NA
+    hint = f": likely {likely}, said to be {unit}: give --current-unit {likely}" if plausible else ""
+    if largest < SMALLEST_NA and not hint:  # what rounding leaves of no current at all
+        raise GbarError(f"{raw.name}: no step in the current: it changes by {1e3 * largest:.2g} pA")
     raise GbarError(f"{raw.name}: a current of {largest:.3g} nA goes through no electrode in a cell{hint}")
+
+
+def cell_name(cell: str) -> str:
+    """What a cell is called: its folder, its file, or its file and electrode."""
+    return Path(cell).name
 
 
 def count(number: int, noun: str) -> str:

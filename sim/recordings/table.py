@@ -3,7 +3,9 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from gbar.sim.problem import KINDS, Problem, beside, load_problem
 
 if TYPE_CHECKING:
     from gbar.sim.recordings import Findings
+    from gbar.sim.recordings.averages import Average
 
 
 def extended(problem: Problem, made: Mapping[str, Mapping[str, Any]]) -> Problem:
@@ -21,55 +24,84 @@ def extended(problem: Problem, made: Mapping[str, Mapping[str, Any]]) -> Problem
     return problem.model_copy(update={"protocol": {**problem.protocol, **more}})
 
 
+def cells_folder(file: Path) -> Path:
+    """The folder of the tables of single cells that are written beside a table of them all."""
+    return file.with_name(f"{file.stem}_cells")
+
+
 def write(found: "Findings", problem: Problem, file: Path) -> None:
-    """Write the table, and append protocols that were made to problem.toml: both, or neither.
+    """Write the table, one for each cell where there are several, and append protocols that were made to problem.toml:
+    all, or nothing.
 
     Raises:
         GbarError: there is such a file already, or what would be written could not be read again.
     """
     file = resolved(file, "--out")
-    if file.exists():
-        raise GbarError(f"{file}: exists, and may hold your edits: name another with --out, or delete it")
+    folder = cells_folder(file)
+    tables = {file: text(found)}
+    for cell, rows in found.by_cell.items():
+        table = folder / f"{_file_name(cell)}.csv"
+        while table in tables:
+            table = table.with_name(f"_{table.name}")
+        tables[table] = _rows([f"Measured by gbar recordings: {cell}"], rows, [])
+    for path in (file, *([folder] if found.by_cell else [])):
+        if path.exists():
+            raise GbarError(f"{path}: exists, and may hold your edits: name another with --out, or delete it")
     if found.created and problem.file.suffix != ".toml":
         raise GbarError(f"{problem.folder}: no problem.toml to add protocols to: make one with gbar init")
-    table = text(found)
     addition = "".join(toml(name, content) for name, content in found.created.items())
     file.parent.mkdir(parents=True, exist_ok=True)
-    with beside(file, table) as new_table:
-        if not addition:
-            load_problem(problem.file, new_table)  # every row, as `tune` will read it
-            os.replace(new_table, file)
-            return
-        content = problem.file.read_text(encoding="utf-8-sig").rstrip("\n") + "\n" + addition
-        with beside(problem.file, content) as new_problem:
-            load_problem(new_problem, new_table)
-            os.replace(new_table, file)
+    with ExitStack() as stack:
+        new_problem = problem.file
+        if addition:
+            content = problem.file.read_text(encoding="utf-8-sig").rstrip("\n") + "\n" + addition
+            new_problem = stack.enter_context(beside(problem.file, content))
+        written = {table: stack.enter_context(beside(file, content)) for table, content in tables.items()}
+        for temporary in written.values():
+            load_problem(new_problem, temporary)  # every row, as `tune` will read it
+        if found.by_cell:
+            folder.mkdir()
+        for table, temporary in written.items():
+            os.replace(temporary, table)
+        if addition:
             os.replace(new_problem, problem.file)
+
+
+def _file_name(cell: str) -> str:
+    """A cell's name as a file's: what a shell or another system would read something into is an underscore."""
+    return re.sub(r"[^\w.+-]+", "_", cell.removesuffix(".nwb").replace(".nwb, ", "_")).strip("._") or "cell"
 
 
 def text(found: "Findings") -> str:
     """The table as CSV: rows with a note each, and as comments what is not in it and why."""
+    measured = f"Measured by gbar recordings: {found.sweeps} sweeps of {', '.join(found.cells)}"
+    left_out = [f"not measured: {line}" for line in found.left_out()]
+    refused = [f"refused: {' '.join(reason.split())}" for reason in found.refused]
+    return _rows([measured, *found.said, *found.noted], found.rows, [*left_out, *refused])
+
+
+def _rows(said: Sequence[str], rows: Sequence["Average"], left_out: Sequence[str]) -> str:
     stream = io.StringIO()
-    stream.write(f"# Measured by gbar recordings: {found.sweeps} sweeps of {', '.join(found.cells)}.\n")
-    stream.writelines(f"# {said}.\n" for said in found.said)
+    stream.writelines(f"# {line}.\n" for line in said)
     stream.write("# Edit freely: delete rows, set an SD. z = (simulated - mean) / sd.\n")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["protocol", "feature", "mean", "sd", "unit", "note"])
-    for row in found.rows:
+    for row in rows:
         unit = row.unit.replace("MΩ", "MOhm")
         writer.writerow([row.protocol, row.feature, f"{row.mean:.8g}", f"{row.sd:.4g}", unit, row.note])
-    stream.writelines(f"# not measured: {line}\n" for line in found.left_out())
-    stream.writelines(f"# refused: {' '.join(reason.split())}\n" for reason in found.refused)
+    stream.writelines(f"# {line}\n" for line in left_out)
     return stream.getvalue()
 
 
 def toml(name: str, content: Mapping[str, Any]) -> str:
     """A protocol as problem.toml has it."""
-    keys: Sequence[str] = ("kind", "at", "record", "amplitude", "holding", "delay", "duration", "total")
+    keys = ("kind", "at", "record", "relative_to", "percent", "amplitude", "holding", "delay", "duration", "total")
     units = {"amplitude": "nA", "holding": "nA", "delay": "ms, as recorded: lengthen it if the model has not settled"}
+    units |= {"bounds": "nA", "precision": "nA", "percent": "%"}
     lines = [f"\n[protocol.{name}]  # made from recordings"]
-    for key in keys:
+    for key in (*keys, "bounds", "precision"):
         if key in content:
-            value = f'"{content[key]}"' if isinstance(content[key], str) else repr(float(content[key]))
+            value = content[key]
+            value = f'"{value}"' if isinstance(value, str) else repr(value if isinstance(value, list) else float(value))
             lines.append(f"{key} = {value}" + (f"  # {units[key]}" if key in units else ""))
     return "\n".join(lines) + "\n"

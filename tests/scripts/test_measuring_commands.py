@@ -101,6 +101,32 @@ def test_recordings_as_json(problem: Path, tmp_path: Path) -> None:
     assert load_problem(problem, tmp_path / "o.csv").protocol.keys() >= {"down", "step_300pA"}
 
 
+def test_two_cells_in_percent_of_their_rheobase(problem: Path, tmp_path: Path) -> None:
+    for cell, rheobase in (("a", 0.1), ("b", 0.2)):
+        (tmp_path / "rig" / cell).mkdir(parents=True)
+        sweeps = [passive(share * rheobase, spikes=n, resistance=50) for share, n in ((0.8, 0), (1.0, 1), (1.5, 6))]
+        write_npz(tmp_path / "rig" / cell / "a.npz", sweeps, 0.1)
+    ran = gbar("recordings", problem, tmp_path / "rig", "--relative", "--out", tmp_path / "o.csv")
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    cells = tmp_path / "o_cells"
+    assert f"Written: {cells}: a table a cell, for gbar cells {problem} --cells {cells}" in ran.stdout
+    assert sorted(os.listdir(cells)) == ["a.csv", "b.csv"]
+    rows = {m.key: m for m in load_problem(problem, tmp_path / "o.csv").measurements}
+    assert rows["step_150pct.Spikecount"].mean == 6
+
+
+def test_a_channel_and_a_unit_are_chosen(problem: Path, tmp_path: Path) -> None:
+    v, i = passive()
+    rows = "\n".join(
+        f"{0.1 * k:.6g},{a:.6g},{b:.6g},{c:.6g}" for k, (a, b, c) in enumerate(zip(v, 2 * v, i, strict=True))
+    )
+    (tmp_path / "a.csv").write_text(f"time_ms,soma,dend,stim_nA\n{rows}\n")
+    options = ["--channel", "soma", "--voltage-unit", "mV", "--out", tmp_path / "o.csv"]
+    refused(gbar("recordings", problem, tmp_path / "a.csv", *options), "'soma' has no unit in its name")
+    (tmp_path / "a.csv").write_text(f"time_ms,v_soma,v_dend,stim_nA\n{rows}\n")
+    assert gbar("recordings", problem, tmp_path / "a.csv", *options).exit_code == 0
+
+
 # --- gbar measurements
 
 TYPED = """hyper

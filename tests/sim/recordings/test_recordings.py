@@ -405,6 +405,84 @@ def test_rheobase_and_gain(problem: Problem, tmp_path: Path) -> None:
     assert rows["gain.f_I_gain"].mean == pytest.approx((rates[1] - rates[0]) / 0.2)
 
 
+# --- cells of different sizes
+
+
+def of_two_sizes(folder: Path, silent: bool = True) -> Path:
+    """Two cells, one of half the rheobase of the other, that fire alike at the same percentages of it."""
+    for cell, rheobase, holding in (("small", 0.1, 0.0), ("large", 0.2, -0.04)):
+        shares = [(-1.0, 0), *([(0.8, 0)] if silent else []), (1.0, 1), (1.48, 6), (2.0, 12)]
+        recorded(
+            folder / cell,
+            *(passive(share * rheobase, spikes=n, resistance=50, holding=holding) for share, n in shares),
+        )
+    return folder
+
+
+def test_cells_are_averaged_at_percentages_of_their_rheobase(problem: Problem, tmp_path: Path) -> None:
+    folder = of_two_sizes(tmp_path / "rig")
+    found = measure_recordings(problem, [folder], wanted=["Spikecount", "rheobase"], relative=True)
+    rows = {f"{row.protocol}.{row.feature}": row for row in found.rows if row.protocol not in {"weak", "strong"}}
+    assert rows["step_100pct.Spikecount"].mean == 1
+    assert rows["step_150pct.Spikecount"].mean == 6
+    assert rows["step_150pct.Spikecount"].note.startswith("2 sweeps of 2 cells at 148 % of rheobase")
+    assert found.created["step_150pct"] == {
+        "kind": "step", "relative_to": "recruit", "percent": 150, "holding": -0.02,
+        "delay": 200.0, "duration": 300.0, "total": 800.0,
+    }  # fmt: skip
+    assert {"step_minus_100pct", "step_80pct", "step_200pct"} <= set(found.created)
+    said = "\n".join(found.notes())
+    assert "rheobase of small (300 ms): 100 pA" in said and "the true one is lower" not in said
+    assert "held at different currents (large -40, small 0 pA)" in said
+
+
+def test_a_rheobase_that_was_not_bracketed_is_said(problem: Problem, tmp_path: Path) -> None:
+    folder = of_two_sizes(tmp_path / "rig", silent=False)
+    found = measure_recordings(problem, [folder], wanted=["Spikecount", "rheobase"], relative=True)
+    assert any("rheobase of small" in line and "the true one is lower" in line for line in found.noted)
+    assert "recruit.rheobase" not in means(found)
+    silent = recorded(tmp_path / "silent", passive(0.1), passive(-0.1))
+    assert "no cell fires" in refusal(lambda: measure_recordings(problem, [silent], relative=True))
+
+
+def test_protocols_in_percent_are_written_and_found_again(write: Callable[..., Path], tmp_path: Path) -> None:
+    toml = TOML.partition("[protocol.weak]")[0]
+    problem = load_problem(write("cell", **{"problem.toml": toml, "cell.hoc": ""}), measured=False)
+    folder = of_two_sizes(tmp_path / "rig")
+    found = measure_recordings(problem, [folder], relative=True)
+    keep(found, problem, tmp_path / "all.csv")
+    loaded = load_problem(problem.folder, tmp_path / "all.csv")
+    rheobase = loaded.protocol["rheobase"]
+    assert (rheobase.kind, rheobase.duration) == ("rheobase", 300)
+    again = measure_recordings(loaded, [folder])
+    assert (means(again), again.unmatched, again.created) == (means(found), [], {})
+    assert means(again)["rheobase.rheobase"] == pytest.approx(0.15)
+    assert measure_recordings(loaded, [folder], relative=True).created == {}
+
+
+def test_several_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> None:
+    recorded(tmp_path / "rig" / "mouse 3, slice 2", passive(-0.1, resistance=90), passive(-0.1, resistance=92))
+    recorded(tmp_path / "rig" / "b", passive(-0.1, resistance=130), passive(0.3, spikes=4))
+    found = measure_recordings(problem, [tmp_path / "rig"], wanted=["ohmic_input_resistance"], create=True)
+    keep(found, problem, tmp_path / "rat.csv")
+    tables = sorted((tmp_path / "rat_cells").iterdir())
+    assert [table.name for table in tables] == ["b.csv", "mouse_3_slice_2.csv"]
+    loaded = [load_problem(problem.folder, table) for table in [*tables, tmp_path / "rat.csv"]]
+    values = [{m.key: m.mean for m in one.measurements}["down.ohmic_input_resistance"] for one in loaded]
+    assert values == pytest.approx([130, 91, 110.5], rel=0.01)
+    assert [len(one.measurements) for one in loaded] == [2, 1, 2]
+    (tmp_path / "rat.csv").unlink()
+    assert "rat_cells: exists" in refusal(lambda: keep(found, problem, tmp_path / "rat.csv"))
+    assert not (tmp_path / "rat.csv").exists()
+
+
+def test_cells_of_one_name_are_told_apart(problem: Problem, tmp_path: Path) -> None:
+    for mouse in ("m1", "m2"):
+        recorded(tmp_path / mouse / "cell", passive(seed=1))
+    found = measure_recordings(problem, [tmp_path])
+    assert list(found.by_cell) == ["m1/cell", "m2/cell"]
+
+
 # --- protocols
 
 
@@ -480,3 +558,20 @@ def test_two_real_cells(problem: Problem, tmp_path: Path) -> None:
     assert all("width" not in row.feature for row in found.rows)
     keep(found, problem, tmp_path / "cells.csv")
     assert len(load_problem(problem.folder, tmp_path / "cells.csv").measurements) == len(found.rows)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+def test_two_real_cells_at_percentages_of_their_rheobase(write: Callable[..., Path], tmp_path: Path) -> None:
+    """What eFEL's authors' own tool finds: rheobases of 119 and 94 pA, 23.8 Hz at 150 %, 1.5 as SD of a population."""
+    assert SHARED is not None
+    toml = TOML.partition("[protocol.weak]")[0]
+    problem = load_problem(write("cell", **{"problem.toml": toml, "cell.hoc": ""}), measured=False)
+    found = measure_recordings(problem, [SHARED / "recordings_ibw"], wanted=["mean_frequency"], relative=True)
+    assert [line.partition(",")[0] for line in found.noted[:2]] == [
+        "rheobase of B6 (2000 ms): 118.7 pA",
+        "rheobase of B8 (2000 ms): 93.75 pA",
+    ]
+    (row,) = [row for row in found.rows if row.protocol == "step_150pct"]
+    assert (row.mean, row.sd) == pytest.approx((23.8, 1.5 * math.sqrt(2)), abs=0.1)
+    assert set(found.by_cell) == {"B6", "B8"}

@@ -377,7 +377,7 @@ def test_a_table_that_cannot_be_read_is_not_written_over(write: Write) -> None:
     assert (folder / "measurements.csv").read_text() == "Protokoll;Merkmal;Mittel\nstufe;Rin;120\n"
     assert begun.table == folder / "measurements-2.csv"
     assert 'measurements = "measurements-2.csv"' in begun.toml.read_text()
-    assert any("measurements.csv is there and is no table" in remark for remark in begun.remarks)
+    assert any("not taken for measurements" in r and "measurements.csv" in r for r in begun.remarks)
 
 
 def test_init_that_fails_leaves_what_was_there(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
