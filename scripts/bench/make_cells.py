@@ -9,7 +9,7 @@ MODEL = Path(__file__).resolve().parents[2] / "models" / "motoneuron"
 PROBLEMS = {"problem.toml": ("cells", 2026), "kinetics.toml": ("kinetics", 2525)}  # folder of the tables, seed
 MEASURED = [
     "hyperpolarise.voltage_base",
-    "hyperpolarise.ohmic_input_resistance",
+    "hyperpolarise.ohmic_input_resistance_vb_ssse",
     "hyperpolarise.time_constant",
     "hyperpolarise.sag_ratio1",
     "brief.AP_amplitude_from_voltagebase",

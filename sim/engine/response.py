@@ -10,7 +10,7 @@ from gbar.sim.errors import GbarError
 from gbar.sim.features import AFTER_MS, f_I_gain
 from gbar.sim.problem import MAIN, Clamp, FiCurve, Problem, Rheobase, Stimulus, named
 
-DECAYED_MS = 5.0  # that a trace goes on after the last time a feature looks at
+MARGIN_MS = 5.0  # that a trace goes on after the last time a feature looks at
 
 Traces = Mapping[str, tuple[np.ndarray, np.ndarray]]  # recording -> t [T] ms, values [T]
 
@@ -51,9 +51,10 @@ def watched_until(problem: Problem, name: str) -> float:
     names = {feature for recording in protocol.variables for feature in wanted(problem, name, recording)}
     if protocol.kind != "step" or not names <= features.BEFORE_DECAY_ENDS:
         return float(protocol.total)
-    decay = float(problem.efel_settings(name).get("decay_end_after_stim", AFTER_MS[1]))
-    decayed = protocol.delay + protocol.duration + decay + DECAYED_MS
-    return min(float(protocol.total), decayed)
+    settings = {**features.known_settings(), **problem.efel_settings(name)}
+    decayed = protocol.delay + protocol.duration + AFTER_MS[1]
+    rested = float(settings["voltage_base_end_perc"]) * protocol.delay
+    return min(float(protocol.total), max(decayed, rested) + MARGIN_MS)
 
 
 def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: float | None) -> dict[str, float]:

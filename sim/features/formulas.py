@@ -174,6 +174,12 @@ def half_width(x: Voltage) -> np.ndarray:
     return x.t[falling] - x.t[rising]
 
 
+def half_width_change(x: Voltage) -> np.ndarray:
+    """Of every spike against the first, as a share of the first's."""
+    widths = half_width(x)
+    return (widths[1:] - widths[:1]) / widths[:1]
+
+
 def duration(x: Voltage) -> np.ndarray:
     onsets, ends = paired(x.onsets, x.ends)
     return x.t[ends] - x.t[onsets]
@@ -325,6 +331,7 @@ FORMULAS: dict[str, Callable[[Voltage], Values]] = {
     "AP_begin_time": lambda x: x.t[x.onsets],
     "AP_duration": duration,
     "AP_duration_half_width": half_width,
+    "AP_duration_half_width_change": half_width_change,
     "spike_half_width": spike_half_width,
     "AP_rise_time": rise_time,
     "AP_fall_time": lambda x: -np.subtract(*(x.t[at] for at in fall(x))),

@@ -51,7 +51,7 @@ PASSIVE = [
     "sag_ratio1",
     "sag_ratio2",
 ]
-BEFORE_DECAY_ENDS = {*PASSIVE, *OWN_OF_STEP}  # look no further than eFEL's `decay_end_after_stim` after a stimulus
+BEFORE_DECAY_ENDS = {*PASSIVE, *OWN_OF_STEP}  # look no further than rest and the decay after a stimulus
 FIRING = [
     "voltage_base",
     "minimum_voltage",
@@ -104,7 +104,9 @@ NOT_MEASURED = re.compile(
     r".*_indices$|^(time|voltage|current|trace_check|current_base|steady_state_current_stimend|impedance)$"
     r"|^(activation|deactivation|inactivation)_time_constant$"
 )
-LAST = 100  # samples of a trace, which say whether a spike is cut off
+HALF_WIDTHS = {"AP_duration_half_width", "AP_duration_half_width_change"}  # eFEL's, of spikes that have to end
+ENDS = ("AP_duration_half_width", "AP_end_indices", "peak_indices")  # which say whether they do
+ROUNDING_MS = 1e-6  # by which the last of many fixed steps may miss the end
 TAU_STEP_MS = 141.0  # eFEL fits time_constant to the first half of a step: of that it asks 70 ms and skips ten samples
 
 SPELLINGS = {"mohm": "MΩ", "mω": "MΩ", "megaohm": "MΩ", "": "constant", "1": "constant", "-": "constant"}
@@ -240,49 +242,30 @@ def _voltage_values(
     values_of: Callable[[Trace, list[str], Settings], dict[str, float]],
 ) -> dict[str, float]:
     in_force = {**known_settings(), **settings}
-    trace = _worth_measuring(trace, in_force)
+    trace = _ended(trace)
     ours = {*OWN, *OWN_OF_STEP, *OWN_OF_RHEOBASE}
-    needed = ["time_constant", "ohmic_input_resistance"] if "membrane_capacitance" in names else []
+    needed = ["time_constant", "ohmic_input_resistance_vb_ssse"] if "membrane_capacitance" in names else []
     values = values_of(trace, sorted({*names, *needed} - ours), in_force)
     for name in {*names} & {*OWN}:
         definition = getattr(definitions, name)
         values[name] = float(definition(trace.t, trace.v, trace.start, trace.end, float(in_force["Threshold"])))
     if "membrane_capacitance" in names:  # ms / MOhm = nF
-        values["membrane_capacitance"] = values["time_constant"] / (values["ohmic_input_resistance"] or float("nan"))
+        values["membrane_capacitance"] = values["time_constant"] / (
+            values["ohmic_input_resistance_vb_ssse"] or float("nan")
+        )
     return values
 
 
-def _worth_measuring(trace: Trace, in_force: Settings) -> Trace:
-    """The trace from a little before rest is measured until the last whole spike; its stimulus ends no later."""
-    # rest is measured in the last tenth, or as set; what comes before only costs time
-    first = trace.t.searchsorted((min(0.9, float(in_force["voltage_base_start_perc"])) - 0.05) * trace.start)
-    whole = _whole_spikes(trace.t, trace.v, float(in_force["Threshold"]), float(in_force["DownDerivativeThreshold"]))
-    t, v = trace.t[first:whole], trace.v[first:whole]
-    end = min(trace.end, t[-1]) if len(t) else trace.start  # which a last fixed step may miss by rounding
-    return trace._replace(t=t, v=v, end=end)
+def _ended(trace: Trace) -> Trace:
+    """The trace, with a stimulus that ends no later than its last sample: a last fixed step may miss it by rounding."""
+    late = trace.end - trace.t[-1] if len(trace.t) else 0.0
+    return trace._replace(end=float(trace.t[-1])) if 0 < late < ROUNDING_MS else trace
 
 
 def _rounded(value: float) -> float:
     """12 significant digits: the last bit of a trace's steepest slope can differ between two runs of the same process,
     and the same question shall have the same answer."""
     return float(f"{value:.12g}")
-
-
-def _whole_spikes(t: np.ndarray, v: np.ndarray, threshold: float, slope: float) -> int:
-    """How many samples to measure: all, or those before a last spike that the end of the trace cuts off.
-
-    eFEL takes the width of such a spike from whatever lies in memory behind the trace: another value every time.
-    """
-    last = v[-LAST:]
-    if (last < threshold).all() and (np.diff(last) > slope * np.diff(t[-LAST:])).any():
-        return len(v)  # as nearly always: silent at the end, so whatever fired before has ended
-    above = v > threshold
-    rises = (above[1:] > above[:-1]).nonzero()[0]
-    if len(rises) == 0:
-        return len(v)
-    peak = rises[-1] + 1 + int(v[rises[-1] + 1 :].argmax())
-    ended = (v[peak + 1 :] < threshold) & (np.diff(v[peak:]) > slope * np.diff(t[peak:]))
-    return len(v) if ended.any() else int(rises[-1]) + 1
 
 
 def _values(trace: Trace, names: list[str], in_force: Settings) -> dict[str, float]:
@@ -305,13 +288,29 @@ def _efel_values(trace: Trace, names: list[str], in_force: Settings) -> dict[str
         "stim_end": [trace.end],
         "stimulus_current": [trace.current],
     }
+    asked = [*names, *ENDS] if {*names} & HALF_WIDTHS else names
     try:
-        found = efel.get_feature_values([data], names, raise_warnings=False)[0] if names else {}
+        found = efel.get_feature_values([data], asked, raise_warnings=False)[0] if names else {}
     except Exception:
         if len(names) == 1:
             return {names[0]: float("nan")}
         return {name: value for one in names for name, value in _efel_values(trace, [one], in_force).items()}
-    return {name: _mean(value) for name, value in found.items()}
+    return {name: _mean(_of_whole_spikes(found, name) if name in HALF_WIDTHS else found[name]) for name in names}
+
+
+def _of_whole_spikes(found: Mapping[str, np.ndarray | None], name: str) -> np.ndarray | None:
+    """Half-widths without that of a last spike which the end of the trace cuts off.
+
+    eFEL takes the end of a spike that has none from whatever lies in memory behind the others: another value every
+    time. Where it is not the last spike, none is defined.
+    """
+    widths, ends, peaks = found["AP_duration_half_width"], found["AP_end_indices"], found["peak_indices"]
+    if widths is None or ends is None or peaks is None:
+        return None
+    if len(ends) < len(widths) and (len(ends) < len(widths) - 1 or ends[-1] > peaks[-1]):
+        return None
+    values = found[name]
+    return None if values is None else values[: len(ends) - (len(widths) - len(values))]
 
 
 def _mean(value: np.ndarray | None) -> float:

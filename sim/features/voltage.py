@@ -160,11 +160,16 @@ class Voltage:
 
     @cached_property
     def halves(self) -> tuple[np.ndarray, np.ndarray]:
-        """The samples nearest to half of each spike's height above its onset: rising, falling."""
+        """The samples nearest to half of each spike's height above its onset: rising, falling.
+
+        Without a last spike that is cut off: eFEL would take its end from whatever lies in memory behind the others.
+        """
         peaks, onsets, ends = self.peaks, self.onsets, self.ends
         number = min(len(peaks), len(onsets))
         if number == 0 or len(ends) == 0 or (peaks[:number] < onsets[:number]).any():
             return NONE, NONE
+        if len(ends) == number - 1 and ends[-1] <= self.peaks[-1]:  # the trace ends before its last spike has
+            number -= 1
         if len(ends) < number:
             raise Outside
         peaks, onsets, ends = peaks[:number], onsets[:number], ends[:number]

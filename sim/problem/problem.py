@@ -23,7 +23,7 @@ MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", "
 TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
-METHOD = 3  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
+METHOD = 4  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
 OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields that nobody writes in problem.toml
 
 

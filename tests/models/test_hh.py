@@ -87,5 +87,5 @@ def test_passive_resistance_follows_cable_theory(problem: Problem) -> None:
     space = math.sqrt(diameter / (4 * ra * g))  # cm
     membrane = 1 / (g * math.pi * diameter)  # ohm cm
     expected = membrane / (2 * space) / math.tanh(length / (2 * space)) / 1e6
-    assert bare["hyperpolarise.ohmic_input_resistance"] == pytest.approx(expected, rel=PASSIVE_TOLERANCE)
+    assert bare["hyperpolarise.ohmic_input_resistance_vb_ssse"] == pytest.approx(expected, rel=PASSIVE_TOLERANCE)
     assert bare["hyperpolarise.steady_state_voltage_stimend"] < bare["hyperpolarise.voltage_base"] - 1

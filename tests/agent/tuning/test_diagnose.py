@@ -12,7 +12,7 @@ from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
 
 HH = Path(__file__).resolve().parents[3] / "models" / "hh"
-RIN = ("hyperpolarise.ohmic_input_resistance", 5.993, 0.15, "MOhm")
+RIN = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 5.143, 0.15, "MOhm")
 RATE = ("fire.mean_frequency", 87.2, 2.0, "Hz")
 HEIGHT = ("fire.AP_height", 35.8, 1.0, "mV")
 WIDTH = ("fire.AP_duration_half_width", 1.346, 0.03, "ms")
@@ -44,7 +44,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
 
 def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result]) -> None:
     """No spike overshoots sodium's reversal potential, 50 mV."""
-    result = run(RIN, RATE, ("fire.AP_height", 60.0, 2.0, "mV"), WIDTH)
+    result = run(RIN, RATE, ("fire.AP_height", 60.0, 2.0, "mV"), WIDTH, budget=96)
     found = result.diagnosis
     (unreachable,) = found.unreachable
     assert (unreachable.nearest.feature, result.solutions) == ("fire.AP_height", [])
@@ -81,7 +81,7 @@ def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[.
 
 def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
     """An input resistance that only the largest conductances give."""
-    low = ("hyperpolarise.ohmic_input_resistance", 2.75, 0.04, "MOhm")
+    low = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 2.8, 0.04, "MOhm")
     result = run(low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"))
     (pressing,) = [p for p in result.diagnosis.pressing if p.parameter == "gkbar"]
     assert (pressing.side, pressing.bound) == ("upper", 0.072)

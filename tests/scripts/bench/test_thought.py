@@ -37,7 +37,7 @@ def test_an_archive_alone_is_enough(tmp_path: Path) -> None:
 
 def test_a_table_says_which_features(tmp_path: Path) -> None:
     _, features, names, _ = read_archive(archive_of(tmp_path, 64), TABLE)
-    assert names[:2] == ["hyperpolarise.voltage_base", "hyperpolarise.ohmic_input_resistance"]
+    assert names[:2] == ["hyperpolarise.voltage_base", "hyperpolarise.ohmic_input_resistance_vb_ssse"]
     assert features.shape == (64, len(names))
 
 

@@ -10,13 +10,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import efel
+import every_kind
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gbar.sim import design, load_problem, simulate
+from gbar.sim import Accuracy as Integrator
+from gbar.sim import Workers, design, load_problem, simulate
+from gbar.sim.engine.response import amplitude, watched_until
 from gbar.sim.features import formulas
 from gbar.sim.features import traces as features
 from gbar.sim.features.grid import grid
@@ -31,9 +34,13 @@ from gbar.sim.features.traces import (
     measure_by_efel,
 )
 from gbar.sim.features.voltage import Outside, Unsure, Voltage
+from gbar.sim.problem import MAIN
 
 ROOT = Path(__file__).resolve().parents[3]
+SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
 NAMES = sorted(formulas.FORMULAS)
+OURS = {*features.OWN, *features.OWN_OF_SIGNAL, *features.OWN_OF_STEP}
+EVERY = [name for name in features.known_features("step") if name not in OURS]  # that gbar takes from eFEL
 RELATIVE = 1e-9
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:efel", "ignore:Mean of empty", "ignore:invalid value"
@@ -53,15 +60,41 @@ VARIED = [
 ]
 
 
-def differences(trace: Trace, setting: features.Settings, names: Iterable[str] = NAMES) -> dict[str, object]:
+def differences(
+    trace: Trace, setting: features.Settings, names: Iterable[str] = NAMES, together: bool = False
+) -> dict[str, object]:
     """The features on which we and eFEL differ, or that are a number here where eFEL reads outside its arrays."""
     settings = {**SETTINGS, **setting}
-    ours, outside, found = measure(trace, names, settings), outside_efel(trace, names, settings), {}
-    for name in names:
-        theirs = math.nan if name in outside else measure_by_efel(trace, [name], settings)[name]
-        same = (math.isnan(ours[name]) and math.isnan(theirs)) or math.isclose(ours[name], theirs, rel_tol=RELATIVE)
-        found |= {} if same else {name: (ours[name], theirs)}
-    return found
+    ours, outside = measure(trace, names, settings), outside_efel(trace, names, settings)
+    inside = [name for name in names if name not in outside]  # what is outside may crash
+    asked = [inside] if together else [[name] for name in inside]
+    theirs = dict.fromkeys(outside, math.nan)
+    for some in asked:
+        theirs |= by_efel(trace, some, settings)
+    return {name: (ours[name], value) for name, value in theirs.items() if not same(ours[name], value)}
+
+
+def same(ours: float, theirs: float) -> bool:
+    return (math.isnan(ours) and math.isnan(theirs)) or math.isclose(ours, theirs, rel_tol=RELATIVE)
+
+
+def by_efel(trace: Trace, names: list[str], settings: features.Settings) -> dict[str, float]:
+    """The means of features as eFEL gives them for the whole trace; of half-widths, for the spikes that have ended."""
+    for key, value in {**known_settings(), **settings}.items():
+        efel.set_setting(key, value)
+    data = {"T": trace.t, "V": trace.v, "stim_start": [trace.start], "stim_end": [trace.end]}
+    data["stimulus_current"] = [trace.current]
+    try:
+        found = efel.get_feature_values([data], names, raise_warnings=False)[0]
+    except (IndexError, ValueError):  # of eFEL's own, on traces that end too soon
+        assert len(names) == 1
+        return {names[0]: math.nan}
+    for name in {*names} & {"AP_duration_half_width", "AP_duration_half_width_change"}:
+        if found[name] is not None:
+            counted = efel.get_feature_values([data], ["AP_end_indices", "AP_begin_indices"], raise_warnings=False)[0]
+            ended, begun = (0 if counted[which] is None else len(counted[which]) for which in counted)
+            found[name] = found[name][: len(found[name]) + min(ended - begun, 0)]
+    return {name: math.nan if v is None or len(v) == 0 else float(np.mean(v)) for name, v in found.items()}
 
 
 def outside_efel(trace: Trace, names: Iterable[str], settings: features.Settings) -> set[str]:
@@ -70,10 +103,10 @@ def outside_efel(trace: Trace, names: Iterable[str], settings: features.Settings
     found = set()
     with np.errstate(all="ignore"), contextlib.suppress(Unsure):
         try:
-            voltage = Voltage(*features._worth_measuring(trace, in_force)[:5], in_force)
+            voltage = Voltage(*trace[:5], in_force)
         except Outside:
             return {*names}
-        for name in names:
+        for name in {*names} & {*formulas.FORMULAS}:
             try:
                 formulas.FORMULAS[name](voltage)
             except Outside:
@@ -154,7 +187,7 @@ AWKWARD = {
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_traces(name: str) -> None:
-    assert differences(AWKWARD[name], {}) == {}
+    assert differences(AWKWARD[name], {}, EVERY) == {}
 
 
 @pytest.mark.parametrize("setting", VARIED, ids=str)
@@ -239,14 +272,89 @@ def test_simulated_traces_under_other_settings(simulated: list[tuple[str, Trace]
         assert differences(trace, setting, {*PASSIVE, *FIRING, *SPIKE}) == {}, (name, setting)
 
 
+@pytest.mark.neuron
+@pytest.mark.parametrize("engine", ["cvode", "neuron"])
+def test_every_kind_of_protocol(engine: str, tmp_path: Path) -> None:
+    """What an engine stores is eFEL's on the traces it hands out, alone or in a batch, and so is all that it could."""
+    every_kind.write(tmp_path)
+    problem = load_problem(tmp_path, measured=False)
+    with Workers(problem, 1, Integrator(engine)) as pool:
+        ((_, done),) = pool.run([np.array([0.12, 1e-4])], traces=True)
+    assert done.status == "ok", done.reason
+    compared = 0
+    for response, (t, v) in done.traces.items():
+        name, _, recording = response.partition(":")
+        protocol = problem.protocol[name]
+        if protocol.variables[recording or MAIN] != "v":
+            continue
+        assert t[-1] == pytest.approx(protocol.total)
+        current = amplitude(problem, name, {"threshold": done.features["threshold.rheobase"]})
+        trace = Trace(t, v, protocol.delay, protocol.delay + protocol.duration, current)
+        settings = problem.efel_settings(response)
+        assert differences(trace, settings, EVERY, together=True) == {}, response
+        stored = {feature for feature in EVERY if f"{response}.{feature}" in done.features}
+        found = by_efel(trace, sorted(stored), settings)
+        apart = {f: (done.features[f"{response}.{f}"], found[f]) for f in stored}
+        assert all(same(*pair) for pair in apart.values()), (response, apart)
+        compared += len(stored)
+    assert compared > 150
+
+
+REBOUNDING = """
+begintemplate Rebound
+public soma
+create soma
+proc init() { soma { L = 20  diam = 20  insert hh } }
+endtemplate Rebound
+"""
+HYPERPOLARISED = """
+[model]
+load = "cell.hoc"
+template = "Rebound"
+celsius = 6.3
+v_init = -60
+[[parameter]]
+name = "gnabar"
+set = ["soma.gnabar_hh"]
+bounds = [0.1, 0.2]
+[protocol.down]
+kind = "step"
+amplitude = -0.1
+delay = 60
+duration = 150
+total = 300
+"""
+
+
+@pytest.mark.neuron
+def test_a_trace_is_as_long_as_its_features_look(tmp_path: Path) -> None:
+    """A batch ends a step down where the usual features stop looking, and no sooner than a measured one does."""
+    (tmp_path / "cell.hoc").write_text(REBOUNDING)
+    (tmp_path / "problem.toml").write_text(HYPERPOLARISED)
+    (tmp_path / "all.csv").write_text("protocol,feature,mean,sd,unit\ndown,Spikecount,1,0.5,constant\n")
+    found, ends = [], []
+    for table in (None, tmp_path / "all.csv"):
+        problem = load_problem(tmp_path, table, measured=table is not None)
+        with Workers(problem, 1, Integrator("neuron")) as pool:
+            ((_, done),) = pool.run([np.array([0.15])], traces=True)
+        found.append(done.features)
+        ends.append(done.traces["down"][0][-1])
+    assert found[1].pop("down.Spikecount") == 1  # on the rebound
+    assert found[0] == pytest.approx(found[1], rel=RELATIVE, nan_ok=True)
+    assert ends == pytest.approx([watched_until(load_problem(tmp_path, measured=False), "down"), 300])
+    rest_is_late = "[efel]\nvoltage_base_start_perc = 3.9\nvoltage_base_end_perc = 4.2\n"  # 234 to 252 ms
+    (tmp_path / "problem.toml").write_text(HYPERPOLARISED + rest_is_late)
+    assert ends[0] < 252 < watched_until(load_problem(tmp_path, measured=False), "down") < 300
+
+
 @pytest.mark.parametrize("kind", ["four spikes", "silent", "adapting"])
 def test_the_catalogues_never_go_to_efel(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("went to eFEL")
 
     monkeypatch.setattr(features, "_efel_values", refuse)
-    for protocol, amplitude in (("step", 1.0), ("step", -1.0), ("pulse", 1.0), ("rheobase", 1.0)):
-        wanted = [name for name in features.catalogue(protocol, amplitude) if name != "rheobase"]
+    for protocol, size in (("step", 1.0), ("step", -1.0), ("pulse", 1.0), ("rheobase", 1.0)):
+        wanted = [name for name in features.catalogue(protocol, size) if name != "rheobase"]
         assert list(measure(AWKWARD[kind], wanted, SETTINGS)) == wanted
 
 
@@ -262,11 +370,47 @@ def test_what_is_left_to_efel() -> None:
     assert left_to_efel(train._replace(v=np.append(train.v[:-1], np.nan))) == {*NAMES}
 
 
-def test_nothing_left_to_measure() -> None:
-    """A voltage that rises for good before rest is measured leaves nothing: no feature is defined, none is made up."""
-    trace = drawn([(5, -65), (6, 10), (9e3, 10)])
-    assert all(math.isnan(value) for value in measure(trace, NAMES, SETTINGS).values())
-    assert all(math.isnan(value) for value in measure_by_efel(trace, NAMES, SETTINGS).values())
+def test_hardly_any_samples() -> None:
+    """Nothing is defined of them, where eFEL would read beyond their ends."""
+    assert all(math.isnan(value) for value in measure(until(drawn([]), 0.09), NAMES, SETTINGS).values())
+
+
+def test_a_last_spike_that_is_cut_off_has_no_width() -> None:
+    """The others keep theirs, whatever eFEL finds in memory behind them; an exported script says the same."""
+    names = ["AP_duration_half_width", "AP_duration_half_width_change", "Spikecount", "AP_height"]
+    whole, cut = drawn(TRAIN), until(drawn(TRAIN), 110.8)
+    before = measure(until(whole, 105.0), names, SETTINGS)
+    found = [measure(cut, names, SETTINGS), measure_by_efel(cut, names, SETTINGS)]
+    assert all(one == pytest.approx(found[0], rel=RELATIVE) for one in found)
+    assert [found[0][name] for name in names[:2]] == pytest.approx([before[name] for name in names[:2]], rel=RELATIVE)
+    assert (before["Spikecount"], found[0]["Spikecount"]) == (3, 4)  # eFEL counts it: it has crossed the threshold
+
+
+def test_the_whole_trace_is_measured() -> None:
+    """Spikes and the voltage before rest is measured count, as they do in eFEL."""
+    settling = drawn([*spike(20), *spike(60), *spike(75)])
+    settling = settling._replace(v=settling.v + 5 * np.exp(-settling.t / 8))
+    by_hand = settling.v[settling.t > 119.7][:5].mean() - settling.v[settling.t < 50].mean()
+    found = measure(settling, ["Spikecount", "ohmic_input_resistance"], SETTINGS)
+    assert found == {"Spikecount": 3, "ohmic_input_resistance": pytest.approx(by_hand / 0.5, abs=0.01)}
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+def test_recorded_traces() -> None:
+    """Two cortical cells, sampled at 4 kHz, with all the noise and drift that no model has."""
+    from neo.io import IgorIO
+
+    assert SHARED is not None
+    files = sorted(SHARED.glob("recordings_ibw/*/*_Ch3_*.ibw"))
+    assert len(files) == 10
+    for file in files[::3]:
+        signal = IgorIO(str(file)).read_block().segments[0].analogsignals[0]
+        t, v = signal.times.rescale("ms").magnitude, signal.rescale("mV").magnitude[:, 0].astype(float)
+        trace = Trace(t, v, 700.0, 2700.0, 0.1)
+        assert differences(trace, {}, EVERY, together=True) == {}, file.name
+        shorter = until(trace, 2640.0)._replace(end=2600.0)
+        assert differences(shorter, {}, EVERY, together=True) == {}, file.name
 
 
 @pytest.mark.parametrize("step", [0.025, 0.1, 0.3])
