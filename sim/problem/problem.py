@@ -22,7 +22,7 @@ MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", "
 TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
 RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
-METHOD = 3  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
+METHOD = 4  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
 OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields that nobody writes in problem.toml
 
 
@@ -38,6 +38,7 @@ class Model(Strict):
     celsius: float  # degC
     v_init: float  # mV
     init: str | None = None  # a hoc statement that starts a simulation instead of finitialize(v_init)
+    advance: str | None = None  # a hoc statement that makes a time step instead of fadvance()
     stimuli: Literal["off", "keep"] = "off"  # the clamps that the model brings along
     insert: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # sections -> mechanisms
     values: dict[str, float | str] = Field(default_factory=dict)  # place -> number, or formula of distance and own
