@@ -162,6 +162,6 @@ def engaged(problem: "Problem", engine: str | None) -> "Problem":
     from gbar.sim import choose_engine, with_engine
 
     if engine is not None:
-        return with_engine(problem, engine)
+        problem = with_engine(problem, engine)
     with waiting("Trying engines, once for this model"):
         return choose_engine(problem)[0]

@@ -64,6 +64,7 @@ class Simulation(Strict):
     atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
     dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
     confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
+    process: Literal["auto", "kept", "each"] = "auto"  # one for all evaluations of a worker, or one for each
     time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
     memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
 

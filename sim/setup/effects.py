@@ -13,6 +13,7 @@ from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import Problem
 from gbar.sim.setup.choice import choose_engine
+from gbar.sim.setup.reuse import with_process
 
 STEP = 0.1  # of a parameter's range
 CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised until every gate has moved, then let go
@@ -26,7 +27,7 @@ def tried(problem: Problem) -> dict[str, Any]:
     """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
     found = looked_at(problem)
     _, choice = choose_engine(problem)
-    return {**found, "engine": choice.engine, "engine_why": choice.why}
+    return {**found, "engine": choice.engine, "engine_why": choice.why, "process": choice.process}
 
 
 def looked_at(problem: Problem) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def looked_at(problem: Problem) -> dict[str, Any]:
     """
     with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
         short = beside.submit(_moved, problem)
-        with Workers(problem, 1) as pool:
+        with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
     left = {"inert": inert, "untried": sorted(untried + later)}
