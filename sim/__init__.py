@@ -11,7 +11,7 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.mechanisms import cache_folder, processor
 from gbar.sim.pool import Pool, Workers, open_pool
 from gbar.sim.problem import Accuracy, Measurement, Parameter, Problem, load_problem
-from gbar.sim.setup import Choice, Row, choose_engine, measure_once, with_engine
+from gbar.sim.setup import Choice, Row, choose_engine, measure_once, with_engine, with_process
 
 __all__ = [
     "Accuracy",
@@ -36,6 +36,7 @@ __all__ = [
     "sample",
     "simulate",
     "with_engine",
+    "with_process",
 ]
 
 

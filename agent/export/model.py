@@ -1,12 +1,11 @@
 """The user's model, copied unchanged so that an export stands alone."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 from gbar.sim import GbarError, Problem
-from gbar.sim.mechanisms import SOURCES
+from gbar.sim.mechanisms import SOURCES, declared
 from gbar.sim.problem import NO_MODEL, RESULTS, Waveform, model_files
 
 
@@ -65,9 +64,7 @@ def mechanism_name(problem: Problem) -> str | None:
     """A name that NEURON knows once the model's MOD files are loaded; None where there is nothing to load."""
     for folder in problem.model.mechanisms:
         for file in sorted((problem.folder / folder).glob("*.mod")):
-            text = re.sub(r"COMMENT.*?ENDCOMMENT|:[^\n]*", "", file.read_text(errors="replace"), flags=re.S)
-            found = re.search(r"\b(?:SUFFIX|POINT_PROCESS|ARTIFICIAL_CELL)\s+(\w+)", text)
-            if found and found[1] != "nothing":
+            if found := declared(file.read_text(errors="replace")):
                 return found[1]
     return None
 

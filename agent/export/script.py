@@ -73,7 +73,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         sections=[(TITLES[module], module, source) for module, source in carried.sections.items()],
         model=Path(os.path.relpath(chosen.model, folder)).as_posix(),
         mechanisms=mechanisms,
-        accuracy=vars(Accuracy.of(chosen.problem).tight()),
+        accuracy=vars(Accuracy.of(chosen.problem).tight()) | _advance(chosen.problem.model),
         settings={**SETTINGS, **chosen.problem.efel},
         protocols=_protocols(chosen),
         definitions=_definitions(chosen),
@@ -101,6 +101,10 @@ def _loader(chosen: Chosen) -> str:
     if ":" in model.load:
         return "load_python"
     return "load_template" if model.template else "load_flat"
+
+
+def _advance(model: Model) -> dict[str, str]:
+    return {"advance": model.advance} if model.advance else {}
 
 
 def _said(content: Model | Parameter) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gbar.agent.learning import Goal, MindConfig, configure, distance, z_scores
 from gbar.agent.result import Result, read_result
-from gbar.sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate
+from gbar.sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate, with_process
 from gbar.surrogate import (
     FitConfig,
     Response,
@@ -106,7 +106,12 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Accuracy) -
     xs = [np.array([solution.parameters[name] for name in names]) for solution in result.solutions]
     judged = []
     for number, (done, before) in enumerate(
-        zip(simulate(problem, xs, workers=workers, accuracy=accuracy), result.solutions, strict=True), start=1
+        zip(
+            simulate(with_process(problem, "each"), xs, workers=workers, accuracy=accuracy),
+            result.solutions,
+            strict=True,
+        ),
+        start=1,
     ):
         z = np.array([(done.features.get(m.key, np.nan) - m.mean) / m.sd for m in problem.measurements])
         then = np.array(

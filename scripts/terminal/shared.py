@@ -155,6 +155,6 @@ def engaged(problem: "Problem", engine: str | None) -> "Problem":
 
     say_how_read(problem)
     if engine is not None:
-        return with_engine(problem, engine)
+        problem = with_engine(problem, engine)
     with waiting("Trying engines, once for this model"):
         return choose_engine(problem)[0]

@@ -1,12 +1,23 @@
 """The user's cell in NEURON: built unchanged, its places found and set, driven, recorded. Importing it loads NEURON."""
 
 from gbar.sim.cell import inject
-from gbar.sim.cell.anatomy import Cell, as_list, attribute, has_sections, sections, segment, short_name, soma
-from gbar.sim.cell.cell import Bound, build
+from gbar.sim.cell.anatomy import (
+    Cell,
+    as_list,
+    attribute,
+    has_sections,
+    own_code,
+    point_processes_of,
+    sections,
+    segment,
+    short_name,
+    soma,
+)
+from gbar.sim.cell.cell import ROUNDS, Bound, build
 from gbar.sim.cell.inject import step
 from gbar.sim.cell.leftovers import switched_off
 from gbar.sim.cell.loaders import working_folder
-from gbar.sim.cell.placement import globals_of, places, point_processes_of, take
+from gbar.sim.cell.placement import globals_of, places, take
 from gbar.sim.cell.protocols import (
     Placed,
     crossed,
@@ -19,12 +30,15 @@ from gbar.sim.cell.protocols import (
     resampled,
     run,
 )
+from gbar.sim.cell.reused import Reused
 from gbar.sim.cell.search import RheobaseSearch
 
 __all__ = [
+    "ROUNDS",
     "Bound",
     "Cell",
     "Placed",
+    "Reused",
     "RheobaseSearch",
     "as_list",
     "attribute",
@@ -37,6 +51,7 @@ __all__ = [
     "inject",
     "integrate",
     "order",
+    "own_code",
     "place",
     "places",
     "point_processes_of",

@@ -3,7 +3,9 @@
 The functions take plain arguments, because an exported script carries their source.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,40 @@ class Cell:
         self.sections = own
         self.stimuli: dict[str, Any] = {}  # what the model brought along, in words -> the clamp, switched off
         self.ranged: dict[str, list[tuple[Any, str]]] = {}  # GLOBALs that have a value in each place of this cell
+        self.stated: dict[str, float] = {}  # celsius and v_init where the model's own code sets others while it loads
+
+
+@contextlib.contextmanager
+def own_code(cell: Cell) -> Iterator[None]:
+    """While code of the model runs: the sections that it makes are the cell's, those that it deletes no longer are."""
+    before = set(h.allsec())
+    yield
+    now = list(h.allsec())
+    if set(now) != before:
+        own = set(cell.sections)
+        cell.sections = [section for section in now if section in own or section not in before]
+
+
+def shape(cell: Cell, kinds: set[str]) -> list[tuple[Any, ...]]:
+    """What decides where things lie in a cell: sections, their parents, lengths, segments and mechanisms.
+
+    Args:
+        cell: the cell.
+        kinds: of point processes that count; others, such as a protocol's electrode, come and go.
+    """
+    found: list[tuple[Any, ...]] = []
+    for section in cell.sections:
+        mechanisms = tuple(mechanism.name() for mechanism in section(0.5))
+        points = tuple(p.hname() for kind in sorted(kinds) for p in point_processes_of([section], kind))
+        found.append((section, str(section.parentseg()), section.L, section.nseg, mechanisms, points))
+    return found
+
+
+def point_processes_of(listed: list[Any], kind: str) -> list[Any]:
+    """The point processes of one kind in sections, in the order of their making."""
+    spots = [spot for section in listed for spot in (section(0), *section, section(1))]
+    found = {point.hname(): point for spot in spots for point in spot.point_processes()}
+    return [point for name, point in found.items() if name.partition("[")[0] == kind]
 
 
 def sections(cell: Cell, name: str) -> list[Any]:

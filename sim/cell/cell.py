@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuron import h
+from neuron import h, nrn
 
-from gbar.sim.cell.anatomy import Cell, distance, sections, segment, short_name
+from gbar.sim.cell.anatomy import Cell, distance, own_code, sections, segment, shape, short_name
 from gbar.sim.cell.leftovers import clamps, described, switched_off
-from gbar.sim.cell.loaders import load_flat, load_python, load_template, run_hoc, working_folder
+from gbar.sim.cell.loaders import arguments_of, load_flat, load_python, load_template, run_hoc, working_folder
 from gbar.sim.cell.morphology import cut, load_morphology
-from gbar.sim.cell.placement import attribute_of, mechanism_of, places, put, take
+from gbar.sim.cell.placement import PLACE, attribute_of, mechanism_of, places, put, take
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.problem import Formula
 
@@ -35,7 +35,11 @@ def build(folder: Path, model: Any) -> Cell:
     return assemble(folder, model, loader(model))
 
 
-def loader(model: Any) -> Callable[[Path, Any], tuple[Any, Any, list[Any]]]:
+Load = Callable[[Path, Any, Callable[[], None]], tuple[Any, Any, list[Any]]]
+ROUNDS = 3  # times that values are set again because the model's own code has changed the cell
+
+
+def loader(model: Any) -> Load:
     """The function that loads a model of this kind."""
     file = model.load.partition(":")[0].lower()
     if file.endswith((".swc", ".asc")):
@@ -45,15 +49,35 @@ def loader(model: Any) -> Callable[[Path, Any], tuple[Any, Any, list[Any]]]:
     return load_template if model.template else load_flat
 
 
-def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, Any, list[Any]]]) -> Cell:
+def assemble(folder: Path, model: Any, load: Load) -> Cell:
     """Load a model, and give its cell what problem.toml adds: mechanisms, fixed values, no stimuli of its own.
+
+    The model runs as it would by itself: at its own temperature, in its own folder, with no arguments of gbar's and in
+    one thread.
 
     Raises:
         GbarError: the model cannot be loaded, or has no section.
     """
     h.load_file("stdrun.hoc")
-    with working_folder(folder):
-        cell = Cell(folder, *load(folder, model))
+    stated: dict[str, float] = {}
+
+    def hold() -> None:
+        for name in ("celsius", "v_init"):
+            if getattr(h, name) != getattr(model, name):
+                stated[name] = float(getattr(h, name))
+        h.celsius, h.v_init = model.celsius, model.v_init
+
+    hold()
+    stated.clear()  # NEURON's own defaults
+    tolerances = tolerance_scales()
+    with working_folder(folder), arguments_of(folder / model.load.partition(":")[0]):
+        cell = Cell(folder, *load(folder, model, hold))
+    hold()
+    cell.stated = stated
+    h.ParallelContext().nthread(1)  # a worker has one core
+    for name, scale in tolerances.items():
+        if h.CVode().atolscale(name) > scale:  # a looser one than the mechanism's own
+            h.CVode().atolscale(name, scale)
     if not cell.sections:
         raise GbarError(
             f"{model.load} made no section: if it only opens a panel, load the file that makes the cell, or give what "
@@ -73,6 +97,21 @@ def assemble(folder: Path, model: Any, load: Callable[[Path, Any], tuple[Any, An
             for name, value in switched_off(process).items():
                 put(process, name, value)
     return cell
+
+
+def tolerance_scales() -> dict[str, float]:
+    """By how much CVODE's tolerance is multiplied for the voltage and for the states of all mechanisms."""
+    name, states = h.ref(""), ["v"]
+    for kind in (0, 1):
+        kinds = h.MechanismType(kind)
+        for i in range(int(kinds.count())):
+            kinds.select(i)
+            kinds.selected(name)
+            listed, prefix = h.MechanismStandard(name[0], 3), f"{name[0]}." if kind else ""
+            for k in range(int(listed.count())):
+                listed.name(name, k)
+                states.append(prefix + name[0])
+    return {state: h.CVode().atolscale(state) for state in states}
 
 
 def insert(section: Any, mechanism: str) -> None:
@@ -102,7 +141,7 @@ def call(cell: Cell, statement: str, values: Mapping[str, float]) -> None:
         GbarError: there is nothing of that name, or it failed.
     """
     if not re.match(r"(cell|module)\.", statement):
-        with working_folder(cell.folder):
+        with working_folder(cell.folder), own_code(cell):
             run_hoc(statement, "apply")
         return
     try:
@@ -112,7 +151,7 @@ def call(cell: Cell, statement: str, values: Mapping[str, float]) -> None:
     if not isinstance(tree, ast.Call) or tree.keywords:
         raise GbarError(f"apply: '{statement}' is no call: expected such as cell.set_props()")
     owner, name = attribute_of(cell, ast.unparse(tree.func))
-    with working_folder(cell.folder):
+    with working_folder(cell.folder), own_code(cell):
         take(owner, name)(*(Formula(ast.unparse(part))(values) for part in tree.args))
 
 
@@ -122,12 +161,28 @@ class Setting:
     def __init__(
         self, cell: Cell, targets: Iterable[str], formula: Formula | None, name: str = "", scaling: bool = False
     ):
+        self.cell, self.targets = cell, list(targets)
         self.name, self.formula, self.scaling = name, formula, scaling
-        self.places = [at for target in targets for at in places(cell, target)]
-        needed = formula.names if formula else set()
-        self.distances = [distance(cell, owner) if "distance" in needed else 0.0 for owner, _ in self.places]
-        self.reads_own = scaling or "own" in needed
+        self.reads_own = scaling or (formula is not None and "own" in formula.names)
+        self._find()
         self.own = [float(take(*at)) for at in self.places] if self.reads_own else []
+
+    def _find(self) -> None:
+        self.places = [at for target in self.targets for at in places(self.cell, target)]
+        needed = self.formula.names if self.formula else set()
+        self.distances = [distance(self.cell, owner) if "distance" in needed else 0.0 for owner, _ in self.places]
+
+    def found_anew(self) -> "Setting":
+        """The same in the cell as it is now. What the model had in a place, it had in the segment nearest to it."""
+        again = Setting(self.cell, self.targets, self.formula, self.name, self.scaling)
+        had: dict[Any, list[tuple[float, float]]] = {}
+        for at, own in zip(self.places, self.own, strict=False):
+            had.setdefault(_whose(*at), []).append((getattr(at[0], "x", 0.5), own))
+        for i, (owner, variable) in enumerate(again.places if had else []):
+            near = had.get(_whose(owner, variable), [])
+            x = getattr(owner, "x", 0.5)
+            again.own[i] = min((abs(at - x), own) for at, own in near)[1] if near else again.own[i]
+        return again
 
     def restore(self) -> None:
         """Put back what the model had, where the value is made from it."""
@@ -141,6 +196,15 @@ class Setting:
             own = float(take(owner, variable)) if self.reads_own else 0.0
             new = self.formula({**known, "distance": at, "own": own}) if self.formula else known["value"]
             put(owner, variable, new * own if self.scaling else new)
+
+
+def _whose(owner: Any, variable: str) -> tuple[Any, str]:
+    """The section, point process or other object that a place belongs to."""
+    if hasattr(owner, "sec"):
+        return owner.sec, variable
+    if isinstance(owner, nrn.Section):
+        return owner, variable
+    return (owner.hname() if hasattr(owner, "get_segment") else id(owner)), variable
 
 
 class Bound:
@@ -178,22 +242,64 @@ class Bound:
                 self.process_wide[p.name] = shared
         self.settings = [*plain, *made, *tied]
         self.calls = list(dict.fromkeys(statement for p in parameters for statement in p.apply))
+        targets = [target for setting in self.settings for target in setting.targets]
+        self.live = any(target.startswith(("cell.", "module.")) for target in targets)
+        self.kinds = {found[4] for target in targets if (found := PLACE.fullmatch(target)) and found[4]}
+        self.shape = self.first_shape = shape(cell, self.kinds)
+        self.first_settings = self.settings
+        self.values: dict[str, float] = {}
 
     def assign(self, x: Iterable[float]) -> None:
         """Set every parameter: x [D] in NEURON's units, in the parameters' order.
 
-        In this order: plain values; scaled ones and formulas; what is tied to them; the calls of `apply`.
+        In this order: plain values; scaled ones and formulas; what is tied to them; the calls of `apply`. Where that
+        changes the cell's sections, segments or mechanisms, everything is set once more in the cell as it is then.
 
         Raises:
-            GbarError: a formula has no finite value, or a call failed.
+            GbarError: a formula has no finite value, a call failed, or the cell changes every time.
         """
-        values = dict(zip(self.names, map(float, x), strict=True))
-        for setting in self.settings:
-            setting.restore()
-        for setting in self.settings:
-            setting.assign(values)
-        for statement in self.calls:
-            call(self.cell, statement, values)
+        self.values = dict(zip(self.names, map(float, x), strict=True))
+        self.find()
+        self.set()
+
+    def set(self) -> None:
+        """Set what `assign` was given. Raises GbarError."""
+        for _ in range(ROUNDS):
+            for setting in self.settings:
+                setting.restore()
+            for setting in self.settings:
+                setting.assign(self.values)
+            for statement in self.calls:
+                call(self.cell, statement, self.values)
+            if not self.find():
+                return
+        raise GbarError(
+            "the cell's sections, segments or mechanisms change every time that the parameters are set: expected that "
+            f"what apply calls ({', '.join(self.calls) or 'nothing'}) does the same to the same values"
+        )
+
+    def settle(self, start: Callable[[], None]) -> None:
+        """Start a simulation, and set everything again where the model's own code has changed the cell in it.
+
+        Raises:
+            GbarError: as `assign`; or every start changes the cell.
+        """
+        for _ in range(ROUNDS):
+            start()
+            if not self.find():
+                return
+            self.set()
+        raise GbarError("the cell's sections, segments or mechanisms change at every start of a simulation")
+
+    def find(self) -> bool:
+        """Find the places anew where the cell is no longer as it was when they were found; whether it is not."""
+        now = shape(self.cell, self.kinds)
+        changed = now != self.shape
+        if changed or self.live:  # an attribute may hold another object by now
+            there = now == self.first_shape and not self.live
+            self.settings = self.first_settings if there else [one.found_anew() for one in self.first_settings]
+            self.shape = now
+        return changed
 
     def own(self) -> list[tuple[float, float] | None]:
         """What the model has for each parameter, the least and the greatest of its places; None: cannot be read.
@@ -202,7 +308,7 @@ class Bound:
         """
         found: list[tuple[float, float] | None] = []
         for name, at in zip(self.names, self.places, strict=True):
-            setting = next(s for s in self.settings if s.name == name)
+            setting = next(s for s in self.first_settings if s.name == name)
             if setting.formula or not at:
                 found.append(None)
             elif setting.scaling:

@@ -2,6 +2,8 @@
 
 The functions take plain arguments, because an exported script carries their source. Each returns what was made: the
 object through which the model's names are found, the Python module where there is one, and the sections of this cell.
+`hold` puts back what [model] says of temperature and voltage: a file that has just run may have set others, and what is
+called next may read them.
 """
 
 import contextlib
@@ -9,7 +11,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,17 @@ def working_folder(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
+@contextlib.contextmanager
+def arguments_of(file: Path) -> Iterator[None]:
+    """A model that looks at its command line sees the one of its own file, without arguments."""
+    before = sys.argv
+    sys.argv = [str(file)]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def sections_since(before: Any) -> list[Any]:
     """The sections that are there now and not in `before`, in NEURON's order.
 
@@ -41,9 +54,10 @@ def sections_since(before: Any) -> list[Any]:
     return [section for section in now if section not in before]
 
 
-def load_template(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
+def load_template(folder: Path, model: Any, hold: Callable[[], None]) -> tuple[Any, Any, list[Any]]:
     """Load a hoc file and make one object of its template. Raises GbarError."""
     for file in (*model.requires, model.load):
+        hold()
         _load_hoc(folder, file)
     if not hasattr(h, model.template):
         known = re.findall(r"begintemplate\s+(\w+)", (folder / model.load).read_text(errors="replace"))
@@ -51,16 +65,19 @@ def load_template(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
             f"{model.load} defines no template '{model.template}': expected the name after begintemplate"
             f"{nearest(model.template, known)}"
         )
+    hold()
     before = set(h.allsec())  # a file may make a cell of its own at its end
     made = getattr(h, model.template)(*model.arguments)
     return made, None, sections_since(before)
 
 
-def load_flat(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
+def load_flat(folder: Path, model: Any, hold: Callable[[], None]) -> tuple[Any, Any, list[Any]]:
     """Load a hoc file that makes sections by itself. Raises GbarError."""
     before = set(h.allsec())
     for file in (*model.requires, model.load):
+        hold()
         _load_hoc(folder, file)
+    hold()
     for statement in model.setup:
         run_hoc(statement, "model.setup")
     return h, None, sections_since(before)
@@ -78,7 +95,7 @@ def _load_hoc(folder: Path, file: str) -> None:
         raise GbarError(f"{file}: NEURON cannot load it: its own message is in the log")
 
 
-def load_python(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
+def load_python(folder: Path, model: Any, hold: Callable[[], None]) -> tuple[Any, Any, list[Any]]:
     """Import a Python file and call the function or class it names. Raises GbarError."""
     file, _, function = model.load.partition(":")
     before = set(h.allsec())
@@ -86,6 +103,7 @@ def load_python(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
     if not callable(getattr(module, function, None)):
         names = [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]
         raise GbarError(f"{file} defines no function '{function}'{nearest(function, names)}")
+    hold()
     made = getattr(module, function)(*model.arguments)
     return (module if made is None else made), module, sections_since(before)
 

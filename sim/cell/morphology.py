@@ -3,6 +3,7 @@
 The functions take plain arguments, because an exported script carries their source.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class Morphology:
         return "cell"  # NEURON puts it before the sections' names
 
 
-def load_morphology(folder: Path, model: Any) -> tuple[Any, Any, list[Any]]:
+def load_morphology(folder: Path, model: Any, hold: Callable[[], None]) -> tuple[Any, Any, list[Any]]:
     """Read a morphology, put mechanisms in, cut sections into segments. Raises GbarError."""
     h.load_file("import3d.hoc")
     cell: Any = Morphology()

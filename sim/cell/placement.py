@@ -8,7 +8,7 @@ from typing import Any
 
 from neuron import h
 
-from gbar.sim.cell.anatomy import Cell, distance, sections
+from gbar.sim.cell.anatomy import Cell, distance, point_processes_of, sections
 from gbar.sim.errors import GbarError, nearest
 
 SET_BY_GBAR = {"celsius", "dt", "secondorder", "steps_per_ms", "t", "v_init"}  # globals that every run sets itself
@@ -77,13 +77,6 @@ def attribute_of(cell: Cell, target: str) -> tuple[Any, Any]:
         if i < len(path) - 1:
             owner = take(owner, part)
     return owner, path[-1]
-
-
-def point_processes_of(listed: list[Any], kind: str) -> list[Any]:
-    """The point processes of one kind in sections, in the order of their making."""
-    spots = [spot for section in listed for spot in (section(0), *section, section(1))]
-    found = {point.hname(): point for spot in spots for point in spot.point_processes()}
-    return [point for name, point in found.items() if name.partition("[")[0] == kind]
 
 
 def _nothing(target: str, name: str, listed: list[Any], process: str | None, variable: str) -> str:

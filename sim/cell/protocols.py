@@ -12,10 +12,30 @@ from gbar.sim.cell.anatomy import segment
 from gbar.sim.cell.search import RheobaseSearch
 from gbar.sim.errors import GbarError
 
+DEFAULTS = {  # of CVODE in a NEURON that has just started, but for rtol
+    "use_local_dt": False,
+    "use_long_double": False,
+    "minstep": 0.0,
+    "maxstep": 1e9,
+    "maxorder": 5,
+    "jacobian": 0,
+    "condition_order": 1,
+    "stiff": 2,
+    "rtol": 0.0,
+}
+
 
 def integrate(until, accuracy):
-    """Advance from the current time to `until` (ms) with CVODE or in fixed steps."""
-    if accuracy["engine"] == "cvode":
+    """Advance from the current time to `until` (ms) by CVODE, in fixed steps, or by the model's own `advance`."""
+    advance = accuracy.get("advance")
+    if advance:
+        if accuracy["engine"] == "cvode":
+            h.CVode().event(until)  # a step ends there
+        while h.t < until - (1e-9 if accuracy["engine"] == "cvode" else accuracy["dt"] / 2):
+            before = h.t
+            if not h(advance) or h.t <= before:
+                raise GbarError(f"advance: '{advance}' makes no step: expected one that calls fadvance()")
+    elif accuracy["engine"] == "cvode":
         h.CVode().solve(until)
     elif accuracy["engine"] == "plain":  # the loop that scripts run, for comparison
         h.continuerun(until)
@@ -25,24 +45,40 @@ def integrate(until, accuracy):
 
 
 def initialise(celsius, v_init, accuracy, own=None):
-    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them when it was loaded.
+    """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them since the last one.
 
     `own` is the hoc statement with which the model starts a simulation, instead of finitialize(v_init).
     """
-    cvode = h.CVode()
-    cvode.active(accuracy["engine"] == "cvode")
-    if accuracy["engine"] == "cvode":
-        cvode.atol(accuracy["atol"])
-        cvode.rtol(0)
-    else:
-        h.dt, h.secondorder, h.steps_per_ms = accuracy["dt"], 2, 1 / accuracy["dt"]
+    integrator(accuracy)
     h.celsius, h.v_init = celsius, v_init
     if own is None:
         h.finitialize(v_init)
     elif not h(own):
         raise GbarError(f"init: NEURON cannot run '{own}': its own message is in the log")
+    integrator(accuracy, started=True)
     if h.celsius != celsius:
         raise GbarError(f"init: '{own}' sets celsius to {h.celsius:g}: give celsius = {h.celsius:g} in [model]")
+
+
+def integrator(accuracy, started=False):
+    """Settle everything that decides how NEURON integrates: what a model left behind would stay for all that follows.
+
+    `started`: only look, after a model's own start, whether all is as it was; start again with it if not.
+    """
+    cvode, threads = h.CVode(), h.ParallelContext()
+    adaptive = accuracy["engine"] == "cvode"
+    wanted = {"active": adaptive, **DEFAULTS, **({"atol": accuracy["atol"]} if adaptive else {})}
+    changed = False
+    for name, value in wanted.items():
+        if getattr(cvode, name)() != value:
+            getattr(cvode, name)(value)
+            changed = True
+    if threads.nthread() != 1:  # a worker has one core
+        threads.nthread(1)
+        changed = True
+    h.dt, h.secondorder, h.steps_per_ms, h.stoprun = accuracy["dt"], 2, 1 / accuracy["dt"], 0
+    if changed and started:
+        cvode.re_init() if adaptive else h.fcurrent()
 
 
 def resampled(t, v, interval):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gbar.sim import cell, mechanisms
-from gbar.sim.cell import RheobaseSearch, crossed, initialise, order, place, point_processes_of
+from gbar.sim.cell import ROUNDS, Reused, RheobaseSearch, crossed, initialise, order, place, point_processes_of
 from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.engine.rig import Currents, Rig, recordings_of
@@ -36,7 +36,7 @@ class Copy(NamedTuple):
     """One of the cells."""
 
     cell: cell.Cell
-    bound: cell.Bound
+    bound: Reused
 
 
 class Settled(NamedTuple):
@@ -62,6 +62,8 @@ class Batch:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
             )
+        if problem.model.advance is not None:
+            raise GbarError("model.advance moves one cell, not many together: take an engine for single cells")
         self._calls = [statement for parameter in problem.parameter for statement in parameter.apply]
         if ranged and self._calls:
             raise GbarError(
@@ -105,11 +107,7 @@ class Batch:
         while len(self.copies) < wanted:
             self._grow()
         del self.copies[wanted:]
-        for copy, x in zip(self.copies, itertools.cycle(xs), strict=False):
-            copy.bound.assign(x)
-        cells = [copy.cell for copy in self.copies]
-        if self._calls or self._rig.cells != cells:  # the model's own code may have made sections or segments anew
-            self._rig = Rig(cells)
+        self._set(xs, accuracy)
         self._engage()
         settled, measuring = self._settle(accuracy), 0.0
         done = [Evaluation() for _ in xs]
@@ -137,11 +135,29 @@ class Batch:
                 evaluation.features |= response.finish(self.problem, evaluation.features, own)
         return done
 
+    def _set(self, xs: np.ndarray, accuracy: Accuracy) -> None:
+        """Set the parameters of all copies; again where a start of a simulation changes their sections or segments."""
+        if self._calls:  # the model's own code may make sections and segments anew, and meets no electrode of ours
+            self._rig = Rig([])
+        for copy, x in zip(self.copies, itertools.cycle(xs), strict=False):
+            copy.bound.assign(x)
+        for _ in range(ROUNDS):
+            self._start(accuracy)
+            moved = [copy for copy in self.copies if copy.bound.find()]
+            cells = [copy.cell for copy in self.copies]
+            if moved or self._rig.cells != cells:
+                self._rig = Rig(cells)
+            if not moved:
+                return
+            for copy in moved:
+                copy.bound.set()
+        raise GbarError("the cell's sections, segments or mechanisms change at every start of a simulation")
+
     def _grow(self) -> None:
         with _following(self._ranged):
             made = cell.build(self.problem.folder, self.problem.model)
         made.ranged = {each.variable: _places(made.sections, each) for each in self._ranged}
-        self.copies.append(Copy(made, cell.Bound(made, self.problem.parameter)))
+        self.copies.append(Copy(made, Reused(made, self.problem.parameter)))
 
     def _measure(
         self, evaluation: Evaluation, name: str, current: float | None, recorded: Recorded, accuracy: Accuracy

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gbar.sim import cell, features, mechanisms
-from gbar.sim.cell import find_rheobase, initialise, place, run, working_folder
+from gbar.sim.cell import Reused, find_rheobase, initialise, own_code, place, run, working_folder
 from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.errors import GbarError, nearest
@@ -26,7 +26,9 @@ class Single:
         if library:
             mechanisms.load(Path(library))
         self.cell = cell.build(problem.folder, problem.model)
-        self.bound = cell.Bound(self.cell, problem.parameter)
+        self._restless = problem.model.init is not None  # whether a start may change the cell's segments
+        runs_code = self._restless or problem.model.advance is not None
+        self.bound = Reused(self.cell, problem.parameter, runs_code)
         for _, protocol in stimulated(problem):
             place(self.cell, protocol, 0.0).close()
 
@@ -42,6 +44,17 @@ class Single:
     def _evaluated(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D]
         self.accuracy = accuracy
         self.bound.assign(x)
+        if self._restless:  # before electrodes are in place, which a change of segments would lose
+            self.bound.settle(self._begin)
+        try:
+            return self._responses()
+        except _Moved:
+            if self._restless:
+                raise GbarError("the model's own code changes the cell's segments while protocols run") from None
+            self._restless = True
+            return self._evaluated(x, accuracy)
+
+    def _responses(self) -> Evaluation:
         out, amplitudes = Evaluation(), {}
         rheobases = {name: self._rheobase(name, protocol) for name, protocol in searched(self.problem)}
         for name, protocol in stimulated(self.problem):
@@ -56,20 +69,33 @@ class Single:
 
     def _rheobase(self, name: str, protocol: Rheobase) -> float | None:
         threshold = float(self.problem.efel_settings(name)["Threshold"])
-        return find_rheobase(self.cell, protocol, threshold, self._start, vars(self.accuracy))
+        return find_rheobase(self.cell, protocol, threshold, self._start, self._integration)
 
     def _run(self, name: str, protocol: Stimulus, current: float) -> response.Traces:
         interval = float(self.problem.efel_settings(name)["interp_step"])
-        return run(self.cell, protocol, current, interval, self._start, vars(self.accuracy))
+        return run(self.cell, protocol, current, interval, self._start, self._integration)
+
+    @property
+    def _integration(self) -> dict[str, Any]:
+        return {**vars(self.accuracy), "advance": self.problem.model.advance}
 
     def _start(self) -> None:
+        self._begin()
+        if self.bound.find():
+            raise _Moved
+
+    def _begin(self) -> None:
         model = self.problem.model
-        with working_folder(self.problem.folder):
-            initialise(model.celsius, model.v_init, vars(self.accuracy), model.init)
+        with working_folder(self.problem.folder), own_code(self.cell):
+            initialise(model.celsius, model.v_init, self._integration, model.init)
 
     def describe(self) -> dict[str, Any]:
         """What was found in the model; see `describe`."""
         return describe(self.problem, self.cell, self.bound)
+
+
+class _Moved(Exception):
+    """A start of a simulation has changed the cell under the electrodes."""
 
 
 def check_units(problem: Problem) -> None:
@@ -110,6 +136,7 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
         "sections": {cell.short_name(section): section.nseg for section in made.sections},
         "compartments": sum(section.nseg for section in made.sections),
         "stimuli": list(made.stimuli),
+        "stated": made.stated,
         "parameters": found,
     }
 

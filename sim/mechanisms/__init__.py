@@ -1,6 +1,16 @@
 """MOD files: found, built once, kept by content, loaded; a private build in which a GLOBAL is RANGE."""
 
-from gbar.sim.mechanisms.library import SOURCES, Setup, build, cache_folder, load, neutral_folder, prepare, processor
+from gbar.sim.mechanisms.library import (
+    SOURCES,
+    Setup,
+    build,
+    cache_folder,
+    declared,
+    load,
+    neutral_folder,
+    prepare,
+    processor,
+)
 from gbar.sim.mechanisms.ranged import Ranged
 
 __all__ = [
@@ -9,6 +19,7 @@ __all__ = [
     "Setup",
     "build",
     "cache_folder",
+    "declared",
     "load",
     "neutral_folder",
     "prepare",

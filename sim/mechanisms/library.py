@@ -25,6 +25,8 @@ from gbar.sim.mechanisms.ranged import Ranged, spread
 from gbar.sim.problem import Accuracy
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
+NEURONS_OWN = {"hh", "pas", "extracellular", "IClamp", "SEClamp", "VClamp", "AlphaSynapse", "ExpSyn", "Exp2Syn"}
+NEURONS_OWN |= {"APCount", "NetStim", "IntFire1", "IntFire2", "IntFire4", "PatternStim", "PointProcessMark"}
 BUILD_LIMIT_S = 300.0  # two dozen MOD files take half a minute; what takes this long hangs
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
 
@@ -94,11 +96,13 @@ def build(folders: Iterable[Path]) -> Path | None:
         The library to load, or None where there is no MOD file.
 
     Raises:
-        GbarError: no compiler, two different files of one name, or a MOD that does not compile (file and line).
+        GbarError: no compiler, two different files of one name, two MODs of one SUFFIX, or a MOD that does not compile
+            (file and line).
     """
     files = _gathered(folders)
     if not any(name.endswith(".mod") for name in files):
         return None
+    _check_names(files)
     return _built(files, "mechanisms", "libnrnmech", "")
 
 
@@ -123,6 +127,31 @@ def _gathered(folders: Iterable[Path]) -> dict[str, Path]:
                 raise GbarError(f"two different files called {file.name}: {files[file.name]} and {file}: rename one")
             files[file.name] = file
     return files
+
+
+def declared(text: str) -> tuple[str, str] | None:
+    """How the text of a MOD file declares its mechanism: ("SUFFIX", "kdr"). None where it declares none."""
+    text = re.sub(r"\b(COMMENT\b.*?\bENDCOMMENT|VERBATIM\b.*?\bENDVERBATIM)\b|[:?][^\n]*", "", text, flags=re.S)
+    found = re.search(r"\b(SUFFIX|POINT_PROCESS|ARTIFICIAL_CELL)\s+(\w+)", text)
+    return (found[1], found[2]) if found and found[2] != "nothing" else None
+
+
+def _check_names(files: dict[str, Path]) -> None:
+    """NEURON takes a name once. Raises GbarError with both files."""
+    known: dict[str, Path] = {}
+    for file in files.values():
+        found = declared(file.read_text(errors="replace")) if file.suffix == ".mod" else None
+        if found is None:
+            continue
+        kind, name = found
+        if name in NEURONS_OWN:
+            raise GbarError(f"{file}: {kind} {name} is a mechanism of NEURON's own: give this one another name")
+        if name in known:
+            raise GbarError(
+                f"{known[name]} and {file} both declare {kind} {name}: NEURON takes a name once, so move one "
+                "of them out of the folder or give it another name"
+            )
+        known[name] = file
 
 
 def _built(files: dict[str, Path], kind: str, name: str, flags: str) -> Path:

@@ -72,6 +72,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     module, _, name = sys.argv[1].partition(":")
+    sys.argv = sys.argv[:1]
     try:
         answer = ["answer", getattr(importlib.import_module(module), name)(json.load(sys.stdin))]
     except GbarError as error:

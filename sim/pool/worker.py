@@ -30,6 +30,7 @@ def serve(pipe: Connection) -> None:
 
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     problem, setup = pipe.recv()
+    sys.argv = [str(problem.folder / problem.model.load.partition(":")[0])]  # the model is no program of ours
     try:
         engine = load_engine(problem, setup)
         pipe.send(("ready", engine.describe()))

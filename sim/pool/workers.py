@@ -50,6 +50,7 @@ class _Worker:
     life: socket.socket  # open as long as the worker is wanted
     memory: psutil.Process
     ready: bool = False
+    used: bool = False  # whether it has been given anything
     task: list[int] | None = None  # the evaluations it is on
     since: float = 0.0
 
@@ -147,6 +148,9 @@ class Workers:
             while unfinished and time.monotonic() < end:
                 for slot, worker in enumerate(crew):
                     if waiting and worker.task is None and self._ready(setup, slot):
+                        if worker.used and self.problem.simulation.process == "each":
+                            self._replace(setup, slot)
+                            continue
                         self._give(crew[slot], waiting.popleft(), xs, traces, accuracy)
                 for slot, worker in enumerate(crew):
                     outcome = self._collect(worker)
@@ -189,7 +193,7 @@ class Workers:
 
     @staticmethod
     def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], traces: bool, accuracy: Accuracy) -> None:
-        worker.task, worker.since = task, time.monotonic()
+        worker.task, worker.since, worker.used = task, time.monotonic(), True
         with contextlib.suppress(OSError):  # a worker that has just died is noticed when its outcome is collected
             worker.pipe.send((task, np.array([xs[i] for i in task], float), traces, accuracy))
 

@@ -39,6 +39,7 @@ class Model(Strict):
     celsius: float  # degC
     v_init: float  # mV
     init: str | None = None  # a hoc statement that starts a simulation instead of finitialize(v_init)
+    advance: str | None = None  # a hoc statement that makes a time step instead of fadvance()
     stimuli: Literal["off", "keep"] = "off"  # the clamps that the model brings along
     insert: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # sections -> mechanisms
     values: dict[str, float | str] = Field(default_factory=dict)  # place -> number, or formula of distance and own
@@ -64,6 +65,7 @@ class Simulation(Strict):
     atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
     dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
     confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
+    process: Literal["auto", "kept", "each"] = "auto"  # one for all evaluations of a worker, or one for each
     time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
     memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
 

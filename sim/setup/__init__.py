@@ -7,6 +7,7 @@ from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
 from gbar.sim.setup.measuring import Row, assigned, measure_once
+from gbar.sim.setup.reuse import with_process
 
 __all__ = [
     "ADDED",
@@ -23,5 +24,6 @@ __all__ = [
     "remarks",
     "tried",
     "with_engine",
+    "with_process",
     "write_out",
 ]

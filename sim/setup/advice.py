@@ -40,12 +40,20 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{found['compartments']} compartments: gbar is made for cells of at least {FEW}, but goes on"
     for stimulus in found["stimuli"]:
         yield f'the model brings along {stimulus}: it is switched off (stimuli = "keep" in [model] leaves it on)'
-    own = own_init(problem.folder, problem.model.load)
+    own = own_procedure(problem.folder, problem.model.load, "init")
     if own and problem.model.init is None:
         yield (
             f"{own} has a proc init() of its own, which gbar does not call: "
             'if it does more than finitialize(v_init), give init = "init()" in [model]'
         )
+    own = own_procedure(problem.folder, problem.model.load, "advance")
+    if own and problem.model.advance is None:
+        yield (
+            f"{own} has a proc advance() of its own, which gbar bypasses: "
+            'if it does more than fadvance(), give advance = "advance()" in [model]'
+        )
+    for name, value in found.get("stated", {}).items():
+        yield f"the model sets {name} to {value:g} while it loads: {getattr(problem.model, name):g} of [model] counts"
     for parameter in problem.parameter:
         here = found["parameters"][parameter.name]
         if here["varies"]:
@@ -73,19 +81,29 @@ def reason(problem: Problem, name: str) -> str:
     )
 
 
-def own_init(folder: Path, load: str) -> str | None:
-    """The hoc file, of those that a model loads, whose own `proc init()`, outside of templates, replaces NEURON's."""
-    waiting, seen = [load], set()
+def own_procedure(folder: Path, load: str, name: str) -> str | None:
+    """The file, of those that a model loads, with a hoc procedure of its own in place of NEURON's; not in a template.
+
+    Args:
+        folder: the problem's.
+        load: what [model] loads; a Python file may give procedures to hoc as text.
+        name: such as "init" or "advance".
+    """
+    waiting, seen = [load.partition(":")[0]], set()
     while waiting:
-        name = waiting.pop(0)
-        file = folder / name
-        if name in seen or file.suffix != ".hoc" or not file.is_file():
+        here = waiting.pop(0)
+        file = folder / here
+        if here in seen or file.suffix not in {".hoc", ".py", ".ses"} or not file.is_file():
             continue
-        seen.add(name)
-        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", file.read_text(errors="replace"), flags=re.S)
-        if re.search(
-            r"^\s*(proc|func)\s+init\s*\(", re.sub(r"begintemplate.*?endtemplate", "", text, flags=re.S), re.M
-        ):
-            return name
-        waiting += re.findall(r'(?:load_file|xopen)\s*\(\s*(?:\d\s*,\s*)?"([^"]+)"', text)
+        seen.add(here)
+        text = file.read_text(errors="replace")
+        if file.suffix == ".py":
+            text = re.sub(r"^\s*#[^\n]*", "", text, flags=re.M)
+            modules = re.findall(r"^\s*(?:from|import)\s+\.?([\w.]+)", text, re.M)
+            waiting += [f"{module.replace('.', '/')}.py" for module in modules]
+        else:
+            text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
+        if re.search(rf"\b(proc|func)\s+{name}\s*\(", re.sub(r"begintemplate.*?endtemplate", "", text, flags=re.S)):
+            return here
+        waiting += re.findall(r"""(?:load_file|xopen)\s*\(\s*(?:\d\s*,\s*)?["']([^"']+)["']""", text)
     return None

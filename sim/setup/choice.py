@@ -17,6 +17,7 @@ from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import Workers
 from gbar.sim.problem import LANES, Accuracy, Problem, typical_sd
+from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
 
 CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; single-cell CVODE where neither will do
 POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
@@ -62,6 +63,7 @@ class Choice(BaseModel):
     confirm: str  # cvode | fixed
     why: str
     trials: list[Trial]
+    process: Process = "kept"  # for all evaluations, or one for each
 
 
 def choose_engine(
@@ -71,29 +73,55 @@ def choose_engine(
 
     Args:
         problem: one whose `simulation.engine` is not "auto" keeps it; for others $GBAR_ENGINE decides, if it is set.
+            The same with `simulation.process`.
         log: where NEURON's own output goes.
         observe: told what is being tried.
 
     Returns:
-        The problem with the engine in it, and why it is that one.
+        The problem with the engine in it and whether each evaluation has a process of its own, and why.
 
     Raises:
-        GbarError: no engine can simulate the model; with the reason of the single-cell one.
+        GbarError: no engine can simulate the model, with the reason of the single-cell one; or the model is another
+            cell every time that it is built.
     """
     if problem.simulation.engine == "auto" and (wanted := os.environ.get("GBAR_ENGINE")):
         problem = with_engine(problem, wanted)
-    if problem.simulation.engine != "auto":
-        asked = Accuracy.of(problem)
-        return problem, Choice(engine=str(asked), confirm=asked.confirm, why="asked for", trials=[])
+    asked = problem.simulation.engine != "auto"
+    if asked and problem.simulation.process != "auto":
+        return problem, _as_asked(problem, problem.simulation.process, "")
     memory = _memory(problem)
     choice = _remembered(memory)
     if choice is None:
-        choice = _tried(problem, log, observe)
+        choice = _only_compared(problem, log, observe) if asked else _tried(problem, log, observe)
         memory.parent.mkdir(parents=True, exist_ok=True)
         part = memory.with_suffix(".part")
         part.write_text(choice.model_dump_json(indent=1))
         part.replace(memory)
-    return with_engine(problem, choice.engine, choice.confirm), choice
+    return with_process(with_engine(problem, choice.engine, choice.confirm), choice.process), choice
+
+
+def _as_asked(problem: Problem, process: Process, why: str) -> Choice:
+    accuracy = Accuracy.of(problem)
+    said = f"asked for; {why}" if why else "asked for"
+    return Choice(engine=str(accuracy), confirm=accuracy.confirm, why=said, trials=[], process=process)
+
+
+def _only_compared(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> Choice:
+    """An engine that was asked for. Raises GbarError where it cannot have the process for each evaluation it needs."""
+    observe("Comparing a process that is used again with a fresh one")
+    accuracy = Accuracy.of(problem)
+    single = accuracy.tight() if accuracy.batched else accuracy
+    found = compare(problem, single, list(_points(problem)[:2]), LONGEST_S, log)
+    if accuracy.batched and found.process == "each":
+        raise GbarError(
+            f"{accuracy.engine} simulates many cells in one process, which this model does not bear ({found.why}): "
+            "leave out simulation.engine"
+        )
+    return _as_asked(problem, found.process, found.why)
+
+
+def _points(problem: Problem) -> np.ndarray:  # [POINTS, D] in NEURON's units
+    return problem.physical(design(len(problem.names), POINTS, 0))
 
 
 def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Problem:
@@ -111,6 +139,9 @@ def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Pr
 def _memory(problem: Problem) -> Path:
     """The file that remembers a model's engine on this processor with these versions."""
     content = f"{problem.identity()}-{metadata.version('gbar')}-{metadata.version('neuron')}-{mechanisms.processor()}"
+    asked = problem.simulation
+    content += f"-{Accuracy.of(problem)}" if asked.engine != "auto" else ""
+    content += f"-{asked.process}" if asked.process != "auto" else ""
     return mechanisms.cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
 
 
@@ -123,12 +154,16 @@ def _remembered(file: Path) -> Choice | None:
 
 def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> Choice:
     """Simulate a few points with CVODE and with each candidate, and take the fastest that sees the same."""
-    x = problem.physical(design(len(problem.names), POINTS, 0))
+    x = _points(problem)
     observe("Trying engines: CVODE, one cell at a time")
     reference = _reference(problem, x, log)
     if not reference.evaluations:
         why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
         return Choice(engine=str(reference.accuracy), confirm=reference.accuracy.confirm, why=why, trials=[])
+    if reference.reuse.process == "each":
+        why = f"{reference.reuse.why}: engines that simulate many cells in one process would be wrong"
+        confirm = reference.accuracy.confirm
+        return Choice(engine=str(reference.accuracy), confirm=confirm, why=why, trials=[], process="each")
     trials = [Trial(engine=str(reference.accuracy), seconds=reference.seconds, agree=1.0, typical=1.0)]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
@@ -138,7 +173,7 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     usable = [trial for trial in trials if trial.seconds is not None and trial.sees_the_same]
     best = min(usable, key=lambda trial: trial.seconds or math.inf)
     others = [f"{trial.engine}: {_said(trial)}" for trial in trials if trial is not best]
-    why = f"{_said(best)}; {'; '.join(others)}"
+    why = "; ".join(filter(None, [_said(best), *others, reference.reuse.why]))
     return Choice(engine=best.engine, confirm=reference.accuracy.confirm, why=why, trials=trials)
 
 
@@ -156,6 +191,7 @@ class Reference(NamedTuple):
     accuracy: Accuracy
     evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
     loading: float  # s, for one worker to load one cell
+    reuse: Reuse = Reuse("kept", "", {})
 
     @property
     def seconds(self) -> float:
@@ -171,17 +207,25 @@ class Reference(NamedTuple):
 def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
     """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
     for accuracy in (Accuracy("cvode", problem.simulation.atol), Accuracy("fixed", confirm="fixed")):
-        started = time.monotonic()
-        with Workers(problem, 2, accuracy, log) as pool:
+        reuse = _reuse(problem, accuracy, x[:2], log)
+        done, started = dict(reuse.fresh), time.monotonic()
+        with Workers(with_process(problem, reuse.process), 2, accuracy, log) as pool:
             loading = time.monotonic() - started
-            done = dict(pool.run(list(x[:2]), within=LONGEST_S))
-            if done:
+            if problem.simulation.process != "auto":
+                done = dict(pool.run(list(x[:2]), within=LONGEST_S))
+            if done and reuse.process == "kept":
                 each = float(np.mean([evaluation.seconds for evaluation in done.values()]))
                 count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
                 done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
         if not done or any(evaluation.status == "ok" for evaluation in done.values()):
-            return Reference(accuracy, done, loading)
+            return Reference(accuracy, done, loading, reuse)
     raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
+
+
+def _reuse(problem: Problem, accuracy: Accuracy, pair: np.ndarray, log: Path | None) -> Reuse:
+    if problem.simulation.process != "auto":
+        return Reuse(problem.simulation.process, "asked for", {})
+    return compare(problem, accuracy, list(pair), LONGEST_S, log)
 
 
 def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Reference, log: Path | None) -> Trial:
@@ -190,6 +234,7 @@ def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: R
     try:
         with Workers(problem, 1, candidate, log) as pool:
             done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
+            other = _otherwise(pool, x, done, limit) if len(done) == len(x) else None
     except GbarError as error:
         return Trial(engine=str(candidate), refused=str(error))
     pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
@@ -198,9 +243,17 @@ def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: R
         return Trial(engine=str(candidate), refused=failed[0])
     if len(done) < len(x):
         return Trial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
+    if other is not None:
+        return Trial(engine=str(candidate), refused=f"{other} in another copy of the cell, after another evaluation")
     seconds = float(np.mean([evaluation.seconds for evaluation in done.values()]))
     shares = _agreement(problem, pairs)
     return Trial(engine=str(candidate), seconds=seconds, agree=float(np.mean(shares)), typical=float(np.median(shares)))
+
+
+def _otherwise(pool: Workers, x: np.ndarray, done: dict[int, Evaluation], within: float) -> Difference | None:
+    """A feature that is another when the same vectors are given to other copies of the cell, and once more."""
+    again = pool.run(list(x[::-1]), within=within)
+    return next((each for i, one in again for each in differences(done[len(x) - 1 - i], one)), None)
 
 
 def _too_slow(reference: Reference, limit: float) -> str:

@@ -1,5 +1,6 @@
 """Which parameters act at all: each is changed once, in a short simulation, and every voltage of the cell compared."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import Problem
 from gbar.sim.setup.choice import choose_engine
+from gbar.sim.setup.reuse import with_process
 
 STEP = 0.1  # of a parameter's range
 CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised until every gate has moved, then let go
@@ -25,7 +27,7 @@ def tried(problem: Problem) -> dict[str, Any]:
     """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
     found = looked_at(problem)
     _, choice = choose_engine(problem)
-    return {**found, "engine": choice.engine, "engine_why": choice.why}
+    return {**found, "engine": choice.engine, "engine_why": choice.why, "process": choice.process}
 
 
 def looked_at(problem: Problem) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def looked_at(problem: Problem) -> dict[str, Any]:
     """
     with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
         short = beside.submit(_moved, problem)
-        with Workers(problem, 1) as pool:
+        with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
     left = {"inert": inert, "untried": sorted(untried + later)}
@@ -95,12 +97,13 @@ def spreads(content: dict[str, Any]) -> list[float | None]:
     None for what was not simulated `within` so many seconds.
     """
     from gbar.sim import cell
+    from gbar.sim.cell import Reused
 
     problem = Problem.model_validate(content["problem"])
     if content["library"]:
         mechanisms.load(Path(content["library"]))
     built = cell.build(problem.folder, problem.model)
-    bound = cell.Bound(built, problem.parameter)
+    bound = Reused(built, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
     own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
     base, changed = _points(problem, own)
     end = time.monotonic() + content["within"]
@@ -110,7 +113,8 @@ def spreads(content: dict[str, Any]) -> list[float | None]:
         if time.monotonic() > end:
             found.append(None)
             continue
-        distance = float(np.max(np.abs(_response(problem, built, bound, x) - first)))
+        here = _response(problem, built, bound, x)
+        distance = float(np.max(np.abs(here - first))) if here.shape == first.shape else math.inf
         found.append(distance if np.isfinite(distance) else 1e9)
     return found
 
@@ -119,14 +123,19 @@ def _response(problem: Problem, built: Any, bound: Any, x: np.ndarray) -> np.nda
     """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
     from neuron import h
 
-    from gbar.sim.cell import initialise, integrate, soma, working_folder
+    from gbar.sim.cell import initialise, integrate, own_code, soma, working_folder
+
+    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS, "advance": problem.model.advance}
+
+    def start() -> None:
+        with working_folder(problem.folder), own_code(built):
+            initialise(model.celsius, model.v_init, accuracy, model.init)
 
     bound.assign(x)
+    bound.settle(start)
     clamp = h.SEClamp(soma(built)(0.5))
     clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
-    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS}
-    with working_folder(problem.folder):
-        initialise(model.celsius, model.v_init, accuracy, model.init)
+    start()
     seen = []
     for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
         integrate(until, accuracy)

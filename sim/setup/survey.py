@@ -17,8 +17,6 @@ THRESHOLD_MV = -20.0
 
 def look(content: dict[str, Any]) -> dict[str, Any]:
     """Load a model and describe it. Takes {"folder", "model", "library"}; raises GbarError where it does not load."""
-    from neuron import h
-
     from gbar.sim import cell
     from gbar.sim.cell import short_name
 
@@ -26,7 +24,8 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
         mechanisms.load(Path(content["library"]))
     model = Model.model_validate(content["model"])
     built = cell.build(Path(content["folder"]), model)
-    celsius = float(h.celsius)
+    celsius = built.stated.get("celsius", model.celsius)  # the model's own
+    v_init = built.stated.get("v_init", model.v_init)
     found: dict[str, Any] = {
         "sections": [
             {"name": short_name(s), "nseg": s.nseg, "L": s.L, "diam": s.diam, "has": _inserted(s)}
@@ -35,13 +34,13 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
         "lists": _lists(built),
         "soma": _soma(built),
         "celsius": celsius,
-        "v_init": float(getattr(h, "v_init", -65.0)),
+        "v_init": v_init,
         "variables": _variables(built),
         "globals": _globals(built),
         "points": sorted({p.hname().partition("[")[0] for s in built.sections for x in s for p in x.point_processes()}),
         "stimuli": list(built.stimuli),
     }
-    response = _response(built, celsius, float(getattr(h, "v_init", -65.0)))
+    response = _response(built, celsius, v_init)
     return found | {"response": response, "variable_step": _steps_as_it_likes()}
 
 
