@@ -1,5 +1,8 @@
 """`gbar COMMAND`."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from gbar.scripts.bench import bench
@@ -25,6 +28,22 @@ app = typer.Typer(
 for command in (init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
+
+
+def say_version(wanted: bool) -> None:
+    """`gbar --version`."""
+    if wanted:
+        typer.echo(f"gbar {version('gbar')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options of gbar itself; its help is the app's."""
 
 
 def main() -> None:
