@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts._shared import JsonFlag, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, guarded, print_json
 
 
 @guarded
@@ -17,13 +17,13 @@ def example(
 
     Exit codes: 0 copied or listed, 2 no such problem, or something of its name is there already.
     """
-    from sim.examples import bundled, copy_bundled
+    from gbar.sim.setup import bundled, copy_bundled
 
     if name is None:
-        listed = bundled()
         if as_json:
-            print_json(listed)
-        for each, about in listed.items() if not as_json else ():
+            print_json(bundled())
+            return
+        for each, about in bundled().items():
             typer.echo(f"{each:12} {about}")
         return
     copied = copy_bundled(name, Path.cwd()).name

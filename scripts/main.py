@@ -5,6 +5,7 @@ import typer
 from gbar.scripts.bench import bench
 from gbar.scripts.cells import cells
 from gbar.scripts.check import check
+from gbar.scripts.example import example
 from gbar.scripts.export import export
 from gbar.scripts.init import init
 from gbar.scripts.measure import measure
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
+for command in (example, init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from scripts.docs import filled
+from gbar.scripts.docs import filled
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = [DOCS / "problem.md", DOCS / "result.md", DOCS / "features.md"]

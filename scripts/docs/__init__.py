@@ -1,5 +1,5 @@
 """What the pages in docs/ are made with."""
 
-from scripts.docs.reference import filled
+from gbar.scripts.docs.reference import filled
 
 __all__ = ["filled"]

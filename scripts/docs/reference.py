@@ -6,18 +6,18 @@ from the fields' own descriptions, so that a key is described once, where it is 
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
-from agent import result
-from sim import features, kinds, parameter
-from sim import problem as problems
+from gbar.agent import Result
+from gbar.sim.features import SETTINGS, catalogue, known_settings, unit_of
+from gbar.sim.problem import Problem
 
 Schema = dict[str, Any]  # a piece of a JSON schema
 
 MARK = re.compile(r"(<!-- (keys of (\w+)|catalogue|settings) -->\n).*?(<!-- end -->)", re.S)
-ROOMS = (problems, parameter, kinds, result)  # where the models of keys are
 KINDS = {"step < 0": ("step", -1.0), "step ≥ 0": ("step", 1.0), "pulse": ("pulse", 1.0), "rheobase": ("rheobase", 0.0)}
 KINDS["fi"] = ("fi", 0.0)
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "`true` or `false`"}
@@ -30,15 +30,27 @@ def filled(page: str) -> str:
 
 def _table(found: re.Match[str]) -> str:
     if found[3]:
-        return _keys(next(getattr(room, found[3]) for room in ROOMS if hasattr(room, found[3])))
+        return _keys(next(model for model in _models() if model.__name__ == found[3]))
     return _catalogue() if found[2] == "catalogue" else _settings()
+
+
+def _models(base: type[BaseModel] = BaseModel) -> Iterator[type[BaseModel]]:
+    """Every model of ours: those of problem.toml and of result.json, and what they are made from."""
+    for model in base.__subclasses__():
+        if model.__module__.startswith((_package(Problem), _package(Result))):
+            yield model
+        yield from _models(model)
+
+
+def _package(model: type[BaseModel]) -> str:
+    return model.__module__.rpartition(".")[0]
 
 
 def _keys(model: type[BaseModel]) -> str:
     """The keys that a class itself defines, those of its bases left to them."""
     schema = model.model_json_schema()
     own = {name: key for name, key in schema["properties"].items() if name in model.__annotations__ and _ours(key)}
-    if issubclass(model, result.Plain):
+    if model.__module__ == Result.__module__:
         rows = [[f"`{name}`", _linked(key) or _unit(key), key["description"]] for name, key in own.items()]
         return _rows(["key", "unit", "meaning"], rows)
     required = schema.get("required", [])
@@ -111,18 +123,18 @@ def _catalogue() -> str:
     """Features that are computed unasked, those of the same kinds in one row."""
     under: dict[str, list[str]] = {}
     for label, (kind, amplitude) in KINDS.items():
-        for name in features.catalogue(kind, amplitude):
+        for name in catalogue(kind, amplitude):
             under.setdefault(name, []).append(label)
     groups: dict[str, list[str]] = {}
     for name, labels in under.items():
-        unit = features.unit_of(name)
+        unit = unit_of(name)
         groups.setdefault(", ".join(labels), []).append(f"`{name}`" + ("" if unit == "constant" else f" {unit}"))
     return _rows(["under", "feature and unit"], [[labels, ", ".join(names)] for labels, names in groups.items()])
 
 
 def _settings() -> str:
     """eFEL's settings and the defaults in force, as TOML writes them."""
-    known = {**features.known_settings(), **features.SETTINGS}
+    known = {**known_settings(), **SETTINGS}
     return ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in known.items())
 
 

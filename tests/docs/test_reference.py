@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 import typer
 
-from agent import bench, result
-from scripts.docs import filled
-from scripts.main import app
-from scripts.make_reference import PAGES as REFERENCE
-from sim import Archive, Evaluation, Problem, features, formula, kinds, load_problem, parameter
-from sim.recordings import files, quality
-from sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
+import gbar
+from gbar.agent import result
+from gbar.scripts.bench.methods import METHODS
+from gbar.scripts.bench.score import Score
+from gbar.scripts.docs import filled
+from gbar.scripts.main import app
+from gbar.scripts.make_reference import PAGES as REFERENCE
+from gbar.sim import Archive, Evaluation, Problem, load_problem
+from gbar.sim.features import traces as features
+from gbar.sim.problem import formula, kinds, parameter
+from gbar.sim.recordings import files, quality
+from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -32,10 +37,16 @@ def section(page: str, heading: str) -> str:
     return found[1]
 
 
+def table(text: str) -> list[list[str]]:
+    """The cells of every table row; headers and rules are left out."""
+    lines = re.findall(r"^\|.*\|$(?!\n\|---)", text, re.M)
+    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [row for row in cells if row[0] != "---"]
+
+
 def rows(text: str) -> list[list[str]]:
-    """The cells of every table row that begins with code; headers and rules are left out."""
-    lines = [line for line in text.splitlines() if re.match(r"\| ?`", line)]
-    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    """The rows that begin with code."""
+    return [row for row in table(text) if row[0].startswith("`")]
 
 
 def documented(page: str, heading: str) -> list[str]:
@@ -178,8 +189,7 @@ def test_our_own_features_are_documented() -> None:
 
 
 def test_accepted_units() -> None:
-    lines = [line for line in section("features.md", "Units").splitlines() if line.startswith("| ")][1:]
-    shown = {cells[0]: re.findall(r"`([^`]+)`", cells[1]) for cells in (line[2:-2].split(" | ") for line in lines)}
+    shown = {unit: re.findall(r"`([^`]+)`", spellings) for unit, spellings in table(section("features.md", "Units"))}
     every = {features.unit_of(name) for kind in kinds.KINDS for name in features.known_features(kind)}
     every |= {unit for _, unit in features.UNITS}
     assert set(shown) == every
@@ -206,16 +216,13 @@ def test_settings_example_loads(folder: Path) -> None:
 
 
 def test_floors_are_the_floors() -> None:
-    table = [line[2:-2].split(" | ") for line in section("measurements.md", "Means, SDs and floors").splitlines()[1:]]
-    shown = {
-        cells[0]: float(cells[1].partition(",")[0]) for cells in table if len(cells) == 2 and cells[1][0].isdigit()
-    }
+    floors = table(section("measurements.md", "Means, SDs and floors"))
+    shown = {unit: float(floor.partition(",")[0]) for unit, floor in floors}
     assert shown == {**FLOORS, "ratios": FLOOR_OF_A_RATIO, "counts": FLOOR_OF_A_COUNT}
 
 
 def test_limits_are_the_limits() -> None:
-    table = [line[2:-2].split(" | ") for line in section("measurements.md", "What is refused, and why").splitlines()]
-    shown = {cells[0]: cells[1] for cells in table if len(cells) == 3}
+    shown = {check: limit for check, limit, _ in table(section("measurements.md", "What is refused, and why"))}
     assert shown["baseline"] == "{:g} to {:g} mV".format(*quality.BASELINE_MV)
     limits = {
         "drift within a baseline": f"{quality.DRIFT_MV:g} mV",
@@ -243,7 +250,7 @@ def test_every_object_has_a_heading() -> None:
 
 
 def test_columns_of_predictions() -> None:
-    source = (ROOT / "agent" / "run.py").read_text()
+    source = (ROOT / "agent" / "tuning" / "run.py").read_text()
     found = re.search(r"columns = (\[\"evaluation\".*?\])", source, re.S)
     assert found and documented("result.md", "predictions.csv") == json.loads(found[1])
 
@@ -276,7 +283,7 @@ def test_query_of_the_archive(tmp_path: Path) -> None:
 
 
 def test_every_method_is_documented() -> None:
-    assert documented("notes/benchmarks.md", "Methods") == list(bench.METHODS)
+    assert documented("notes/benchmarks.md", "Methods") == list(METHODS)
 
 
 def test_columns_of_the_comparison() -> None:
@@ -285,7 +292,7 @@ def test_columns_of_the_comparison() -> None:
         for text in re.findall(r"`([^`]+)`", section("notes/benchmarks.md", "Columns"))
         for name in text.split(", ")
     ]
-    assert named == list(bench.Score._fields)
+    assert named == list(Score._fields)
 
 
 # --- all of them
@@ -321,14 +328,20 @@ def test_nothing_of_one_machine(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_and_their_options_exist(page: Path) -> None:
-    for name, rest in re.findall(
-        r"\bgbar ([a-z]+)\b([^`\n;]*)",
-        "\n".join(re.findall(r"`[^`\n]+`|^```(?:sh|console)\n.*?^```$", page.read_text(), re.M | re.S)),
-    ):
+    code = re.findall(r"`[^`\n]+`|^```(?:sh|console|text)\n.*?^```$", page.read_text(), re.M | re.S)
+    for name, rest in re.findall(r"\bgbar ([a-z]+)\b([^`\n;]*)", "\n".join(code)):
         assert name in COMMANDS, name
         known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
         if name != "bench":
             assert set(re.findall(r"(?<=\s)--[a-z-]+", rest.partition("#")[0])) <= known | {"--help"}, (name, rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_uses_what_is_there(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S):
+        compile(block, page.name, "exec")
+        assert set(re.findall(r"\bgbar\.(\w+)", block)) <= set(gbar.__all__)
+        assert all(hasattr(gbar.Result, name) for name in re.findall(r"\bresult\.(\w+)", block))
 
 
 def test_every_command_and_extra_is_documented() -> None:
@@ -344,8 +357,8 @@ def test_every_command_and_extra_is_documented() -> None:
 def test_figures_of_the_comparison_are_those_of_its_rows() -> None:
     with (DOCS / "benchmarks" / "tune.csv").open(newline="") as stream:
         scores = [row for row in csv.DictReader(stream) if row["problem"] == "motoneuron"]
-    shown = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in table_of_the_comparison()}
-    for title, method in METHODS.items():
+    shown = {row[0]: row for row in table(section("comparison.md", "In numbers"))}
+    for title, method in COMPARED.items():
         runs = [row for row in scores if row["method"] == method]
         counts = sorted(int(row["evaluations"]) for row in runs)
         solved = sum(row["solved"] == "True" for row in runs)
@@ -353,13 +366,9 @@ def test_figures_of_the_comparison_are_those_of_its_rows() -> None:
         assert [int(cell.replace(",", "")) for cell in shown[title][1:5]] == figures, title
 
 
-METHODS = {
+COMPARED = {
     "gbar": "gbar",
     "BoTorch, a Gaussian process a feature": "botorch-composite",
     "BoTorch's TuRBO": "botorch-turbo",
     "CMA-ES (pycma)": "cma",
 }
-
-
-def table_of_the_comparison() -> list[str]:
-    return [line for line in section("comparison.md", "In numbers").splitlines() if line.startswith("| ")]

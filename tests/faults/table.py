@@ -1,4 +1,4 @@
-"""Every fault made to happen, and what came of it: `python -m tests.faults.table` writes the table in docs/notes/faults.md.
+"""Every fault made to happen, and what came of it: `python -m tests.faults.table` writes docs/notes/faults.md's table.
 
 Each function makes one thing go wrong, checks that nothing finished is lost, and says what the user saw.
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.main import app
-from sim import load_problem
+from gbar.scripts.main import app
+from gbar.sim import load_problem
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = sorted(folder.parent.name for folder in (ROOT / "models").glob("*/problem.toml"))
@@ -64,5 +64,3 @@ def test_only_what_is_bundled(name: str) -> None:
     assert "no bundled problem" in said
     assert name != "motoneron" or "nearest: 'motoneuron'" in said
     assert not list(Path.cwd().iterdir())
-
-

@@ -6,7 +6,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sim.errors import GbarError, nearest
+from gbar.sim.errors import GbarError, nearest
 
 LEFT_OUT = ("runs", "x86_64", "arm64", "aarch64", "__pycache__", "__init__.py", ".*", "*.pyc", "*.sqlite*")
 
