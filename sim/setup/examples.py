@@ -27,7 +27,7 @@ def copy_bundled(name: str, into: Path) -> Path:
         GbarError: an unknown name, something that is there already, or a folder that cannot be written.
     """
     if name not in bundled():
-        raise GbarError(f"no bundled problem '{name}'{nearest(name, bundled())}: there are {', '.join(bundled())}")
+        raise GbarError(f"no bundled problem '{name}'{nearest(name, bundled())}")
     target = into / name
     if target.exists() or target.is_symlink():
         raise GbarError(f"{target} is there already, and nothing is overwritten: move it away, or go to another folder")

@@ -13,7 +13,8 @@ NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 @pytest.mark.neuron
 @pytest.mark.slow
-def test_the_notebook_runs() -> None:
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the run's folder is, since the notebook names none
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
