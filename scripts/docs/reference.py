@@ -72,7 +72,8 @@ def _type(key: Schema) -> str:
 def _written(key: Schema) -> str:
     match key:
         case {"anyOf": choices}:
-            return " or ".join(_written(choice) for choice in choices if choice.get("type") != "null")
+            kinds = list(dict.fromkeys(_written(choice) for choice in choices if choice.get("type") != "null"))
+            return " or ".join(kind for kind in kinds if kind != WORDS["integer"] or WORDS["number"] not in kinds)
         case {"enum": values}:
             return ", ".join(f'`"{value}"`' for value in values)
         case {"prefixItems": _}:
