@@ -356,7 +356,7 @@ def test_python_uses_what_is_there(page: Path) -> None:
 
 
 def test_every_command_and_extra_is_documented() -> None:
-    shown = set(re.findall(r"gbar (\w+)", section("start.md", "A model of your own folder")))
+    shown = set(re.findall(r"gbar (\w+)", section("start.md", "A model to try things on")))
     assert shown >= set(COMMANDS)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert documented("install.md", "Extras") == list(extras)
