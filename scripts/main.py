@@ -18,7 +18,7 @@ from gbar.scripts.verify import verify
 
 app = typer.Typer(
     help="Find the parameters with which a NEURON model reproduces what was measured on a real cell.",
-    epilog="PROBLEM is a folder with a problem.toml; RUN is a folder that `gbar tune` made. Start: gbar example hh; gbar tune hh",
+    epilog="PROBLEM is a folder with a problem.toml; RUN is a folder that `gbar tune` made. Start: gbar example hh",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

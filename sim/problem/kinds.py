@@ -31,7 +31,9 @@ class Timed(Strict):
         description="start of the stimulus, 0 or more. Rest is measured in its last tenth: let the slowest gate settle",
     )
     duration: Millisecond = Field(gt=0, description="of the stimulus, more than 0")
-    total: Millisecond = Field(gt=0, description="end of the simulation. An AHP needs time after the spike")
+    total: Millisecond = Field(
+        gt=0, description="end of the simulation, at least `delay + duration`. An AHP needs time after the spike"
+    )
     at: str = Field(default="soma(0.5)", description="the point where the stimulus is")
     record: str = Field(default="soma(0.5).v", description="what is measured: a point and a variable, `POINT.v`")
     recordings: dict[str, str] = Field(
