@@ -100,7 +100,7 @@ class Simulation(Strict):
     )
     process: Literal["auto", "kept", "each"] = Field(
         default="auto",
-        description='`"kept"`: a worker process makes one evaluation after the other; `"each"`: a process for each; `"auto"` compares them once for each model',
+        description='`"each"`: an evaluation has a process of its own; `"auto"` tries whether it needs one',
     )
     time_limit: Second = Field(
         default=60.0, gt=0, description="one evaluation (all protocols once) that takes longer counts as failed"
