@@ -7,7 +7,7 @@ THINKING = tests/agent tests/surrogate tests/scripts tests/docs
 CLEAN = $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .venv: $(STAMP) ## install gbar and everything it needs into .venv
 
@@ -32,6 +32,13 @@ lint: $(STAMP) ## ruff: rules and formatting
 format: $(STAMP) ## let ruff fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: reference ## these pages as a site to search, in build/site
+	@$(BIN)/python -m sphinx -q -W -d build/doctrees docs build/site
+	@echo "Open build/site/index.html"
+
+reference: $(STAMP) ## make the tables in docs/ anew, from the code that they describe
+	@$(BIN)/python scripts/make_reference.py
 
 cells: $(STAMP) ## remake the target cells in models/motoneuron/measurements
 	@$(BIN)/python scripts/bench/make_cells.py && $(BIN)/python scripts/bench/make_cells.py kinetics.toml
@@ -71,8 +78,8 @@ $(STAMP): pyproject.toml constraints.txt
 	else \
 		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,docs]'
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
-.PHONY: help .venv tune test tests-thinking tests-simulating lint format cells clean
+.PHONY: help .venv tune test tests-thinking tests-simulating lint format docs reference cells clean

@@ -14,15 +14,23 @@ import html
 import json
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from gbar.sim import GbarError
+from gbar.sim.problem import unit
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+SDs = Annotated[float, unit("SD")]
+Seconds = Annotated[float, unit("s")]
+Share = Annotated[float, unit("0…1")]
+InNeuronsUnit = Annotated[float, unit("NEURON's")]
+InItsUnit = Annotated[float, unit("the feature's")]
+Evaluations = Annotated[int, unit("evaluations")]
 
 FREE = 0.8  # uncertainty left from which on the measurements do not constrain a parameter
 
@@ -34,174 +42,218 @@ class Plain(BaseModel):
 class Candidate(Plain):
     """One parameter set and what NEURON makes of it at the confirming accuracy."""
 
-    parameters: dict[str, float]  # NEURON's units
-    features: dict[str, float | None]  # "protocol.feature" -> value, null = not defined
-    z: dict[str, float | None]  # (feature - mean) / SD of every measurement, null = not defined
-    max_abs_z: float | None  # null when a measured feature is not defined
-    undefined: int = 0  # measured features that are not defined
-    proposer: str  # design | archive | policy | gradient
-    evaluation: int  # the how-manieth evaluation of the run it was
+    parameters: dict[str, InNeuronsUnit] = Field(description="name → value")
+    features: dict[str, InItsUnit | None] = Field(description="every feature that was computed, measured or not")
+    z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
+    max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
+    undefined: int = Field(default=0, description="how many measured features are not defined")
+    proposer: str = Field(description="`design`, `policy`, `gradient`, or `archive` for another run's")
+    evaluation: int = Field(description="the how-manieth of the run it was")
 
 
 class Accuracy(Plain):
     """How well the surrogate predicted one feature before it was simulated."""
 
-    rmse_over_sd: float | None  # null with fewer than two predictions
-    coverage_90: float | None  # share of simulated values inside the 90 % interval
-    n: int
-    recent_rmse_over_sd: float | None = None  # the same over the second half of the run
-    verdict: str  # good | usable | do not trust | not tested: surrogate.accuracy says why
+    rmse_over_sd: SDs | None = Field(
+        description="root mean square error of predictions over the whole run; `null` with fewer than two"
+    )
+    coverage_90: Share | None = Field(
+        description="simulated values inside the predicted 90 % interval; 0.9 is honest, less is over-confident"
+    )
+    n: int = Field(description="predictions whose simulated value was defined")
+    recent_rmse_over_sd: SDs | None = Field(default=None, description="the error over the second half of the run")
+    verdict: str = Field(
+        description="`good` (recent error ≤ 0.5, coverage ≥ 0.8), `usable` (≤ 1, ≥ 0.6), `do not trust`, `not tested`"
+    )
 
 
 class Wall(Plain):
     """Seconds of wall clock."""
 
-    simulate: float
-    fit: float
-    plan: float
-    total: float
+    simulate: Seconds = Field(description="waiting for NEURON")
+    fit: Seconds = Field(description="training the surrogate and the policy")
+    plan: Seconds = Field(description="proposing candidates")
+    total: Seconds = Field(description="this session from beginning to end")
 
 
 class Measured(Plain):
-    protocol: str
-    feature: str
-    mean: float
-    sd: float
-    unit: str
+    protocol: str = Field(description="as in the table")
+    feature: str = Field(description="as in the table")
+    mean: InItsUnit = Field(description="as in the table")
+    sd: InItsUnit = Field(description="as in the table")
+    unit: str = Field(description="as in the table")
 
 
 class Range(Plain):
     """A free parameter as the problem defines it, and how much the measurements say about it."""
 
-    name: str
-    low: float
-    high: float
-    scale: Literal["linear", "log"]
-    unit: str
-    uncertainty_left: float | None = None  # 1: the measurements say nothing, 0: they fix it (see docs/result.md)
+    name: str = Field(description="of the free parameter")
+    low: InNeuronsUnit = Field(description="lower bound")
+    high: InNeuronsUnit = Field(description="upper bound")
+    scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
+    unit: str = Field(description="as NEURON has it; empty where NEURON names none")
+    uncertainty_left: Share | None = Field(
+        default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
+    )
 
 
 class Pace(Plain):
     """What the batch was chosen from, measured once for a model and remembered (agent.tuning.batch_size)."""
 
-    batch: int  # evaluations between two fits
-    think_s: float  # fitting and planning of one batch
-    round_s: float  # simulating `at_once` evaluations
-    at_once: int  # evaluations that take as long as one
+    batch: Evaluations = Field(description="between two fits")
+    think_s: Seconds = Field(description="fitting and planning of one batch, once everything is compiled")
+    round_s: Seconds = Field(description="simulating `at_once` evaluations")
+    at_once: Evaluations = Field(
+        description="that take as long as one: one a worker, or eight where copies are simulated together"
+    )
 
 
 class FirstBatch(Plain):
     """How far the first batch came, before anything was learned from this cell."""
 
-    evaluations: int
-    best_max_abs_z: float | None  # null where no evaluation had every measured feature defined
-    within_3: int  # evaluations with every |z| <= 3
-    within_tolerance: int
+    evaluations: int = Field(description="in the batch, before anything was learned from this cell")
+    best_max_abs_z: SDs | None = Field(
+        description="the smallest largest |z|; `null` where none had every measured feature defined"
+    )
+    within_3: Evaluations = Field(description="with every |z| ≤ 3")
+    within_tolerance: Evaluations = Field(description="with every |z| ≤ the tolerance")
 
 
 class Recalled(Plain):
     """What the archive had taught before this run."""
 
-    evaluations: int  # it was learned from
-    digest: str  # the same digest: the same surrogate and policy
-    learned_now: bool  # false: it was kept beside the archive
-    why: str  # it was learned now; empty where a kept one was used
+    evaluations: int = Field(description="it was learned from")
+    digest: str = Field(description="runs with the same digest began with the same surrogate and policy")
+    learned_now: bool = Field(description="whether this run learned it; `false`: it was kept")
+    why: str = Field(description="it was learned now; empty where it was kept")
 
 
 class Pressing(Plain):
     """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
 
-    parameter: str
-    side: Literal["lower", "upper"]
-    bound: float  # NEURON's units
-    sets: int  # how many lie there
-    of: int
+    parameter: str = Field(description="its name")
+    side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
+    bound: InNeuronsUnit = Field(description="the bound on that side")
+    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) lie there")
+    of: int = Field(description="how many there are")
 
 
 class Achieved(Plain):
     """What NEURON gave for one measurement; null = not defined."""
 
-    feature: str  # "protocol.feature"
-    value: float | None
-    z: float | None
+    feature: str = Field(description="`protocol.feature`")
+    value: InItsUnit | None = Field(description="as NEURON simulated it; `null` where not defined")
+    z: SDs | None = Field(description="(value − mean) / SD")
 
 
 class Unreachable(Plain):
     """A measurement that no parameter set meets, and the nearest to it that NEURON gave."""
 
-    nearest: Achieved
-    parameters: dict[str, float]  # where
+    nearest: Achieved = Field(description="the nearest that NEURON gave")
+    parameters: dict[str, InNeuronsUnit] = Field(description="name → value, where it gave that")
 
 
 class Conflict(Plain):
     """Two measurements that can be met one at a time only."""
 
-    together: list[Achieved]  # the first and the second, where the worse of both is nearest
-    trade_off: list[list[Achieved]]  # from the first at its nearest to the second at its nearest
+    together: list[Achieved] = Field(
+        description="of the first and of the second, in the simulation where the worse of both is nearest"
+    )
+    trade_off: list[list[Achieved]] = Field(
+        description="such pairs, from the first at its nearest to the second; no simulation beats one in both"
+    )
 
 
 class Uninformative(Plain):
     """A measurement that tells no parameter set from another."""
 
-    feature: str
-    reason: Literal["constant", "always met"]
+    feature: str = Field(description="`protocol.feature`")
+    reason: Literal["constant", "always met"] = Field(
+        description="`constant` (the same whatever the parameters) or `always met` (so wide that everything passes)"
+    )
 
 
 class Diagnosis(Plain):
     """What limits the answer, see docs/result.md."""
 
-    pressing: list[Pressing] = Field(default_factory=list)
-    unreachable: list[Unreachable] = Field(default_factory=list)
-    conflicts: list[Conflict] = Field(default_factory=list)
-    uninformative: list[Uninformative] = Field(default_factory=list)
-    unconstrained: list[str] = Field(default_factory=list)  # parameters
-    probed: int | None = None  # evaluations outside the budget that were made to find out; null: nobody looked
+    pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
+    unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set meets")
+    conflicts: list[Conflict] = Field(default_factory=list, description="pairs that can be met one at a time only")
+    uninformative: list[Uninformative] = Field(
+        default_factory=list, description="measurements that tell no parameter set from another"
+    )
+    unconstrained: list[str] = Field(
+        default_factory=list, description="parameters whose `uncertainty_left` is 0.8 or more"
+    )
+    probed: Evaluations | None = Field(
+        default=None, description="made outside the budget to find out; `null` where nobody looked"
+    )
 
 
 class Progress(Plain):
     """The state after one batch."""
 
-    evaluations: int
-    best_max_abs_z: float | None  # of evaluations in which every measured feature is defined
-    solutions: int
-    proposers: dict[str, int]  # how many of the batch each proposer contributed
+    evaluations: int = Field(description="after the batch")
+    best_max_abs_z: SDs | None = Field(
+        description="the smallest largest |z| so far; `null` while no evaluation had every measured feature defined"
+    )
+    solutions: int = Field(description="confirmed so far")
+    proposers: dict[str, int] = Field(description="who → how many of the batch")
 
 
 class Result(Plain):
     """The outcome of `gbar tune`, complete enough to verify, report, export and repeat it."""
 
-    problem: str  # name
-    problem_folder: str  # or the toml file, where it is not called problem.toml
-    measurements_file: str
-    archive: str
-    status: Literal["solved", "out of budget", "interrupted"]
-    seed: int
-    tolerance: float
-    budget: int
-    wanted: int  # solutions asked for
-    batch: int
-    pace: Pace | None = None  # what the batch was chosen from; null where the user or a memory decided
-    planner: Literal["auto", "policy", "gradient", "both"]
-    workers: int
-    engine: str  # while searching; --engine takes it back
-    engine_why: str = ""  # what was tried, and what each engine did
-    confirmed_by: str  # what every solution holds at
-    evaluations: int
-    failed_evaluations: int
-    failures: dict[str, int] = Field(default_factory=dict)  # reason -> how often
-    first_solution_at: int | None  # evaluations until the first solution
-    wall_s: Wall
-    measurements: list[Measured]
-    parameters: list[Range]
-    solutions: list[Candidate]
-    nearest: Candidate | None
-    next_nearest: list[Candidate] = Field(default_factory=list)
-    diagnosis: Diagnosis = Field(default_factory=Diagnosis)
-    surrogate: dict[str, Accuracy]
-    memory: Recalled | None = None  # null where the archive held too few evaluations of other runs
-    first_batch: FirstBatch | None = None  # null without a memory, and after a run that was resumed
-    history: list[Progress]
-    versions: dict[str, str]
+    problem: str = Field(description="its name")
+    problem_folder: str = Field(description="where it was; the toml file where it is not called problem.toml")
+    measurements_file: str = Field(description="the table that was used")
+    archive: str = Field(description="relative to the run folder unless it is absolute")
+    status: Literal["solved", "out of budget", "interrupted"] = Field(
+        description="`solved` (all that were wanted), `out of budget`, `interrupted`; both may have solutions too"
+    )
+    seed: int = Field(description="of the run")
+    tolerance: SDs = Field(description="the largest |z| of a solution")
+    budget: Evaluations = Field(description="at most, confirmations included")
+    wanted: int = Field(description="distinct solutions at which the run stops")
+    batch: Evaluations = Field(description="between two fits; `--batch` takes it back")
+    pace: Pace | None = Field(
+        default=None, description="what the batch was chosen from; `null` where `--batch` or a memory decided"
+    )
+    planner: Literal["auto", "policy", "gradient", "both"] = Field(
+        description="as asked for: `policy`, `gradient`, `both`, or `auto`: both with a memory, gradient without"
+    )
+    workers: int = Field(description="processes that simulated")
+    engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
+    engine_why: str = Field(default="", description="what was tried when the engine was chosen, and what each did")
+    confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
+    evaluations: int = Field(
+        description="made for this run, in earlier sessions too; one is all protocols simulated once"
+    )
+    failed_evaluations: int = Field(description="of them: crashed, timed out, not finite")
+    failures: dict[str, int] = Field(default_factory=dict, description="reason → how often")
+    first_solution_at: Evaluations | None = Field(description="until the first solution; `null` without one")
+    wall_s: Wall = Field(description="where the time went")
+    measurements: list[Measured] = Field(description="the table")
+    parameters: list[Range] = Field(description="in the order of every parameter vector")
+    solutions: list[Candidate] = Field(description="in the order they were found")
+    nearest: Candidate | None = Field(
+        description="the set with the smallest largest |z|, a solution where there is one"
+    )
+    next_nearest: list[Candidate] = Field(
+        default_factory=list, description="the next ones; empty where there are solutions"
+    )
+    diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
+    surrogate: dict[str, Accuracy] = Field(description="how well each feature was predicted")
+    memory: Recalled | None = Field(
+        default=None,
+        description="what the archive had taught before; `null` with fewer than 512 evaluations of other runs",
+    )
+    first_batch: FirstBatch | None = Field(
+        default=None,
+        description="what the archive alone was worth; `null` without a memory, and where the run was resumed",
+    )
+    history: list[Progress] = Field(description="one a batch")
+    versions: dict[str, str] = Field(description="package → version")
     _folder: Path | None = PrivateAttr(None)
 
     @property

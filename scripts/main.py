@@ -8,6 +8,7 @@ import typer
 from gbar.scripts.bench import bench
 from gbar.scripts.cells import cells
 from gbar.scripts.check import check
+from gbar.scripts.example import example
 from gbar.scripts.export import export
 from gbar.scripts.init import init
 from gbar.scripts.measure import measure
@@ -20,12 +21,12 @@ from gbar.scripts.verify import verify
 
 app = typer.Typer(
     help="Find the parameters with which a NEURON model reproduces what was measured on a real cell.",
-    epilog="PROBLEM is a folder with a problem.toml; RUN is a folder that `gbar tune` made. Start: gbar tune models/hh",
+    epilog="PROBLEM is a folder with a problem.toml; RUN is a folder that `gbar tune` made. Start: gbar example hh",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
+for command in (example, init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

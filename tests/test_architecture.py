@@ -33,7 +33,7 @@ ROOMS = {
     ],
     "surrogate": [],
     "agent": ["result", "learning", "export", "report", "tuning"],
-    "scripts": ["terminal", "bench"],
+    "scripts": ["terminal", "docs", "bench"],
 }
 LOADS_NEURON = ("sim", "cell")  # the only room that may import NEURON before it is needed
 # opening a file with one of these runs whatever code is in the file

@@ -16,6 +16,7 @@ from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, beside, numerals_of, rows_of
 from gbar.sim.problem.typed import interview
 from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, typical_sd
+from gbar.sim.problem.units import unit
 
 __all__ = [
     "Accuracy",
@@ -64,5 +65,6 @@ __all__ = [
     "searched",
     "stimulated",
     "typical_sd",
+    "unit",
     "written",
 ]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from gbar.sim.errors import nearest
 from gbar.sim.problem.strict import Strict
+from gbar.sim.problem.units import Hertz, Megaohm, Microsiemens, Millisecond, Millivolt, Nanoampere, Percent
 
 SITE = r"[\w\[\]]+(?:\(\s*\d*\.?\d+\s*\)|@\d+(?:\.\d+)?)"  # a point on a cell
 PLACE = re.compile(SITE)
@@ -25,14 +26,25 @@ class Timed(Strict):
 
     coreneuron: ClassVar[bool] = True  # IClamp, SEClamp, Exp2Syn, NetStim and Vector.play are all its own
 
-    delay: float = Field(ge=0)  # ms
-    duration: float = Field(gt=0)  # ms
-    total: float = Field(gt=0)  # ms
-    at: str = "soma(0.5)"  # where the stimulus is
-    record: str = "soma(0.5).v"
-    recordings: dict[str, str] = Field(default_factory=dict)  # name -> what else is recorded
-    efel: dict[str, float | int | bool | str] = Field(default_factory=dict)  # settings for this protocol only
-    recordings_efel: dict[str, dict[str, float | int | bool | str]] = Field(default_factory=dict)  # for one recording
+    delay: Millisecond = Field(
+        ge=0,
+        description="start of the stimulus, 0 or more. Rest is measured in its last tenth: let the slowest gate settle",
+    )
+    duration: Millisecond = Field(gt=0, description="of the stimulus, more than 0")
+    total: Millisecond = Field(
+        gt=0, description="end of the simulation, at least `delay + duration`. An AHP needs time after the spike"
+    )
+    at: str = Field(default="soma(0.5)", description="the point where the stimulus is")
+    record: str = Field(default="soma(0.5).v", description="what is measured: a point and a variable, `POINT.v`")
+    recordings: dict[str, str] = Field(
+        default_factory=dict, description='what else is recorded: `NAME = "POINT.VARIABLE"`'
+    )
+    efel: dict[str, float | int | bool | str] = Field(
+        default_factory=dict, description="eFEL settings for this protocol alone"
+    )
+    recordings_efel: dict[str, dict[str, float | int | bool | str]] = Field(
+        default_factory=dict, description="eFEL settings for one of `recordings` alone, by its name"
+    )
 
     @model_validator(mode="after")
     def _inside(self) -> "Timed":
@@ -107,15 +119,23 @@ class Timed(Strict):
 class Current(Timed):
     """A stimulus on top of a holding current that flows from the start to the end."""
 
-    holding: float = 0.0  # nA
+    holding: Nanoampere = Field(
+        default=0.0,
+        description="a current from start to end, under the stimulus. Amplitudes and the rheobase count from it",
+    )
 
 
 class Sized(Current):
     """A current whose amplitude is given in nA, or in percent of each candidate's own rheobase."""
 
-    amplitude: float | None = None  # nA
-    relative_to: str | None = None  # a rheobase protocol
-    percent: float | None = None  # of that rheobase
+    amplitude: Nanoampere | None = Field(
+        default=None,
+        description="negative hyperpolarises. A ramp's at the end, a triangle's in the middle, the mean of a noise",
+    )
+    relative_to: str | None = Field(
+        default=None, description="a `rheobase` protocol: the amplitude is a share of each candidate's own rheobase"
+    )
+    percent: Percent | None = Field(default=None, description="that share; 150 is one and a half times the rheobase")
 
     @model_validator(mode="after")
     def _one_amplitude(self) -> "Sized":
@@ -160,8 +180,8 @@ class Train(Sized):
     """Brief square currents at a fixed rate, from the delay until the duration is over."""
 
     kind: Literal["train"]
-    width: float = Field(gt=0)  # ms of each pulse
-    frequency: float = Field(gt=0)  # Hz
+    width: Millisecond = Field(gt=0, description="of each pulse")
+    frequency: Hertz = Field(gt=0, description="of the pulses, from `delay` on until `duration` is over")
 
     @property
     def quiet_until(self) -> float:
@@ -182,17 +202,19 @@ class Ramp(Sized):
     """A current that changes linearly: to the amplitude at the end, or with `triangle` in the middle and back."""
 
     kind: Literal["ramp", "triangle"]
-    first: float = 0.0  # nA at the start, and with triangle at the end
+    first: Nanoampere = Field(default=0.0, description="the current at the start; with `triangle` also at the end")
 
 
 class Noise(Sized):
     """A current that fluctuates around the amplitude: white, or Ornstein–Uhlenbeck with a correlation time."""
 
     kind: Literal["noise"]
-    sd: float = Field(gt=0)  # nA
-    tau: float = Field(default=0.0, ge=0)  # ms, 0: white
-    every: float = Field(default=0.1, gt=0)  # ms between samples, linear in between
-    seed: int = Field(default=0, ge=0)
+    sd: Nanoampere = Field(gt=0, description="standard deviation of the samples around the amplitude")
+    tau: Millisecond = Field(
+        default=0.0, ge=0, description="correlation time of an Ornstein–Uhlenbeck process; 0 is white"
+    )
+    every: Millisecond = Field(default=0.1, gt=0, description="between samples; linear in between")
+    seed: int = Field(default=0, ge=0, description="another seed, another noise")
 
     @property
     def words(self) -> str:
@@ -204,8 +226,10 @@ class Waveform(Timed):
     """A current from a file, played from the start of the simulation. Delay and duration say where to measure."""
 
     kind: Literal["waveform"]
-    file: str
-    scale: float = 1.0  # times the current of the file
+    file: str = Field(
+        description="in the problem's folder: a CSV with the header `t_ms,i_nA`, or an `.npy` of two columns, ms and nA"
+    )
+    scale: float = Field(default=1.0, description="times the file's current")
     times: tuple[float, ...] = ()  # ms, read from the file
     currents: tuple[float, ...] = ()  # nA
 
@@ -234,12 +258,14 @@ class Clamp(Timed):
     """A voltage clamp: held, stepped for the duration, and held again or at a tail voltage."""
 
     kind: Literal["clamp"]
-    voltage: float  # mV during the step
-    holding: float  # mV before it
-    tail: float | None = None  # mV after it; the holding voltage unless given
-    resistance: float = Field(default=0.001, gt=0)  # MΩ in series
-    blank: float = Field(default=0.5, ge=0)  # ms after each change of voltage that features leave out
-    record: str = ELECTRODE
+    voltage: Millivolt = Field(description="during the step")
+    holding: Millivolt = Field(description="before it")
+    tail: Millivolt | None = Field(default=None, description="after it; the holding voltage unless given")
+    resistance: Megaohm = Field(default=0.001, gt=0, description="in series with the electrode")
+    blank: Millisecond = Field(
+        default=0.5, ge=0, description="after each change of voltage, left out of features: it charges the membrane"
+    )
+    record: str = Field(default=ELECTRODE, description="the electrode's current, or a point and a variable")
 
     @property
     def words(self) -> str:
@@ -251,11 +277,11 @@ class Synapse(Current):
     """A conductance of two exponentials (NEURON's Exp2Syn), opened once or several times."""
 
     kind: Literal["synapse"]
-    weight: float = Field(gt=0)  # µS at the peak
-    tau1: float = Field(gt=0)  # ms, rise
-    tau2: float = Field(gt=0)  # ms, decay
-    e: float = 0.0  # mV, reversal
-    onsets: tuple[float, ...] = Field(default=(0.0,), min_length=1)  # ms after the delay
+    weight: Microsiemens = Field(gt=0, description="conductance at the peak")
+    tau1: Millisecond = Field(gt=0, description="rise, shorter than `tau2`")
+    tau2: Millisecond = Field(gt=0, description="decay")
+    e: Millivolt = Field(default=0.0, description="reversal")
+    onsets: tuple[Millisecond, ...] = Field(default=(0.0,), min_length=1, description="when it opens, after `delay`")
 
     @property
     def words(self) -> str:
@@ -278,8 +304,12 @@ class Rheobase(Current):
     """The smallest square current that makes a spike, found by bisection for each candidate."""
 
     kind: Literal["rheobase"]
-    bounds: tuple[float, float] = (0.0, 50.0)  # nA
-    precision: float = Field(default=0.05, gt=0)  # nA
+    bounds: tuple[Nanoampere, Nanoampere] = Field(
+        default=(0.0, 50.0), description="a cell that fires at `low`, or not at `high`, has no rheobase"
+    )
+    precision: Nanoampere = Field(
+        default=0.05, gt=0, description="the search stops when the bracket is as narrow; the value is its upper end"
+    )
 
     @property
     def quiet_until(self) -> float:
@@ -309,7 +339,9 @@ class FiCurve(Strict):
     """No stimulus of its own: relates the firing in several step protocols to their currents."""
 
     kind: Literal["fi"]
-    steps: tuple[str, ...] = Field(min_length=2)
+    steps: tuple[str, ...] = Field(
+        min_length=2, description="names of two or more `step` protocols, 0 nA or more, of different amplitudes"
+    )
 
 
 KINDS: dict[str, type[BaseModel]] = {

@@ -17,15 +17,25 @@ Statements = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) i
 class Parameter(Strict):
     """A free parameter: where it is set in the model, how, and between which bounds."""
 
-    name: str = Field(min_length=1)
-    set: tuple[str, ...] = ()  # SECTIONS.VARIABLE, one value for every place; none for a coefficient of formulas
-    bounds: tuple[float, float]  # in NEURON's own units
-    scale: Literal["linear", "log"] = "linear"
-    unit: str | None = None  # checked against NEURON's, when given
-    mode: Literal["set", "scale"] = "set"  # scale: multiply what the model has
-    formula: str | None = None  # what goes to each place instead of the value itself
-    tied: dict[str, str] = Field(default_factory=dict)  # place -> formula: places that follow this parameter
-    apply: Statements = ()  # calls that make the model act on its new values
+    name: str = Field(min_length=1, description="any name, used in every table; names must differ")
+    set: tuple[str, ...] = Field(default=(), description="the places where the value goes; all get the same")
+    bounds: tuple[float, float] = Field(description='low < high, as NEURON has it; above 0 with `scale = "log"`')
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description='how the range is searched; `"log"` for conductances and rates'
+    )
+    unit: str | None = Field(default=None, description="if given, it must be NEURON's own for the variable")
+    mode: Literal["set", "scale"] = Field(
+        default="set", description='`"scale"` multiplies what the model has in each place, and keeps its shape'
+    )
+    formula: str | None = Field(default=None, description="what goes to each place instead of the value")
+    tied: dict[str, str] = Field(
+        default_factory=dict, description='places that follow: `"SECTIONS.VARIABLE" = "formula"`'
+    )
+    apply: Statements = Field(
+        default=(),
+        description="calls that make the model act on its new values",
+        json_schema_extra={"written": "text or list of text"},
+    )
 
     @field_validator("set")
     @classmethod

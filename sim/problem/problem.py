@@ -18,6 +18,7 @@ from gbar.sim.made import check_name
 from gbar.sim.problem.kinds import MAIN, Protocol
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
 from gbar.sim.problem.strict import Strict
+from gbar.sim.problem.units import Celsius, Megabyte, Micrometre, Millisecond, Millivolt, Second
 
 MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
 TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
@@ -30,22 +31,47 @@ OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields th
 class Model(Strict):
     """Where the user's model is and how it is started. The model itself is never changed."""
 
-    load: str  # a hoc file, "file.py:function", or a morphology (.swc, .asc)
-    template: str | None = None  # hoc template to instantiate; nothing for a flat hoc
-    arguments: tuple[str | int | float, ...] = ()  # of the template, function or class
-    requires: tuple[str, ...] = ()  # hoc files to load before, such as the one of another template that this one makes
-    setup: tuple[str, ...] = ()  # hoc statements, once after a flat hoc has loaded: what a panel's button would do
-    mechanisms: tuple[str, ...] = ()  # folders of MOD files
-    celsius: float  # degC
-    v_init: float  # mV
-    init: str | None = None  # a hoc statement that starts a simulation instead of finitialize(v_init)
-    advance: str | None = None  # a hoc statement that makes a time step instead of fadvance()
-    stimuli: Literal["off", "keep"] = "off"  # the clamps that the model brings along
-    insert: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # sections -> mechanisms
-    values: dict[str, float | str] = Field(default_factory=dict)  # place -> number, or formula of distance and own
-    axon: Literal["keep", "stub", "none"] = "keep"  # of a morphology
-    d_lambda: float = Field(default=0.1, gt=0)  # of a morphology: NEURON's rule for the number of segments
-    segment_length: float | None = Field(default=None, gt=0)  # µm, instead of d_lambda: 1 + 2 int(L / segment_length)
+    load: str = Field(
+        description='a hoc file, `"file.py:function"`, or a morphology (`.swc`, `.asc`); relative to the folder'
+    )
+    template: str | None = Field(
+        default=None, description="the hoc template to make one cell of; leave it out for a flat hoc"
+    )
+    arguments: tuple[str | int | float, ...] = Field(
+        default=(), description="what the template, function or class is called with"
+    )
+    requires: tuple[str, ...] = Field(
+        default=(),
+        description="hoc files to load first, such as that of a template which this one makes; also `import3d.hoc`",
+    )
+    setup: tuple[str, ...] = Field(
+        default=(), description="hoc statements, once after a flat hoc has loaded: what a panel's button would do"
+    )
+    mechanisms: tuple[str, ...] = Field(default=(), description="folders that hold the MOD files")
+    celsius: Celsius = Field(description="temperature of every simulation")
+    v_init: Millivolt = Field(description="voltage at which every simulation starts")
+    init: str | None = Field(
+        default=None, description="the hoc statement that starts a simulation, instead of `finitialize(v_init)`"
+    )
+    advance: str | None = Field(
+        default=None,
+        description="the hoc statement that makes a time step, such as `advance()`, instead of `fadvance()`",
+    )
+    stimuli: Literal["off", "keep"] = Field(default="off", description="the clamps that the model brings along")
+    insert: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description='mechanisms to put in: `SECTIONS = ["NAME", …]`'
+    )
+    values: dict[str, float | str] = Field(
+        default_factory=dict,
+        description='fixed values, in this order: `"SECTIONS.VARIABLE" = number`, or a formula in quotes',
+    )
+    axon: Literal["keep", "stub", "none"] = Field(
+        default="keep", description="of a morphology: as traced, two cylinders of 30 µm, or none"
+    )
+    d_lambda: float = Field(default=0.1, gt=0, description="of a morphology: NEURON's rule for the number of segments")
+    segment_length: Micrometre | None = Field(
+        default=None, gt=0, description="instead of `d_lambda`: 1 + 2 ⌊L / `segment_length`⌋ segments a section"
+    )
 
     @field_validator("values")
     @classmethod
@@ -61,24 +87,38 @@ class Model(Strict):
 class Simulation(Strict):
     """How a model is simulated and what one evaluation may cost."""
 
-    engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = "auto"
-    atol: float = Field(default=1e-4, gt=0)  # CVODE's absolute tolerance
-    dt: float = Field(default=0.025, gt=0)  # ms, for every engine but cvode
-    confirm: Literal["cvode", "fixed"] = "cvode"  # what confirms solutions
-    process: Literal["auto", "kept", "each"] = "auto"  # one for all evaluations of a worker, or one for each
-    time_limit: float = Field(default=60.0, gt=0)  # s for one evaluation
-    memory_limit: float = Field(default=2048.0, gt=0)  # MB for one worker
+    engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = Field(
+        default="auto", description='how it is simulated; `"auto"` tries, once for each model'
+    )
+    atol: float = Field(default=1e-4, gt=0, description="CVODE's absolute tolerance while searching")
+    dt: Millisecond = Field(
+        default=0.025, gt=0, description="step of every other engine; many copies together take a quarter to two of it"
+    )
+    confirm: Literal["cvode", "fixed"] = Field(
+        default="cvode",
+        description='what confirms solutions, at `atol` 1e-7 or `dt` 0.0025; `"fixed"` where CVODE cannot',
+    )
+    process: Literal["auto", "kept", "each"] = Field(
+        default="auto",
+        description='`"each"`: an evaluation has a process of its own; `"auto"` tries whether it needs one',
+    )
+    time_limit: Second = Field(
+        default=60.0, gt=0, description="one evaluation (all protocols once) that takes longer counts as failed"
+    )
+    memory_limit: Megabyte = Field(
+        default=2048.0, gt=0, description="a worker process that grows larger is ended; its evaluation failed"
+    )
 
 
 class Measurement(Strict):
     """The experimental mean and standard deviation of one feature under one protocol."""
 
-    protocol: str
-    feature: str
-    mean: float
-    sd: float = Field(gt=0)
-    unit: str
-    note: str = ""  # where it comes from; of no consequence
+    protocol: str = Field(description="one of problem.toml's, or `PROTOCOL:RECORDING`")
+    feature: str = Field(description="an eFEL feature or one of ours")
+    mean: float = Field(description="the experimental mean, or the one cell's value")
+    sd: float = Field(gt=0, description="standard deviation, more than 0, in the same unit")
+    unit: str = Field(description="the feature's; another one is an error, gbar converts nothing")
+    note: str = Field(default="", description="where the row comes from, for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
 
     @property
@@ -89,15 +129,31 @@ class Measurement(Strict):
 class Problem(Strict):
     """One tuning problem: the frozen content of problem.toml and of a table of measurements."""
 
-    name: str
+    name: str = Field(
+        description="what tables and runs call the problem", json_schema_extra={"unless given": "the folder's name"}
+    )
     folder: Path
     file: Path  # problem.toml, or what it is called
-    model: Model
-    parameter: tuple[Parameter, ...] = Field(min_length=1)
-    protocol: dict[str, Protocol] = Field(min_length=1)
-    efel: dict[str, float | int | bool | str] = Field(default_factory=dict)
-    simulation: Simulation = Simulation()
-    measurements: tuple[Measurement, ...] = ()
+    model: Model = Field(description="the cell")
+    parameter: tuple[Parameter, ...] = Field(
+        min_length=1, description="what is free, one or more", json_schema_extra={"written": "list of tables"}
+    )
+    protocol: dict[str, Protocol] = Field(
+        min_length=1,
+        description="how the cell is stimulated, one or more",
+        json_schema_extra={"written": "table of tables"},
+    )
+    efel: dict[str, float | int | bool | str] = Field(
+        default_factory=dict, description="eFEL settings for all protocols"
+    )
+    simulation: Simulation = Field(
+        default=Simulation(), description="engine and limits", json_schema_extra={"unless given": "see there"}
+    )
+    measurements: tuple[Measurement, ...] = Field(
+        default=(),
+        description="the table of measurements, relative to the folder; `--measurements CSV` replaces it",
+        json_schema_extra={"written": "text", "unless given": "none"},
+    )
     measurements_file: Path | None = None
 
     @field_validator("name")

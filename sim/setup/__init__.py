@@ -3,6 +3,7 @@
 from gbar.sim.setup.advice import notes, remarks
 from gbar.sim.setup.choice import Choice, choose_engine, with_engine
 from gbar.sim.setup.effects import tried
+from gbar.sim.setup.examples import bundled, copy_bundled
 from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
@@ -16,7 +17,9 @@ __all__ = [
     "Row",
     "assigned",
     "begin",
+    "bundled",
     "choose_engine",
+    "copy_bundled",
     "find_places",
     "is_explicit",
     "measure_once",

@@ -1,30 +1,33 @@
 """The reference pages against the code: every key is documented, no documented key is unknown, examples work."""
 
+import csv
 import json
 import re
 import sqlite3
+import statistics
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
+import typer
 
+import gbar
 from gbar.agent import result
 from gbar.scripts.bench.methods import METHODS
 from gbar.scripts.bench.score import Score
-from gbar.sim import Archive, Evaluation, load_problem
+from gbar.scripts.docs import filled
+from gbar.scripts.main import app
+from gbar.scripts.make_reference import PAGES as REFERENCE
+from gbar.sim import Archive, Evaluation, Problem, load_problem
 from gbar.sim.features import traces as features
 from gbar.sim.problem import formula, kinds, parameter
-from gbar.sim.problem import problem as problems
 from gbar.sim.recordings import files, quality
 from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["problem.md", "your-model.md", "features.md", "measurements.md", "bluepyopt.md", "result.md"]
-PAGES += ["benchmarks.md", "simulation.md", "compatibility.md"]
-STIMULUS, HOLDING, AMPLITUDE = "Keys of every stimulus", "Keys of every current", "Keys of an amplitude"
+COMMANDS = typer.main.get_group(app).commands
 
 
 def section(page: str, heading: str) -> str:
@@ -34,10 +37,16 @@ def section(page: str, heading: str) -> str:
     return found[1]
 
 
+def table(text: str) -> list[list[str]]:
+    """The cells of every table row; headers and rules are left out."""
+    lines = re.findall(r"^\|.*\|$(?!\n\|---)", text, re.M)
+    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [row for row in cells if row[0] != "---"]
+
+
 def rows(text: str) -> list[list[str]]:
-    """The cells of every table row, headers and rules left out."""
-    lines = [line for line in text.splitlines() if line.startswith("| `")]
-    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    """The rows that begin with code."""
+    return [row for row in table(text) if row[0].startswith("`")]
 
 
 def documented(page: str, heading: str) -> list[str]:
@@ -50,71 +59,52 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S)
 
 
-def keys(model: type[BaseModel]) -> set[str]:
-    return set(model.model_fields) - problems.OURS
+# --- the tables that are made from the code
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.name)
+def test_tables_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text()
+    assert filled(text) == text, "stale: make reference"
+
+
+def defined(model: type[Problem] | type[result.Result]) -> dict[str, dict[str, dict[str, str]]]:
+    """Every table of keys that a file may have: class -> key -> its part of the schema."""
+    schema = model.model_json_schema()
+    return {name: content["properties"] for name, content in {schema["title"]: schema, **schema["$defs"]}.items()}
+
+
+@pytest.mark.parametrize(("model", "page"), [(Problem, "problem.md"), (result.Result, "result.md")])
+def test_every_key_is_documented(model: type[Problem] | type[result.Result], page: str) -> None:
+    shown = {row[0].strip("`") for row in rows((DOCS / page).read_text())}
+    known = {key for keys in defined(model).values() for key in keys}
+    assert known - shown == (FILLED_IN if model is Problem else set())
+
+
+FILLED_IN = {"folder", "measurements_file", "said", "times", "currents", "kind"}  # by gbar; `kind` has a table by hand
+
+
+def test_a_table_has_type_default_and_unit() -> None:
+    (row,) = [row for row in rows(section("problem.md", "The model")) if row[0] == "`v_init`"]
+    assert row[1:3] == ["number, mV", "required"]
+    (row,) = [row for row in rows(section("problem.md", "Keys of rheobase")) if row[0] == "`bounds`"]
+    assert row[1:3] == ["`[low, high]`, nA", "`[0.0, 50.0]`"]
+    (row,) = [row for row in rows(section("result.md", "Result")) if row[0] == "`solutions`"]
+    assert row[1] == "list of [Candidate](#candidate)"
 
 
 # --- problem.md
 
-PROBLEM_KEYS: dict[str, tuple[set[str], list[str]]] = {
-    "top": (keys(problems.Problem), ["The top of the file"]),
-    "model": (keys(problems.Model), ["The model"]),
-    "parameter": (keys(parameter.Parameter), ["Free parameters"]),
-    "step": (keys(kinds.Step), [STIMULUS, HOLDING, AMPLITUDE]),
-    "train": (keys(kinds.Train), [STIMULUS, HOLDING, AMPLITUDE, "Keys of train"]),
-    "ramp": (keys(kinds.Ramp), [STIMULUS, HOLDING, AMPLITUDE, "Keys of ramp and triangle"]),
-    "noise": (keys(kinds.Noise), [STIMULUS, HOLDING, AMPLITUDE, "Keys of noise"]),
-    "waveform": (keys(kinds.Waveform) | {"file"}, [STIMULUS, "Keys of waveform"]),
-    "clamp": (keys(kinds.Clamp), [STIMULUS, "Keys of clamp"]),
-    "synapse": (keys(kinds.Synapse), [STIMULUS, HOLDING, "Keys of synapse"]),
-    "rheobase": (keys(kinds.Rheobase), [STIMULUS, HOLDING, "Keys of rheobase"]),
-    "fi": (keys(kinds.FiCurve), ["Keys of fi"]),
-    "simulation": (keys(problems.Simulation), ["Simulation"]),
-    "measurement": (keys(problems.Measurement), ["The measurements"]),
-}
 
-
-@pytest.mark.parametrize("table", PROBLEM_KEYS)
-def test_every_key_of_a_problem_is_documented(table: str) -> None:
-    known, headings = PROBLEM_KEYS[table]
-    found = [key for heading in headings for key in documented("problem.md", heading)]
-    assert sorted(found) == sorted(known)
-
-
-@pytest.mark.parametrize(
-    ("model", "heading"),
-    [
-        (problems.Model, "The model"),
-        (parameter.Parameter, "Free parameters"),
-        (kinds.Step, STIMULUS),
-        (kinds.Step, HOLDING),
-        (kinds.Step, AMPLITUDE),
-        (kinds.Train, "Keys of train"),
-        (kinds.Ramp, "Keys of ramp and triangle"),
-        (kinds.Noise, "Keys of noise"),
-        (kinds.Waveform, "Keys of waveform"),
-        (kinds.Clamp, "Keys of clamp"),
-        (kinds.Synapse, "Keys of synapse"),
-        (kinds.Rheobase, "Keys of rheobase"),
-        (problems.Simulation, "Simulation"),
-    ],
-)
-def test_documented_defaults_are_the_defaults(model: type[BaseModel], heading: str) -> None:
-    column = {row[0].strip("`"): row[3] for row in rows(section("problem.md", heading))}
-    for key, shown in column.items():
-        field = model.model_fields[key]
-        if shown == "required":
-            assert field.is_required(), key
-        elif shown == "none":
-            assert field.get_default(call_default_factory=True) in (None, {}), key
-        else:
-            value = json.loads(shown.strip("`"))
-            assert (tuple(value) if isinstance(value, list) else value) == field.default, key
+def test_every_message_is_one_that_gbar_says() -> None:
+    said = "".join(file.read_text() for folder in ("sim", "agent") for file in (ROOT / folder).rglob("*.py"))
+    shown = table(section("faults.md", "Messages at the start"))
+    assert [row[0] for row in shown if re.findall(r"`([^`]+)`", row[0])[0] not in said] == []
 
 
 def test_every_kind_of_protocol_is_documented() -> None:
-    (kind,) = [row for row in rows(section("problem.md", STIMULUS)) if row[0] == "`kind`"]
-    assert set(re.findall(r'`"(\w+)"`', kind[4])) == set(kinds.KINDS)
+    shown = [kind for row in rows(section("problem.md", "Protocols")) for kind in re.findall(r"`(\w+)`", row[0])]
+    assert shown == list(kinds.KINDS)
 
 
 def test_every_form_of_place_and_formula_is_documented() -> None:
@@ -138,14 +128,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def whole(example: str) -> str:
+    """A problem.toml of an example that shows a part of one: the rest is that of the first example."""
+    first = blocks("problem.md", "toml")[0]
+    model, parameters, protocols = re.findall(r"^\[(?:.(?!^\[model|^\[\[param|^\[protocol\.hyp))*", first, re.M | re.S)
+    for heading, part in (("[model]", model), ("[[parameter]]", parameters), ("[protocol.", protocols)):
+        if heading not in example:
+            example = f"{part}\n{example}" if heading == "[model]" else f"{example}\n{part}"
+    return example
+
+
 @pytest.mark.parametrize("number", range(len(blocks("problem.md", "toml"))))
 def test_toml_example_loads(folder: Path, number: int) -> None:
-    (folder / "problem.toml").write_text(blocks("problem.md", "toml")[number])
+    (folder / "problem.toml").write_text(whole(blocks("problem.md", "toml")[number]))
     assert load_problem(folder, measured=False).names
 
 
 def test_csv_example_loads(folder: Path) -> None:
-    (folder / "problem.toml").write_text(blocks("problem.md", "toml")[-1])
+    (folder / "problem.toml").write_text(whole(blocks("problem.md", "toml")[-1]))
     (table,) = blocks("problem.md", "csv")
     (folder / "cell.csv").write_text(table)
     assert len(load_problem(folder, folder / "cell.csv").measurements) == len(table.splitlines()) - 2
@@ -159,25 +159,6 @@ def test_the_shortened_example_is_the_bundled_model() -> None:
 
 
 # --- features.md
-
-
-def catalogue() -> dict[str, list[str]]:
-    """Feature -> where it is computed unasked."""
-    kinds = {"step < 0": ("step", -1.0), "step ≥ 0": ("step", 1.0), "pulse": ("pulse", 1.0)}
-    kinds |= {"rheobase": ("rheobase", 0.0), "fi": ("fi", 0.0)}
-    found: dict[str, list[str]] = {}
-    for label, (kind, amplitude) in kinds.items():
-        for name in features.catalogue(kind, amplitude):
-            found.setdefault(name, []).append(label)
-    return found
-
-
-def test_the_catalogue_is_documented() -> None:
-    table = [row for row in rows(section("features.md", "Which feature under which protocol")) if len(row) == 3]
-    shown = {
-        name.strip("`"): (unit, under.split(", ")) for name, unit, under in table if name.strip("`") in catalogue()
-    }
-    assert shown == {name: (features.unit_of(name), under) for name, under in catalogue().items()}
 
 
 def test_what_is_computed_under_the_other_kinds() -> None:
@@ -214,8 +195,7 @@ def test_our_own_features_are_documented() -> None:
 
 
 def test_accepted_units() -> None:
-    lines = [line for line in section("features.md", "Units").splitlines() if line.startswith("| ")][1:]
-    shown = {cells[0]: re.findall(r"`([^`]+)`", cells[1]) for cells in (line[2:-2].split(" | ") for line in lines)}
+    shown = {unit: re.findall(r"`([^`]+)`", spellings) for unit, spellings in table(section("features.md", "Units"))}
     every = {features.unit_of(name) for kind in kinds.KINDS for name in features.known_features(kind)}
     every |= {unit for _, unit in features.UNITS}
     assert set(shown) == every
@@ -225,12 +205,9 @@ def test_accepted_units() -> None:
     assert features.plain_unit("mOhm") != "MΩ"
 
 
-def test_settings_and_their_defaults() -> None:
-    shown = {
-        row[0].strip("`"): tomllib.loads(f"x = {row[1].strip('`')}")["x"]
-        for row in rows(section("features.md", "eFEL's settings"))
-    }
-    assert shown == {**features.known_settings(), **features.SETTINGS}
+def test_named_settings_exist() -> None:
+    named = {name for row in rows(section("features.md", "eFEL's settings")) for name in re.findall(r"`(\w+)`", row[0])}
+    assert named - {"true"} <= set(features.known_settings())
 
 
 def test_settings_example_loads(folder: Path) -> None:
@@ -245,16 +222,13 @@ def test_settings_example_loads(folder: Path) -> None:
 
 
 def test_floors_are_the_floors() -> None:
-    table = [line[2:-2].split(" | ") for line in section("measurements.md", "Means, SDs and floors").splitlines()[1:]]
-    shown = {
-        cells[0]: float(cells[1].partition(",")[0]) for cells in table if len(cells) == 2 and cells[1][0].isdigit()
-    }
+    floors = table(section("measurements.md", "Means, SDs and floors"))
+    shown = {unit: float(floor.partition(",")[0]) for unit, floor in floors}
     assert shown == {**FLOORS, "ratios": FLOOR_OF_A_RATIO, "counts": FLOOR_OF_A_COUNT}
 
 
 def test_limits_are_the_limits() -> None:
-    table = [line[2:-2].split(" | ") for line in section("measurements.md", "What is refused, and why").splitlines()]
-    shown = {cells[0]: cells[1] for cells in table if len(cells) == 3}
+    shown = {check: limit for check, limit, _ in table(section("measurements.md", "What is refused, and why"))}
     assert shown["baseline"] == "{:g} to {:g} mV".format(*quality.BASELINE_MV)
     limits = {
         "drift within a baseline": f"{quality.DRIFT_MV:g} mV",
@@ -276,22 +250,9 @@ def test_every_recording_format_is_documented() -> None:
 # --- result.md
 
 
-def defined() -> dict[str, set[str]]:
-    """Every object of result.json and its keys, from the schema itself."""
-    schema = json.loads(result.schema())
-    return {schema["title"]: set(schema["properties"])} | {
-        name: set(content["properties"]) for name, content in schema["$defs"].items()
-    }
-
-
-@pytest.mark.parametrize("name", defined())
-def test_every_key_of_result_json_is_documented(name: str) -> None:
-    assert sorted(documented("result.md", name)) == sorted(defined()[name])
-
-
-def test_no_documented_object_is_unknown() -> None:
+def test_every_object_has_a_heading() -> None:
     text = (DOCS / "result.md").read_text().partition("## result.json")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^### (\w+)$", text, re.M)) == set(defined())
+    assert set(re.findall(r"^### (\w+)$", text, re.M)) == set(defined(result.Result))
 
 
 def test_columns_of_predictions() -> None:
@@ -324,36 +285,101 @@ def test_query_of_the_archive(tmp_path: Path) -> None:
         assert db.execute(query).fetchall() == [(2, 1.1, 30.0), (1, 0.1, 20.0)]
 
 
-# --- benchmarks.md
+# --- notes/benchmarks.md
 
 
 def test_every_method_is_documented() -> None:
-    assert documented("benchmarks.md", "Methods") == list(METHODS)
+    assert documented("notes/benchmarks.md", "Methods") == list(METHODS)
 
 
 def test_columns_of_the_comparison() -> None:
     named = [
-        name for text in re.findall(r"`([^`]+)`", section("benchmarks.md", "Columns")) for name in text.split(", ")
+        name
+        for text in re.findall(r"`([^`]+)`", section("notes/benchmarks.md", "Columns"))
+        for name in text.split(", ")
     ]
     assert named == list(Score._fields)
 
 
 # --- all of them
 
+USER = sorted(DOCS.glob("*.md"))
+PAGES = [ROOT / "README.md", *USER, *sorted((DOCS / "notes").glob("*.md"))]
+WORDS = 12_000  # that a user can be asked to read
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    for link in re.findall(r"\]\(([^)]+)\)", (DOCS / page).read_text()):
+
+def test_pages_stay_short() -> None:
+    assert sum(map(words, USER)) <= WORDS
+    assert words(ROOT / "README.md") <= 300
+
+
+def words(page: Path) -> int:
+    """Everything between blanks that has a letter or a digit: the bars of tables are no words."""
+    return sum(bool(re.search(r"\w", word)) for word in page.read_text().split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text):
         if link.startswith("https://"):
             continue
         file, _, anchor = link.partition("#")
-        target = DOCS / (file or page)
+        target = page.parent / file if file else page
         assert target.is_file(), link
-        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M) if anchor else []
         anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert not anchor or anchor in anchors, link
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_nothing_of_one_machine(page: str) -> None:
-    assert not re.search(r"/(work|home|root|Users|tmp)/", (DOCS / page).read_text())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_nothing_of_one_machine(page: Path) -> None:
+    assert not re.search(r"/(work|home|root|Users|tmp)/", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_and_their_options_exist(page: Path) -> None:
+    code = re.findall(r"`[^`\n]+`|^```(?:sh|console|text)\n.*?^```$", page.read_text(), re.M | re.S)
+    for name, rest in re.findall(r"\bgbar ([a-z]+)\b([^`\n;]*)", "\n".join(code)):
+        assert name in COMMANDS, name
+        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        if name != "bench":
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest.partition("#")[0])) <= known | {"--help"}, (name, rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_uses_what_is_there(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S):
+        compile(block, page.name, "exec")
+        assert set(re.findall(r"\bgbar\.(\w+)", block)) <= set(gbar.__all__)
+        assert all(hasattr(gbar.Result, name) for name in re.findall(r"\bresult\.(\w+)", block))
+
+
+def test_every_command_and_extra_is_documented() -> None:
+    shown = set(re.findall(r"gbar (\w+)", section("start.md", "A model to try things on")))
+    assert shown >= set(COMMANDS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert documented("install.md", "Extras") == list(extras)
+
+
+# --- comparison.md
+
+
+def test_figures_of_the_comparison_are_those_of_its_rows() -> None:
+    with (DOCS / "benchmarks" / "tune.csv").open(newline="") as stream:
+        scores = [row for row in csv.DictReader(stream) if row["problem"] == "motoneuron"]
+    shown = {row[0]: row for row in table(section("comparison.md", "In numbers"))}
+    for title, method in COMPARED.items():
+        runs = [row for row in scores if row["method"] == method]
+        counts = sorted(int(row["evaluations"]) for row in runs)
+        solved = sum(row["solved"] == "True" for row in runs)
+        figures = [len(runs), solved, round(statistics.median(counts)), counts[-1]]
+        assert [int(cell.replace(",", "")) for cell in shown[title][1:5]] == figures, title
+
+
+COMPARED = {
+    "gbar": "gbar",
+    "BoTorch, a Gaussian process a feature": "botorch-composite",
+    "BoTorch's TuRBO": "botorch-turbo",
+    "CMA-ES (pycma)": "cma",
+}

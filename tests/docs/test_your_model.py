@@ -27,9 +27,9 @@ def typed(command: str) -> str:
 
 
 def shown(command: str) -> list[str]:
-    """What the page says that a command prints, line by line."""
+    """What the page says that a command prints, line by line; … stands for what is left out."""
     (block,) = (text for text in blocks("console") if text.startswith(f"$ {command}\n"))
-    return [line for line in block.splitlines()[1:] if line]
+    return [line for line in block.splitlines()[1:] if line and line != "…"]
 
 
 def edited(text: str, diff: str) -> str:

@@ -1,4 +1,4 @@
-"""Every fault made to happen, and what came of it: `python -m tests.faults.table` writes the table in docs/faults.md.
+"""Every fault made to happen, and what came of it: `python -m tests.faults.table` writes docs/notes/faults.md's table.
 
 Each function makes one thing go wrong, checks that nothing finished is lost, and says what the user saw.
 """
@@ -25,7 +25,7 @@ from gbar.sim.archive import archive as archives
 ROOT = Path(__file__).resolve().parents[2]
 TROUBLE = ROOT / "tests" / "data" / "trouble"
 HH = ROOT / "models" / "hh"
-PAGE = ROOT / "docs" / "faults.md"
+PAGE = ROOT / "docs" / "notes" / "faults.md"
 FINE, SEGFAULT, EXIT, HANG, MEMORY, HOC_ERROR, NOT_FINITE, ABORT = range(8)
 KINDS = {
     SEGFAULT: "a mechanism reads where it must not (segfault)",

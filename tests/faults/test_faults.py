@@ -1,4 +1,4 @@
-"""docs/faults.md says what happens."""
+"""docs/notes/faults.md says what happens."""
 
 from pathlib import Path
 

@@ -1,0 +1,5 @@
+"""What the pages in docs/ are made with."""
+
+from gbar.scripts.docs.reference import filled
+
+__all__ = ["filled"]
