@@ -215,14 +215,6 @@ for x in apical:
 for section in h.allsec():
     section.nseg = 1 + 2 * int(section.L / 40)
     section.g_pas = 1e-4
-for i in (0, 1):
-    axon = h.Section(name=f"axon{i}")
-    axon.L, axon.diam, axon.Ra = 30, 1, 100
-    axon.insert("pas")
-    axon.g_pas = 1e-4
-    axon.connect(before(1) if i else soma(1), 0)
-    before = axon
-    kept.append(axon)
 soma.gnabar_hh = p["gnabar_hh.somatic"]
 for x in apical:
     x.gkbar_hh = math.exp(-h.distance(soma(0.5), x) / 100) * p["gkbar_hh.apical"]
@@ -314,7 +306,7 @@ def by_hand(code, library, celsius, p):
     if library:
         h.nrn_load_dll(library)
     h.celsius, h.v_init = celsius, -65
-    names = {"h": h, "math": math, "p": p, "kept": []}
+    names = {"h": h, "math": math, "p": p}
     exec(code, names)
     found = {}
     for protocol, amplitude in AMPLITUDES.items():
