@@ -29,13 +29,32 @@ class Cell:
 
 @contextlib.contextmanager
 def own_code(cell: Cell) -> Iterator[None]:
-    """While code of the model runs: the sections that it makes are the cell's, those that it deletes no longer are."""
-    before = set(h.allsec())
+    """While code of the model runs: the sections that it makes are the cell's, those that it deletes no longer are.
+
+    A section of Python's ends with the last reference to it. Where the model lets go of one that gbar refers to, gbar
+    deletes it.
+    """
+    before, held = set(h.allsec()), _held(cell)
     yield
+    for section in held - _held(cell):
+        if section in set(h.allsec()):
+            h.delete_section(sec=section)
     now = list(h.allsec())
     if set(now) != before:
         own = set(cell.sections)
         cell.sections = [section for section in now if section in own or section not in before]
+
+
+def _held(cell: Cell) -> set[Any]:
+    """The sections that a Python model's cell has in its attributes or keys."""
+    if cell.module is None:
+        return set()
+    keys = (
+        cell.object if isinstance(cell.object, dict) else vars(cell.object) if hasattr(cell.object, "__dict__") else ()
+    )
+    return {
+        section for key in keys if has_sections(cell.object, key) for section in as_list(attribute(cell.object, key))
+    }
 
 
 def shape(cell: Cell, kinds: set[str]) -> list[tuple[Any, ...]]:
@@ -49,7 +68,8 @@ def shape(cell: Cell, kinds: set[str]) -> list[tuple[Any, ...]]:
     for section in cell.sections:
         mechanisms = tuple(mechanism.name() for mechanism in section(0.5))
         points = tuple(p.hname() for kind in sorted(kinds) for p in point_processes_of([section], kind))
-        found.append((section, str(section.parentseg()), section.L, section.nseg, mechanisms, points))
+        length = f"{section.L:.9g}"  # of a traced section it is never quite what was set
+        found.append((section, str(section.parentseg()), length, section.nseg, mechanisms, points))
     return found
 
 

@@ -123,7 +123,7 @@ public soma, dend, syn, gna, set_props
 create soma, dend[2]
 objref syn, stim
 proc init() { local i
-    soma { L = $1  diam = $1  insert hh }
+    soma { L = $1  diam = $1  insert hh  gkbar_hh = 0.036 * 3 ^ ((celsius - 6.3) / 10) }
     for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 4  insert pas  g_pas = 1e-4 }
     connect dend[0](0), soma(1)
     connect dend[1](0), dend[0](1)
@@ -136,7 +136,7 @@ proc init() { local i
     stim.dur = 1e9
     gna = 0.12
 }
-proc set_props() { soma.gnabar_hh = gna }
+proc set_props() { soma.gnabar_hh = gna  dend[0].nseg = 2 * int(30 * gna) + 1 }
 endtemplate Rules
 """
 RULES_TOML = """
@@ -144,7 +144,7 @@ RULES_TOML = """
 load = "rules.hoc"
 template = "Rules"
 arguments = [20]
-celsius = 6.3
+celsius = 16.3
 v_init = -65
 [model.insert]
 "dend[1]" = ["hh"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gbar.sim import GbarError, Problem, Workers, load_problem, simulate
-from gbar.sim.setup.advice import notes
+from gbar.sim.setup.advice import notes, own_procedure
 from gbar.sim.setup.effects import looked_at
 
 pytestmark = pytest.mark.neuron
@@ -102,12 +102,94 @@ def test_an_init_of_its_own(write: Write, plain: dict[str, float]) -> None:
     assert called["step.voltage_base"] > plain["step.voltage_base"] + 0.5
 
 
+def test_an_advance_of_its_own(write: Write, plain: dict[str, float]) -> None:
+    """NEURON's advance() is replaced: gbar says so, also where Python gives it to hoc, and calls it when asked to."""
+    steps = "proc advance() { soma.gnabar_hh = 0.999 * soma.gnabar_hh  fadvance() }"
+    own = CELL + steps + "\n"
+    said, _ = remarks(problem(write, own))
+    assert "mosinit.hoc has a proc advance() of its own, which gbar bypasses" in said
+    assert 'give advance = "advance()" in [model]' in said
+    assert response(problem(write, own)) == plain
+    called = response(problem(write, own, 'advance = "advance()"'))
+    assert called["step.maximum_voltage"] < plain["step.maximum_voltage"] - 5
+    assert response(problem(write, CELL + steps.replace("0.999", "1"), 'advance = "advance()"')) == pytest.approx(
+        plain, rel=1e-3
+    )
+    python = f"from neuron import h\nh({steps!r})\n"
+    (folder := write("python", **{"cell.py": "import other", "other.py": python}))
+    assert own_procedure(folder, "cell.py:build", "advance") == "other.py"
+
+
 def test_celsius_set_late(write: Write, plain: dict[str, float]) -> None:
     """Whatever a file sets, and when: [model] counts. Where init() insists, it is an error and not a mixture."""
     assert response(problem(write, CELL + "celsius = 37\nv_init = -50\n")) == plain
     late = CELL + "proc init() { celsius = 37  finitialize(v_init) }\n"
     (done,) = simulate(problem(write, late, 'init = "init()"'), [np.array([0.12])])
     assert done.status == "failed" and "sets celsius to 37: give celsius = 37" in done.reason
+
+
+LEFT_BEHIND = """
+objref cvode, pc
+cvode = new CVode()
+cvode_active(1)
+{ cvode.minstep(1)  cvode.maxstep(20)  cvode.maxorder(1)  cvode.atol(1)  cvode.rtol(0.1)  cvode.condition_order(2) }
+{ cvode.atolscale("v", 1000)  cvode.atolscale("m_hh", 1000)  cvode.use_local_dt(1) }
+pc = new ParallelContext()
+pc.nthread(3)
+dt = 1
+steps_per_ms = 1
+secondorder = 1
+tstop = 5
+"""
+
+
+def test_settings_left_behind(write: Write, plain: dict[str, float]) -> None:
+    """Steps, tolerances and threads of a figure's: with each of the engines for one cell, as if they were not there."""
+    assert response(problem(write, CELL + LEFT_BEHIND)) == plain
+    again = CELL + "proc again() { soma.gkbar_hh = 0.036\n" + LEFT_BEHIND.replace("objref cvode, pc", "") + "}\n"
+    toml = TOML.replace('["soma.gnabar_hh"]', '["soma.gnabar_hh"]\napply = "again()"')
+    assert response(problem(write, "objref cvode, pc\n" + again, toml=toml)) == plain
+    fixed = TOML + '[simulation]\nengine = "fixed"\n'
+    assert response(problem(write, CELL + LEFT_BEHIND, toml=fixed)) == response(problem(write, CELL, toml=fixed))
+
+
+READS = """
+begintemplate Cell
+public soma, dend
+create soma, dend[4]
+proc init() { local i
+    soma { L = 20  diam = 20  insert hh  gnabar_hh = 0.12  gkbar_hh = 0.036 * 3 ^ ((celsius - 16.3) / 10)  insert pas }
+    for i = 0, 3 dend[i] { L = 100  diam = 2  insert pas  e_pas = v_init - 5 }
+    connect dend[0](0), soma(1)
+    for i = 1, 3 { connect dend[i](0), dend[i - 1](1) }
+}
+endtemplate Cell
+"""
+READS_BY_PYTHON = """
+import sys
+from neuron import h
+assert len(sys.argv) == 1 and sys.argv[0].endswith("cell.py"), sys.argv
+h.load_file(1, "cell.hoc")
+h.celsius, h.v_init = 37, -50
+def build():
+    assert len(sys.argv) == 1
+    return h.Cell()
+"""
+
+
+def test_temperature_and_voltage_are_there_while_a_model_is_built(write: Write) -> None:
+    """In a template, in a flat hoc, in Python; and whatever the file itself sets before the cell is made."""
+    toml = TOML.replace("celsius = 6.3", "celsius = 16.3").replace("v_init = -65", "v_init = -60")
+    flat = CELL + "soma.gkbar_hh = 0.036 * 3 ^ ((celsius - 16.3) / 10)\nfor i = 0, 3 dend[i].e_pas = v_init - 5\n"
+    right = response(problem(write, flat.replace("celsius", "16.3").replace("v_init", "-60"), toml=toml))
+    assert response(problem(write, flat, toml=toml)) == right
+    template = toml.replace("v_init = -60\n", 'v_init = -60\ntemplate = "Cell"\n')
+    assert response(problem(write, READS + "celsius = 37\nv_init = -50\n", toml=template)) == right
+    python = toml.replace("mosinit.hoc", "cell.py:build")
+    files = {"cell.hoc": READS, "cell.py": READS_BY_PYTHON}
+    made = problem(write, "", toml=python, **files)
+    assert response(made) == right
+    assert "the model sets celsius to 37 while it loads: 16.3 of [model] counts" in remarks(made)[0]
 
 
 TWICE = """
@@ -169,6 +251,16 @@ def test_several_folders_of_mechanisms_with_reversals_of_their_own(write: Write)
         Workers(wrong, 1)
 
 
+def test_two_files_of_one_suffix(write: Write) -> None:
+    """An old copy beside the new one, in whatever folder; and a name that NEURON has itself."""
+    files = {"a/old.mod": LEAK.replace("NAME", "leak"), "b/new.mod": LEAK.replace("NAME", "leak") + ": newer"}
+    with pytest.raises(GbarError, match=r"a/old.mod and .*b/new.mod both declare SUFFIX leak"):
+        Workers(problem(write, CELL, 'mechanisms = ["a", "b"]', **files), 1)
+    files = {"mod/mine.mod": LEAK.replace("NAME", "hh")}
+    with pytest.raises(GbarError, match=r"mine.mod: SUFFIX hh is a mechanism of NEURON's own"):
+        Workers(problem(write, CELL, 'mechanisms = ["mod"]', **files), 1)
+
+
 def test_a_mechanism_that_does_not_compile(write: Write) -> None:
     files = {"mod/leak.mod": LEAK.replace("NAME", "leak").replace("BREAKPOINT", "BREAKPOIN")}
     with pytest.raises(GbarError, match=r"leak.mod, line 5: does not compile"):
@@ -208,6 +300,38 @@ def test_numbers_that_act_only_when_a_function_runs_again(write: Write) -> None:
     )
     assert remarks(acting)[1] == []
     assert response(acting, 0.25)["step.maximum_voltage"] > response(acting, 0.12)["step.maximum_voltage"]
+
+
+REBUILT = (
+    MODULE.replace("GNA = 0.12", "GNA = 0.12\nCOUNT = 4")
+    .replace("        self.set_props()\n", "")
+    .replace(
+        "    def set_props",
+        """
+    def grow(self):
+        self.dend = [h.Section(name="dend", cell=self) for _ in range(int(COUNT))]
+        for dend in self.dend:
+            dend.L, dend.diam = 100, 2
+            dend.connect(self.soma)
+            dend.insert("pas")
+
+    def set_props""",
+    )
+)
+
+
+def test_sections_made_anew_by_the_models_own_function(write: Write) -> None:
+    """The old ones are gone, as they are when gbar is not there, and the new ones get their values."""
+    toml = MODULE_TOML.replace('"module.GNA"', '"dend.g_pas"').replace("[0.06, 0.3]", "[1e-5, 1e-2]")
+    grown = '[[parameter]]\nname = "count"\nset = ["module.COUNT"]\nbounds = [1, 9]\napply = "cell.grow()"\n'
+    made = problem(write, "", toml=toml.replace("[protocol", grown + "[protocol", 1), **{"cell.py": REBUILT})
+    x = [np.array(values) for values in ((1e-3, 2), (1e-4, 7), (1e-3, 2))]
+    first, _, again = simulate(made, x)
+    assert first.status == again.status == "ok", again.reason
+    assert str(first.features) == str(again.features)
+    two = REBUILT.replace("COUNT = 4", "COUNT = 2").replace("range(4)", "range(2)")
+    plain = problem(write, "", toml=toml, **{"cell.py": two})
+    assert response(plain, 1e-3) == {key: value for key, value in again.features.items() if np.isfinite(value)}
 
 
 def test_equal_names_and_addresses_in_names(write: Write) -> None:
