@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,18 @@ import numpy as np
 from gbar.sim import features
 from gbar.sim.features import f_I_gain
 from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase
+from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
+from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.match import families
-from gbar.sim.recordings.quality import PEAK, peak_error, shake, too_coarse
+from gbar.sim.recordings.quality import too_coarse
 from gbar.sim.recordings.sweep import count
 
 FLOORS = {unit: floor.recorded for unit, floor in SD_FLOORS.items()}  # smallest SD that a measurement is given
 FLOOR_OF_A_RATIO, FLOOR_OF_A_COUNT = SD_FLOOR_OF_A_RATIO, 0.5
 COUNT = re.compile(r"(?i)spike_?count.*|burst_number|strict_burst_number|number_initial_spikes")
+FEW = 3  # values from which an SD says something about an absolute voltage
+SPAN_MV = 100.0  # that a membrane spans, which a share is taken of where the voltage counts from 0
 DEFINED = 0.5  # a feature that fewer of the sweeps have is not measured
 
 # What a table holds unless it is asked for more: each says something that the others do not.
@@ -45,9 +50,6 @@ class Average:
     unit: str
     note: str  # from how many sweeps and cells, and what became of the SD
     omitted: str = ""
-
-
-Floor = tuple[float, str]  # under an SD, with the reason
 
 
 @dataclass(frozen=True)
@@ -138,28 +140,13 @@ def _measured(
         fine = [feature for feature in names if not reasons[feature]]
         known_values = _features(one, one.sweep.v, fine, settings)
         values = {feature: known_values[feature] for feature in fine}
-        for feature, of_sweep in _floors(one, values, settings).items():
+        for feature, of_sweep in floors_of(one, values, settings, partial(_features, one)).items():
             of[feature].setdefault(cell, []).append(values[feature])
             floors[feature].setdefault(cell, []).extend(of_sweep)
     percents: dict[str, list[float]] = {}
     for one in used:
         percents.setdefault(one.sweep.cell, []).extend([one.percent] if np.isfinite(one.percent) else [])
     return [Values(name, f, of[f], floors[f], coarse.get(f, ""), percents) for f in names]
-
-
-def _floors(one: Good, values: Mapping[str, float], settings: Mapping[str, Any]) -> dict[str, list[Floor]]:
-    """What the SD of each feature of a sweep is at least."""
-    shaken = _features(one, shake(one.sweep, one.step), list(values), settings)
-    missed = peak_error(one.sweep, float(settings["Threshold"]))
-    found: dict[str, list[Floor]] = {}
-    for feature, value in values.items():
-        changed = abs(shaken[feature] - value)
-        found[feature] = [(changed if np.isfinite(changed) else 0.0, "what noise of its size changes")]
-        if features.unit_of(feature) == "ms":
-            found[feature].append((one.sweep.interval, "the sampling interval"))
-        if PEAK.fullmatch(feature):
-            found[feature].append((missed, "what a peak may hide between two samples"))
-    return found
 
 
 def _features(one: Good, v: np.ndarray, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
@@ -212,7 +199,9 @@ def average(found: Values, share: float) -> Average:
     least = FLOOR_OF_A_COUNT if COUNT.fullmatch(feature) else FLOORS.get(unit, FLOOR_OF_A_RATIO)
     kind = "of a count" if COUNT.fullmatch(feature) else f"of {unit}" if unit in FLOORS else "of a ratio"
     own = [floor for cell in defined for floor in found.floors.get(cell, [])]
-    floor, reason = max((least, kind), (share * abs(mean), f"{share:.3g} of the mean"), *own)
+    if why := undecided(mean, unit, own):
+        return Average(protocol, feature, np.nan, np.nan, unit, "", why)
+    floor, reason = max((least, kind), _share(feature, mean, len(spread), share), *own)
     if sd < floor:
         before = f"SD {sd:.3g}" if len(spread) > 1 else "no SD from one"
         note += f"; {before}: floor {floor:.3g} ({reason})"
@@ -221,3 +210,12 @@ def average(found: Values, share: float) -> Average:
     return Average(
         protocol, feature, mean, max(sd, floor), unit, note + (f"; some sweeps {found.coarse}" if found.coarse else "")
     )
+
+
+def _share(feature: str, mean: float, values: int, share: float) -> Floor:
+    """The floor under an SD that the user's share makes."""
+    if not ABSOLUTE.fullmatch(feature):
+        return share * abs(mean), f"{share:.3g} of the mean"
+    if values >= FEW:
+        return 0.0, ""
+    return share * SPAN_MV, f"{share:.3g} of the {SPAN_MV:g} mV from rest to peak"
