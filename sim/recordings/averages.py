@@ -10,7 +10,9 @@ import numpy as np
 
 from gbar.sim import features
 from gbar.sim.features import f_I_gain
-from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase
+from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase, Step
+from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
+from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
 from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.intake import Good
@@ -37,6 +39,8 @@ PULSE = [
     *["AHP_half_decay_time", "AHP_half_duration"],
 ]
 RHEOBASE = ["rheobase", "AP_begin_voltage"]
+BASE = "voltage_base"
+SHAPES = {*FIRING[FIRING.index("AP_amplitude") :]}
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,55 @@ def _gain(
         currents, rates = np.array(measured).T
         gains[cell] = [float(f_I_gain(currents, rates))]
     return [Values(name, "f_I_gain", gains, {})]
+
+
+def redundant(problem: Problem, found: Sequence[Values]) -> dict[tuple[str, str], str]:
+    """Rows that say what others say already: (protocol, feature) -> the reason.
+
+    The voltage before a step is the same for all steps on one holding current; of a spike's shape under many steps, the
+    weakest, the middle and the strongest of each cell say what there is.
+    """
+    reasons: dict[tuple[str, str], str] = {}
+    alike: dict[tuple[Any, ...], list[Values]] = {}
+    for one in found:
+        protocol = problem.protocol[one.protocol]
+        if one.of and isinstance(protocol, Step | Rheobase):
+            kind = "" if one.feature == BASE else (protocol.kind, protocol.duration)
+            site = (protocol.at, protocol.record, protocol.holding)
+            alike.setdefault((one.feature, kind, site), []).append(one)
+    for (feature, *_), rows in alike.items():
+        kept = _bases(rows) if feature == BASE else _spread_out(problem, rows) if feature in SHAPES else rows
+        names = ", ".join(dict.fromkeys(one.protocol for one in kept))
+        reason = f"{names} say it already, --feature {feature} takes all"
+        reasons |= {(one.protocol, feature): reason for one in rows if one not in kept}
+    return reasons
+
+
+def _bases(rows: Sequence[Values]) -> list[Values]:
+    """As few rows as hold every cell, those of most sweeps first."""
+    kept: list[Values] = []
+    covered: set[str] = set()
+    for one in sorted(rows, key=lambda one: -sum(map(len, one.of.values()))):
+        if set(one.of) - covered:
+            kept.append(one)
+            covered |= set(one.of)
+    return kept
+
+
+def _spread_out(problem: Problem, rows: Sequence[Values]) -> list[Values]:
+    """For each cell the rows of its weakest, middle and strongest step."""
+    kept: list[Values] = []
+    for cell in dict.fromkeys(cell for one in rows for cell in one.of):
+        own = sorted((one for one in rows if cell in one.of), key=lambda one: _strength(problem, one.protocol))
+        kept += [own[k] for k in {0, len(own) // 2, len(own) - 1}]
+    return kept
+
+
+def _strength(problem: Problem, name: str) -> float:
+    protocol = problem.protocol[name]
+    if not isinstance(protocol, Step):
+        return 0.0
+    return (protocol.percent or 0.0) if protocol.amplitude is None else protocol.amplitude
 
 
 def average(found: Values, share: float) -> Average:
