@@ -18,7 +18,7 @@ from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "cells_folder", "measure_recordings", "write"]
+__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class Findings:
         lines += [f"no protocol has: {step}; --create makes one" for step in self.unmatched]
         lines += [f"refused: {reason}" for reason in self.refused]
         return lines + [f"not measured: {line}" for line in self.left_out()]
+
+    def next_steps(self, problem: str, file: Path) -> list[str]:
+        """What was written, and the command that takes it."""
+        each = cells_folder(file)
+        lines = [f"Written: {each}: a table a cell, for gbar cells {problem} --cells {each}"] if self.by_cell else []
+        return [*lines, f"Written: {file}. Next: gbar tune {problem} --measurements {file}"]
 
     def left_out(self) -> list[str]:
         """The features that are not in the table, each with its reason and protocols."""

@@ -13,8 +13,6 @@ from gbar.sim.features import f_I_gain
 from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase, Step
 from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
 from gbar.sim.recordings.doubts import floors as floors_of
-from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
-from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.match import families
 from gbar.sim.recordings.quality import too_coarse
