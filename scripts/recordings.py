@@ -37,7 +37,7 @@ def recordings(
     Exit codes: 0 the table is written, 2 bad input and nothing is written.
     """
     from gbar.sim import load_problem
-    from gbar.sim.recordings import Reading, cells_folder, measure_recordings, write
+    from gbar.sim.recordings import Reading, measure_recordings, write
 
     loaded = load_problem(problem, measured=False)
     reading = Reading(junction, voltage_unit, current_unit, cells, no_holding, tuple(channel or []))
@@ -49,11 +49,8 @@ def recordings(
         return
     rows = [(row.protocol, row.feature, f"{row.mean:.4g}", f"{row.sd:.2g}", row.unit, row.note) for row in found.rows]
     print_table(found.title(), ["protocol", "feature", "mean", "SD", "unit", "from"], rows, left=2, spare=1)
-    for line in found.notes():
+    for line in [*found.notes(), *found.next_steps(str(problem), out)]:
         typer.echo(line)
-    if found.by_cell:
-        typer.echo(f"Written: {(each := cells_folder(out))}: a table a cell, for gbar cells {problem} --cells {each}")
-    typer.echo(f"Written: {out}. Next: gbar tune {problem} --measurements {out}")
 
 
 if __name__ == "__main__":

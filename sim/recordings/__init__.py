@@ -1,14 +1,14 @@
 """Recordings of real cells to a table of measurements: the same features, computed by the same code as the model's."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import SETTINGS, known_features
 from gbar.sim.problem import KINDS, Problem
-from gbar.sim.recordings.averages import Average, Values, average, measured
+from gbar.sim.recordings.averages import Average, Values, average, measured, redundant
 from gbar.sim.recordings.intake import take_in
 from gbar.sim.recordings.match import assigned, created
 from gbar.sim.recordings.reading import Reading
@@ -18,7 +18,7 @@ from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "cells_folder", "measure_recordings", "write"]
+__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class Findings:
         lines += [f"no protocol has: {step}; --create makes one" for step in self.unmatched]
         lines += [f"refused: {reason}" for reason in self.refused]
         return lines + [f"not measured: {line}" for line in self.left_out()]
+
+    def next_steps(self, problem: str, file: Path) -> list[str]:
+        """What was written, and the command that takes it."""
+        each = cells_folder(file)
+        lines = [f"Written: {each}: a table a cell, for gbar cells {problem} --cells {each}"] if self.by_cell else []
+        return [*lines, f"Written: {file}. Next: gbar tune {problem} --measurements {file}"]
 
     def left_out(self) -> list[str]:
         """The features that are not in the table, each with its reason and protocols."""
@@ -121,6 +127,10 @@ def measure_recordings(
         made = {}
     values = measured(problem, sweeps | shares.sweeps, intake.good, wanted)
     found = [average(one, sd_floor) for one in values]
+    if not wanted:
+        told = redundant(problem, [one for one, row in zip(values, found, strict=True) if not row.omitted])
+        values = [one for one in values if (one.protocol, one.feature) not in told]
+        found = [replace(row, omitted=row.omitted or told.get((row.protocol, row.feature), "")) for row in found]
     rows = [row for row in found if not row.omitted]
     if not rows:
         why = f": {found[0].protocol}.{found[0].feature}: {found[0].omitted}" if found else ""

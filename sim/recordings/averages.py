@@ -3,21 +3,26 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gbar.sim import features
 from gbar.sim.features import f_I_gain
-from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase
+from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase, Step
+from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
+from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.match import families
-from gbar.sim.recordings.quality import PEAK, peak_error, shake, too_coarse
+from gbar.sim.recordings.quality import too_coarse
 from gbar.sim.recordings.sweep import count
 
 FLOORS = {unit: floor.recorded for unit, floor in SD_FLOORS.items()}  # smallest SD that a measurement is given
 FLOOR_OF_A_RATIO, FLOOR_OF_A_COUNT = SD_FLOOR_OF_A_RATIO, 0.5
 COUNT = re.compile(r"(?i)spike_?count.*|burst_number|strict_burst_number|number_initial_spikes")
+FEW = 3  # values from which an SD says something about an absolute voltage
+SPAN_MV = 100.0  # that a membrane spans, which a share is taken of where the voltage counts from 0
 DEFINED = 0.5  # a feature that fewer of the sweeps have is not measured
 
 # What a table holds unless it is asked for more: each says something that the others do not.
@@ -32,6 +37,8 @@ PULSE = [
     *["AHP_half_decay_time", "AHP_half_duration"],
 ]
 RHEOBASE = ["rheobase", "AP_begin_voltage"]
+BASE = "voltage_base"
+SHAPES = {*FIRING[FIRING.index("AP_amplitude") :]}
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,6 @@ class Average:
     unit: str
     note: str  # from how many sweeps and cells, and what became of the SD
     omitted: str = ""
-
-
-Floor = tuple[float, str]  # under an SD, with the reason
 
 
 @dataclass(frozen=True)
@@ -138,28 +142,13 @@ def _measured(
         fine = [feature for feature in names if not reasons[feature]]
         known_values = _features(one, one.sweep.v, fine, settings)
         values = {feature: known_values[feature] for feature in fine}
-        for feature, of_sweep in _floors(one, values, settings).items():
+        for feature, of_sweep in floors_of(one, values, settings, partial(_features, one)).items():
             of[feature].setdefault(cell, []).append(values[feature])
             floors[feature].setdefault(cell, []).extend(of_sweep)
     percents: dict[str, list[float]] = {}
     for one in used:
         percents.setdefault(one.sweep.cell, []).extend([one.percent] if np.isfinite(one.percent) else [])
     return [Values(name, f, of[f], floors[f], coarse.get(f, ""), percents) for f in names]
-
-
-def _floors(one: Good, values: Mapping[str, float], settings: Mapping[str, Any]) -> dict[str, list[Floor]]:
-    """What the SD of each feature of a sweep is at least."""
-    shaken = _features(one, shake(one.sweep, one.step), list(values), settings)
-    missed = peak_error(one.sweep, float(settings["Threshold"]))
-    found: dict[str, list[Floor]] = {}
-    for feature, value in values.items():
-        changed = abs(shaken[feature] - value)
-        found[feature] = [(changed if np.isfinite(changed) else 0.0, "what noise of its size changes")]
-        if features.unit_of(feature) == "ms":
-            found[feature].append((one.sweep.interval, "the sampling interval"))
-        if PEAK.fullmatch(feature):
-            found[feature].append((missed, "what a peak may hide between two samples"))
-    return found
 
 
 def _features(one: Good, v: np.ndarray, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
@@ -188,6 +177,55 @@ def _gain(
     return [Values(name, "f_I_gain", gains, {})]
 
 
+def redundant(problem: Problem, found: Sequence[Values]) -> dict[tuple[str, str], str]:
+    """Rows that say what others say already: (protocol, feature) -> the reason.
+
+    The voltage before a step is the same for all steps on one holding current; of a spike's shape under many steps, the
+    weakest, the middle and the strongest of each cell say what there is.
+    """
+    reasons: dict[tuple[str, str], str] = {}
+    alike: dict[tuple[Any, ...], list[Values]] = {}
+    for one in found:
+        protocol = problem.protocol[one.protocol]
+        if one.of and isinstance(protocol, Step | Rheobase):
+            kind = "" if one.feature == BASE else (protocol.kind, protocol.duration)
+            site = (protocol.at, protocol.record, protocol.holding)
+            alike.setdefault((one.feature, kind, site), []).append(one)
+    for (feature, *_), rows in alike.items():
+        kept = _bases(rows) if feature == BASE else _spread_out(problem, rows) if feature in SHAPES else rows
+        names = ", ".join(dict.fromkeys(one.protocol for one in kept))
+        reason = f"{names} say it already, --feature {feature} takes all"
+        reasons |= {(one.protocol, feature): reason for one in rows if one not in kept}
+    return reasons
+
+
+def _bases(rows: Sequence[Values]) -> list[Values]:
+    """As few rows as hold every cell, those of most sweeps first."""
+    kept: list[Values] = []
+    covered: set[str] = set()
+    for one in sorted(rows, key=lambda one: -sum(map(len, one.of.values()))):
+        if set(one.of) - covered:
+            kept.append(one)
+            covered |= set(one.of)
+    return kept
+
+
+def _spread_out(problem: Problem, rows: Sequence[Values]) -> list[Values]:
+    """For each cell the rows of its weakest, middle and strongest step."""
+    kept: list[Values] = []
+    for cell in dict.fromkeys(cell for one in rows for cell in one.of):
+        own = sorted((one for one in rows if cell in one.of), key=lambda one: _strength(problem, one.protocol))
+        kept += [own[k] for k in {0, len(own) // 2, len(own) - 1}]
+    return kept
+
+
+def _strength(problem: Problem, name: str) -> float:
+    protocol = problem.protocol[name]
+    if not isinstance(protocol, Step):
+        return 0.0
+    return (protocol.percent or 0.0) if protocol.amplitude is None else protocol.amplitude
+
+
 def average(found: Values, share: float) -> Average:
     """Mean and SD: over the cells' means where there are several cells, else over the sweeps of the one.
 
@@ -212,7 +250,9 @@ def average(found: Values, share: float) -> Average:
     least = FLOOR_OF_A_COUNT if COUNT.fullmatch(feature) else FLOORS.get(unit, FLOOR_OF_A_RATIO)
     kind = "of a count" if COUNT.fullmatch(feature) else f"of {unit}" if unit in FLOORS else "of a ratio"
     own = [floor for cell in defined for floor in found.floors.get(cell, [])]
-    floor, reason = max((least, kind), (share * abs(mean), f"{share:.3g} of the mean"), *own)
+    if why := undecided(mean, unit, own):
+        return Average(protocol, feature, np.nan, np.nan, unit, "", why)
+    floor, reason = max((least, kind), _share(feature, mean, len(spread), share), *own)
     if sd < floor:
         before = f"SD {sd:.3g}" if len(spread) > 1 else "no SD from one"
         note += f"; {before}: floor {floor:.3g} ({reason})"
@@ -221,3 +261,12 @@ def average(found: Values, share: float) -> Average:
     return Average(
         protocol, feature, mean, max(sd, floor), unit, note + (f"; some sweeps {found.coarse}" if found.coarse else "")
     )
+
+
+def _share(feature: str, mean: float, values: int, share: float) -> Floor:
+    """The floor under an SD that the user's share makes."""
+    if not ABSOLUTE.fullmatch(feature):
+        return share * abs(mean), f"{share:.3g} of the mean"
+    if values >= FEW:
+        return 0.0, ""
+    return share * SPAN_MV, f"{share:.3g} of the {SPAN_MV:g} mV from rest to peak"

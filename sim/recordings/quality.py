@@ -195,13 +195,13 @@ def peak_error(sweep: Sweep, threshold: float) -> float:
     return float(np.median(2 * v[tops] - v[tops - 1] - v[tops + 1]) / 8)
 
 
-def shake(sweep: Sweep, step: Square) -> np.ndarray:  # [T] mV
-    """The voltage with white noise of its own size on it, the same each time: a feature that this moves is no better
+def shake(sweep: Sweep, step: Square, seed: int = 0) -> np.ndarray:  # [T] mV
+    """The voltage with white noise of its own size on it, the same for a seed: a feature that this moves is no better
     known than by as much. eFEL's time constant of a small deflection is such a one."""
     change = np.abs(np.diff(sweep.v[: step.first]))
     resolution = float(change[change > 0].min(initial=np.inf))  # of a converter, whose steps hide smaller noise
     sd = max(_noise(sweep.v[: step.first]), resolution / np.sqrt(12) if np.isfinite(resolution) else 0.0)
-    return sweep.v + np.random.default_rng(0).normal(0, sd, len(sweep.v))
+    return sweep.v + np.random.default_rng(seed).normal(0, sd, len(sweep.v))
 
 
 def _noise(baseline: np.ndarray) -> float:

@@ -388,6 +388,73 @@ def test_a_floor_under_the_sd_is_applied_and_said(problem: Problem, tmp_path: Pa
     assert (row.sd, row.note.partition("floor")[2]) == (0.5, " 0.5 (of mV)")
 
 
+def with_a_bump(noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes whose fall ends in a bump of a tenth of a millivolt, at -56.3 mV, on the way to the trough at -60."""
+    t = np.arange(0, 800, 0.05)
+    v = np.where((t >= 200) & (t < 500), -50.0, -70.0)
+    for at in (250, 320, 390, 460):
+        falls = [at - 0.6, at, at + 1, at + 1.6, at + 2.2, at + 15, at + 39]
+        v += np.interp(t, falls, [0, 90, -6.3, -6.2, -6.3, -10, 0])
+    return v + np.random.default_rng(0).normal(0, noise, len(t)), step_current(len(t), 0.05, 200, 500, 0.2)
+
+
+def test_the_choice_of_a_trough_is_part_of_the_sd(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", with_a_bump(), interval=0.05)
+    found = measure_recordings(problem, [cell], wanted=["AHP_depth", "AHP_depth_abs", "AHP_time_from_peak"])
+    rows = {row.feature: row for row in found.rows}
+    assert rows["AHP_depth_abs"].mean == pytest.approx(-56.3, abs=0.1)
+    for feature in ("AHP_depth", "AHP_depth_abs"):
+        assert rows[feature].sd == pytest.approx(3.7, abs=0.1)
+        assert "what the choice of its trough changes" in rows[feature].note
+    assert "AHP_time_from_peak: what the choice of its trough changes: 14" in "\n".join(found.left_out())
+
+
+@pytest.mark.neuron
+def test_an_sd_holds_what_another_grid_gives(
+    simulated: tuple[Problem, dict[str, Any], dict[str, float]], tmp_path: Path
+) -> None:
+    problem, traces, _ = simulated
+    t, v = traces["fire_mid"]
+    protocol = problem.protocol["fire_mid"]
+    assert isinstance(protocol, Step) and protocol.amplitude is not None
+    end = protocol.delay + protocol.duration
+    current = step_current(len(v), t[1] - t[0], protocol.delay, end, protocol.amplitude)
+    write_npz(tmp_path / "a.npz", [(v, current)], float(f"{t[1] - t[0]:.9g}"))
+    found = measure_recordings(problem, [tmp_path], wanted=["all"], sd_floor=0)
+    rows = {row.feature: row for row in found.rows if row.protocol == "fire_mid"}
+    trace = features.Trace(t, v, protocol.delay, end, protocol.amplitude)
+    for step in (0.1, 0.05):
+        settings = {**problem.efel_settings("fire_mid"), "interp_step": step}
+        for feature, value in features.measure(trace, rows, settings).items():
+            if math.isfinite(value):
+                assert abs(value - rows[feature].mean) <= rows[feature].sd * (1 + 1e-3), feature
+    assert any("what a coarser grid changes" in row.note for row in rows.values())
+
+
+def test_one_sweep_gives_no_share_of_an_absolute_voltage(problem: Problem, tmp_path: Path) -> None:
+    one = recorded(tmp_path / "one", passive())
+    many = recorded(tmp_path / "many", *(passive(seed=seed) for seed in range(3)))
+    for feature in ("voltage_base", "minimum_voltage"):
+        (row,) = measure_recordings(problem, [one], wanted=[feature]).rows
+        assert row.sd >= 2 and "0.02 of the mean" not in row.note
+        (row,) = measure_recordings(problem, [many], wanted=[feature]).rows
+        assert row.sd < 2 and "0.02 of the mean" not in row.note
+
+
+def test_rows_that_say_the_same_are_thinned(problem: Problem, tmp_path: Path) -> None:
+    cell = recorded(tmp_path / "cell", passive(), *(passive(k / 10, spikes=2 + k, resistance=50) for k in range(1, 6)))
+    found = measure_recordings(problem, [cell], create=True)
+    kept: dict[str, list[str]] = {}
+    for row in found.rows:
+        kept.setdefault(row.feature, []).append(row.protocol)
+    assert len(kept["voltage_base"]) == 1
+    assert sorted(kept["AP_height"]) == ["step_100pA", "step_300pA", "step_500pA"]
+    assert len(kept["Spikecount"]) == 5
+    assert any(line.startswith("AP_height: ") and "say it already" in line for line in found.left_out())
+    asked = measure_recordings(problem, [cell], wanted=["AP_height"], create=True)
+    assert len(asked.rows) == 5
+
+
 def test_rheobase_and_gain(problem: Problem, tmp_path: Path) -> None:
     for cell, threshold in (("a", 0.2), ("b", 0.3)):
         currents = [0.1, 0.2, 0.3, 0.4]
