@@ -9,6 +9,7 @@ from gbar.sim.errors import GbarError
 from gbar.sim.problem.sheet import Cell
 
 MINUS = str.maketrans(dict.fromkeys("−‐‑‒–—﹣－", "-") | {"＋": "+"})
+LONGEST = 60  # characters of a number, or of a mean and its spread
 SPACES = " \u00a0\u2007\u2009\u202f"
 EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 # what a decimal mark is in one country groups thousands in another; a space or an apostrophe only ever groups
@@ -59,6 +60,8 @@ class Numerals(NamedTuple):
         if isinstance(cell, float | int):
             return Quantity(_finite(float(cell), str(cell)))
         text = cell.strip().translate(MINUS)
+        if len(text) > LONGEST:
+            raise GbarError(f"expected a number, got {len(text)} characters: '{text[:20]}…'")
         percent = text.endswith("%")
         plain = text.removesuffix("%").strip()
         if plain.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
@@ -99,7 +102,7 @@ def spread_in(cell: Cell) -> Spread | None:
         GbarError: more than one ±, or nothing on one of its sides.
     """
     text = re.sub(r"\+/[-−–]|\+[-−–](?=[ 0-9])", "±", str(cell))
-    if "±" not in text:
+    if "±" not in text or len(text) > LONGEST:
         return None
     found = SPREAD.fullmatch(text.strip())
     if not found:

@@ -313,6 +313,12 @@ def test_units_of_a_rig(load: Load, row: str, value: tuple[float, float]) -> Non
         ("down,sag_ratio1,12%,3,constant", ["%", "both"]),
         ("down,sag_ratio1,12,3,constant", ["12", "share", "%"]),
         ("down,time_constant,20,2,mS", ["'mS'", "'ms'"]),
+        *(
+            (f"down,ohmic_input_resistance,10,1,{unit}", [f"'{unit}'"])
+            for unit in ("hm", "ohms", "Mohms2", "Gigs", "mega")
+        ),
+        ("down,ohmic_input_resistance,10,1," + "x" * 5000, ["5000 characters"]),
+        (f"down,ohmic_input_resistance,{'9' * 5000},1,MOhm", ["5000 characters"]),
         ("fire,Spikecount,12,3,%", ["'%'", "'constant'"]),
         ("fire,Spikecount,-12,3,constant", ["never negative"]),
         ("fire,AP_peak_downstroke,50,3,V/s", ["negative", "-50"]),
