@@ -81,7 +81,7 @@ def read_sheet(file: Path, words: Collection[str]) -> Sheet:
     return _headed(file, lines)._replace(delimiter=delimiter, encoding=encoding, newline=newline)
 
 
-def shown(cell: object) -> str:
+def brief(cell: object) -> str:
     """A cell in a message: its beginning, if it is long."""
     text = str(cell)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
@@ -107,7 +107,7 @@ def _headed(file: Path, lines: Sequence[Line]) -> Sheet:
         for line in rows:
             if k < len(line.cells) and line.cells[k] != "":
                 raise GbarError(
-                    f"{file}, row {line.number}: '{shown(line.cells[k])}' stands in column {k + 1}, which has no name: "
+                    f"{file}, row {line.number}: '{brief(line.cells[k])}' stands in column {k + 1}, which has no name: "
                     f"expected {','.join(names[i] for i in kept)}; name the column or empty it"
                 )
     cut = [
@@ -165,7 +165,7 @@ def _of_text(file: Path, text: str, words: Collection[str]) -> tuple[list[Line],
             begin = reader.line_num
     except csv.Error as error:
         raise GbarError(
-            f'{file}, row {kept[begin][0]}: not CSV ({shown(error)}): expected quotes in pairs, "…", around a whole field'
+            f'{file}, row {kept[begin][0]}: not CSV ({brief(error)}): quotes go in pairs, "…", around a whole field'
         ) from None
     return [line for line in found if _is_content(line)], delimiter
 
@@ -222,7 +222,7 @@ def _check_package(file: Path, content: bytes) -> None:
                 if b"<!DOCTYPE" in data.replace(b"\0", b"") or b"<!ENTITY" in data.replace(b"\0", b""):
                     raise GbarError(f"{file}: '{part.filename}' in it defines entities: no spreadsheet writes that")
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise GbarError(f"{file}: a damaged .xlsx ({shown(error)}): save it again, or as CSV") from None
+        raise GbarError(f"{file}: a damaged .xlsx ({brief(error)}): save it again, or as CSV") from None
 
 
 def _sheets(file: Path, content: bytes) -> Iterator[tuple[str, list[Line]]]:
@@ -244,7 +244,7 @@ def _sheets(file: Path, content: bytes) -> Iterator[tuple[str, list[Line]]]:
     except GbarError:
         raise
     except Exception as error:  # openpyxl raises what its parsers do: KeyError, ParseError, ValueError, …
-        raise GbarError(f"{file}: not a workbook that can be read ({shown(error)}): save it again, or as CSV") from None
+        raise GbarError(f"{file}: not a workbook that can be read ({brief(error)}): save it again, or as CSV") from None
 
 
 def _rows(where: str, rows: Iterator[tuple[Sequence[Any], Sequence[Any]]]) -> Iterator[Line]:
@@ -264,7 +264,7 @@ def _cell(where: str, shown: Any, written: Any) -> Cell:
     if written.data_type == "f" and value is None:
         raise GbarError(f"{at}: a formula whose value is not in the file: open and save it once, or paste values")
     if shown.data_type == "e":
-        raise GbarError(f"{at}: {shown(value)}: expected a number or text: mend the formula")
+        raise GbarError(f"{at}: {brief(value)}: expected a number or text: mend the formula")
     if isinstance(value, date | time | timedelta):  # a datetime is a date
         raise GbarError(f"{at}: a date: spreadsheets make them of numbers such as 1.5 or 3-4; enter it as a number")
     if isinstance(value, bool):

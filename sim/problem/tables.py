@@ -18,7 +18,7 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.made import resolved
 from gbar.sim.problem.problem import Measurement
 from gbar.sim.problem.quantity import Numerals, Quantity, Spread, spread_in
-from gbar.sim.problem.sheet import LONGEST, Cell, Line, Sheet, folded, read_sheet, shown
+from gbar.sim.problem.sheet import LONGEST, Cell, Line, Sheet, brief, folded, read_sheet
 
 COLUMNS = ["protocol", "feature", "mean", "sd", "unit"]
 OPTIONAL = ["sem", "n", "note"]
@@ -177,7 +177,7 @@ def _pair(row: Mapping[str, Cell], where: str) -> Spread | None:
         raise GbarError(f"{where}: mean: {error}") from None
     if pair is None:
         if column != "mean":
-            raise GbarError(f"{where}: {column}: expected MEAN ± {column[5:].upper()}, got '{shown(row[column])}'")
+            raise GbarError(f"{where}: {column}: expected MEAN ± {column[5:].upper()}, got '{brief(row[column])}'")
         return None
     of_heading = column.partition("±")[2]
     if of_heading and pair.kind and of_heading != pair.kind:

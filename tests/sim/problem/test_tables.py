@@ -144,7 +144,7 @@ BROKEN: dict[str, tuple[str | bytes, list[str]]] = {
         ["mixed up", "row 2"],
     ),
     "two SDs": (HEAD + "down,ohmic_input_resistance,10 ± 1,2,MOhm\n", ["10 ± 1", "sd 2", "keep one"]),
-    "quote left open": (PLAIN.replace("MOhm", '"MOhm'), ["row 2", "quotes in pairs"]),
+    "quote left open": (PLAIN.replace("MOhm", '"MOhm'), ["row 2", "quotes go in pairs"]),
     "no text": (b"\x89PNG\r\n\x1a\n\x00\x00\x01\x02\xff\xfe", ["not a CSV text file"]),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, ["old .xls", ".xlsx"]),
 }
