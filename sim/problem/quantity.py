@@ -27,6 +27,10 @@ SPREAD = re.compile(
 )
 
 
+class TwoNumbers(GbarError):
+    """A text that is one number here and another there."""
+
+
 class Quantity(NamedTuple):
     """A number, and whether a % stood behind it (it is not divided by 100)."""
 
@@ -72,7 +76,7 @@ class Numerals(NamedTuple):
         if len(set(readings.values())) > 1:
             readings = {mark: value for mark, value in readings.items() if mark in plain and self._certain(mark)}
             if not readings:
-                raise GbarError(_two(cell, plain))
+                raise TwoNumbers(_two(cell, plain))
         return Quantity(_finite(next(iter(readings.values())), cell), percent)
 
     def _certain(self, mark: str) -> bool:

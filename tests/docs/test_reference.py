@@ -15,7 +15,7 @@ from gbar.scripts.bench.methods import METHODS
 from gbar.scripts.bench.score import Score
 from gbar.sim import Archive, Evaluation, load_problem
 from gbar.sim.features import traces as features
-from gbar.sim.problem import formula, kinds, parameter
+from gbar.sim.problem import formula, kinds, parameter, tables
 from gbar.sim.problem import problem as problems
 from gbar.sim.recordings import files, quality
 from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
@@ -70,7 +70,7 @@ PROBLEM_KEYS: dict[str, tuple[set[str], list[str]]] = {
     "rheobase": (keys(kinds.Rheobase), [STIMULUS, HOLDING, "Keys of rheobase"]),
     "fi": (keys(kinds.FiCurve), ["Keys of fi"]),
     "simulation": (keys(problems.Simulation), ["Simulation"]),
-    "measurement": (keys(problems.Measurement), ["The measurements"]),
+    "measurement": ([*tables.COLUMNS, *tables.OPTIONAL], ["The measurements"]),
 }
 
 
