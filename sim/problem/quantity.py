@@ -9,6 +9,7 @@ from gbar.sim.errors import GbarError
 from gbar.sim.problem.sheet import Cell
 
 MINUS = str.maketrans(dict.fromkeys("−‐‑‒–—﹣－", "-") | {"＋": "+"})
+LONGEST = 60  # characters of a number, or of a mean and its spread
 SPACES = " \u00a0\u2007\u2009\u202f"
 EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 # what a decimal mark is in one country groups thousands in another; a space or an apostrophe only ever groups
@@ -24,6 +25,10 @@ SPREAD = re.compile(
     r"(?P<mean>[^±]+)±(?P<spread>[^±]+?)\s*(?P<kind>\bs\.?d\.?|\bs\.?e\.?m?\.?)?(?:\s*[(,;]?\s*n\s*=\s*(?P<n>[0-9]+)\s*\)?)?",
     re.I,
 )
+
+
+class TwoNumbers(GbarError):
+    """A text that is one number here and another there."""
 
 
 class Quantity(NamedTuple):
@@ -59,6 +64,8 @@ class Numerals(NamedTuple):
         if isinstance(cell, float | int):
             return Quantity(_finite(float(cell), str(cell)))
         text = cell.strip().translate(MINUS)
+        if len(text) > LONGEST:
+            raise GbarError(f"expected a number, got {len(text)} characters: '{text[:20]}…'")
         percent = text.endswith("%")
         plain = text.removesuffix("%").strip()
         if plain.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
@@ -69,7 +76,7 @@ class Numerals(NamedTuple):
         if len(set(readings.values())) > 1:
             readings = {mark: value for mark, value in readings.items() if mark in plain and self._certain(mark)}
             if not readings:
-                raise GbarError(_two(cell, plain))
+                raise TwoNumbers(_two(cell, plain))
         return Quantity(_finite(next(iter(readings.values())), cell), percent)
 
     def _certain(self, mark: str) -> bool:
@@ -99,7 +106,7 @@ def spread_in(cell: Cell) -> Spread | None:
         GbarError: more than one ±, or nothing on one of its sides.
     """
     text = re.sub(r"\+/[-−–]|\+[-−–](?=[ 0-9])", "±", str(cell))
-    if "±" not in text:
+    if "±" not in text or len(text) > LONGEST:
         return None
     found = SPREAD.fullmatch(text.strip())
     if not found:

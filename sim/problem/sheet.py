@@ -22,6 +22,8 @@ Cell: TypeAlias = str | float | bool  # of a CSV always text
 DELIMITERS = ",;\t|"
 LARGEST_MB = 20  # of a file, and of what an .xlsx unpacks to: tables of measurements have kilobytes
 MOST_ROWS = 100_000
+LONGEST = 200  # characters of a heading or a name
+SHOWN = 60  # characters of a cell in a message
 MOST_PARTS = 2_000  # files in an .xlsx
 BOMS = (  # the longer first: UTF-32 begins as UTF-16 does
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -79,6 +81,12 @@ def read_sheet(file: Path, words: Collection[str]) -> Sheet:
     return _headed(file, lines)._replace(delimiter=delimiter, encoding=encoding, newline=newline)
 
 
+def brief(cell: object) -> str:
+    """A cell in a message: its beginning, if it is long."""
+    text = str(cell)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def folded(word: object) -> str:
     """A heading without case, spaces and punctuation: "Mean ± S.D." is "mean±sd"."""
     return re.sub(r"[\s_.\-()\[\]]+", "", str(word).lower()).replace("+/", "±")
@@ -90,12 +98,16 @@ def _headed(file: Path, lines: Sequence[Line]) -> Sheet:
         return Sheet([], [])
     names = [str(cell).strip() for cell in lines[0].cells]
     rows = [line for line in lines[1:] if [str(cell).strip() for cell in line.cells] != names]  # files put together
+    if any(len(name) > LONGEST for name in names):
+        raise GbarError(
+            f"{file}, row {lines[0].number}: a heading of more than {LONGEST} characters: no table, it seems"
+        )
     kept = [k for k, name in enumerate(names) if name]
     for k in (k for k, name in enumerate(names) if not name):
         for line in rows:
             if k < len(line.cells) and line.cells[k] != "":
                 raise GbarError(
-                    f"{file}, row {line.number}: '{line.cells[k]}' stands in column {k + 1}, which has no name: "
+                    f"{file}, row {line.number}: '{brief(line.cells[k])}' stands in column {k + 1}, which has no name: "
                     f"expected {','.join(names[i] for i in kept)}; name the column or empty it"
                 )
     cut = [
@@ -153,7 +165,7 @@ def _of_text(file: Path, text: str, words: Collection[str]) -> tuple[list[Line],
             begin = reader.line_num
     except csv.Error as error:
         raise GbarError(
-            f'{file}, row {kept[begin][0]}: not CSV ({error}): expected quotes in pairs, "…", around a whole field'
+            f'{file}, row {kept[begin][0]}: not CSV ({brief(error)}): quotes go in pairs, "…", around a whole field'
         ) from None
     return [line for line in found if _is_content(line)], delimiter
 
@@ -210,7 +222,7 @@ def _check_package(file: Path, content: bytes) -> None:
                 if b"<!DOCTYPE" in data.replace(b"\0", b"") or b"<!ENTITY" in data.replace(b"\0", b""):
                     raise GbarError(f"{file}: '{part.filename}' in it defines entities: no spreadsheet writes that")
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise GbarError(f"{file}: a damaged .xlsx ({error}): save it again, or as CSV") from None
+        raise GbarError(f"{file}: a damaged .xlsx ({brief(error)}): save it again, or as CSV") from None
 
 
 def _sheets(file: Path, content: bytes) -> Iterator[tuple[str, list[Line]]]:
@@ -232,7 +244,7 @@ def _sheets(file: Path, content: bytes) -> Iterator[tuple[str, list[Line]]]:
     except GbarError:
         raise
     except Exception as error:  # openpyxl raises what its parsers do: KeyError, ParseError, ValueError, …
-        raise GbarError(f"{file}: not a workbook that can be read ({error}): save it again, or as CSV") from None
+        raise GbarError(f"{file}: not a workbook that can be read ({brief(error)}): save it again, or as CSV") from None
 
 
 def _rows(where: str, rows: Iterator[tuple[Sequence[Any], Sequence[Any]]]) -> Iterator[Line]:
@@ -252,7 +264,7 @@ def _cell(where: str, shown: Any, written: Any) -> Cell:
     if written.data_type == "f" and value is None:
         raise GbarError(f"{at}: a formula whose value is not in the file: open and save it once, or paste values")
     if shown.data_type == "e":
-        raise GbarError(f"{at}: {value}: expected a number or text: mend the formula")
+        raise GbarError(f"{at}: {brief(value)}: expected a number or text: mend the formula")
     if isinstance(value, date | time | timedelta):  # a datetime is a date
         raise GbarError(f"{at}: a date: spreadsheets make them of numbers such as 1.5 or 3-4; enter it as a number")
     if isinstance(value, bool):

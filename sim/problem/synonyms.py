@@ -132,18 +132,17 @@ def unit_of(text: str) -> str:
 def _single(text: str) -> str | None:
     """A prefix and a unit, as SI writes them; None for anything else."""
     word = text.lower().replace(" ", "")
-    if word in BASES:
+    if word in BASES and not (BASES[word] == "Hz" and "S" in text):  # 1/S is an ohm
         return BASES[word]
     for long, prefix in LONG.items():
         rest = word.removeprefix(long)
-        rest = f"o{rest}" if rest in {"hm", "hms"} else rest  # megohm
-        if rest != word and rest in BASES:
-            return prefix + BASES[rest]
+        if rest != word and (rest in BASES or rest in {"hm", "hms"}):  # megohm
+            return prefix + BASES.get(rest, OHM)
     text = text.replace(" ", "")
     if text in SYMBOLS.values():
         return text
     prefix, base = ("µ" if text[:1] == "u" else text[:1]), text[1:]
-    if prefix not in PREFIXES or not base:
+    if prefix not in PREFIXES or not base.isalpha():
         return None
     if text[0].islower() and base in SYMBOLS:  # mv, na, pf; but MS or NA may be anything
         return prefix + SYMBOLS[base]

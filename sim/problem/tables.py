@@ -18,7 +18,7 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.made import resolved
 from gbar.sim.problem.problem import Measurement
 from gbar.sim.problem.quantity import Numerals, Quantity, Spread, spread_in
-from gbar.sim.problem.sheet import Cell, Line, Sheet, folded, read_sheet
+from gbar.sim.problem.sheet import LONGEST, Cell, Line, Sheet, brief, folded, read_sheet
 
 COLUMNS = ["protocol", "feature", "mean", "sd", "unit"]
 OPTIONAL = ["sem", "n", "note"]
@@ -150,6 +150,8 @@ def _content(row: Mapping[str, Cell], numerals: Numerals, where: str) -> dict[st
             raise GbarError(f"{where}: n: expected a whole number of cells, 2 or more, for SD = SEM × √n, got '{n:g}'")
         spread = spread._replace(value=float(f"{spread.value * math.sqrt(n):.15g}"))
         said = f"SD {spread.value:.4g} from SEM {cell} of {n:g}"
+    elif pair and not pair.kind and row.get("sd", "") == "":
+        said = f"± {pair.spread} taken for an SD, not a SEM"
     unit, note, known = (_text(row.get(column, "")) for column in ("unit", "note", "n"))
     if name == "sd" and SEM_SAID.search(note) and not SD_SAID.search(note):
         raise GbarError(
@@ -160,6 +162,9 @@ def _content(row: Mapping[str, Cell], numerals: Numerals, where: str) -> dict[st
         unit = _percent(unit, mean.percent and spread.percent, where)
     note = "; ".join(part for part in (note, f"n = {known}" if known and name == "sd" else "") if part)
     text = {column: _text(row[column]) for column in ("protocol", "feature")}
+    for column, given in (*text.items(), ("unit", unit)):
+        if len(given) > LONGEST:
+            raise GbarError(f"{where}: {column}: expected a name, got {len(given)} characters: '{given[:20]}…'")
     return {**text, "mean": mean.value, "sd": spread.value, "unit": unit, "note": note, "said": said}
 
 
@@ -172,7 +177,7 @@ def _pair(row: Mapping[str, Cell], where: str) -> Spread | None:
         raise GbarError(f"{where}: mean: {error}") from None
     if pair is None:
         if column != "mean":
-            raise GbarError(f"{where}: {column}: expected MEAN ± {column[5:].upper()}, got '{row[column]}'")
+            raise GbarError(f"{where}: {column}: expected MEAN ± {column[5:].upper()}, got '{brief(row[column])}'")
         return None
     of_heading = column.partition("±")[2]
     if of_heading and pair.kind and of_heading != pair.kind:

@@ -8,7 +8,7 @@ from gbar.sim.features import catalogue, known_features
 from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.loading import measurement_of
 from gbar.sim.problem.problem import Measurement, Problem
-from gbar.sim.problem.quantity import Numerals
+from gbar.sim.problem.quantity import Numerals, TwoNumbers
 
 Ask = Callable[[str], str]  # shows a prompt and returns the answer; EOFError at the end of the input
 Say = Callable[[str], None]
@@ -115,8 +115,10 @@ def _one_of(text: str, known: Iterable[str], what: str, under: str = "") -> str:
 def _number(text: str) -> float:
     try:
         value, percent = Numerals(point=True).number(text)
-    except GbarError as error:
-        raise GbarError(f"'{text}' is no number: {error}; one such as 12.5, without a unit") from None
+    except TwoNumbers:
+        raise
+    except GbarError:
+        raise GbarError(f"'{text}' is no number: expected one such as 12.5, without a unit") from None
     if percent:
         raise GbarError(f"'{text}': expected a share such as 0.12, without %")
     return value

@@ -144,7 +144,7 @@ BROKEN: dict[str, tuple[str | bytes, list[str]]] = {
         ["mixed up", "row 2"],
     ),
     "two SDs": (HEAD + "down,ohmic_input_resistance,10 ± 1,2,MOhm\n", ["10 ± 1", "sd 2", "keep one"]),
-    "quote left open": (PLAIN.replace("MOhm", '"MOhm'), ["row 2", "quotes in pairs"]),
+    "quote left open": (PLAIN.replace("MOhm", '"MOhm'), ["row 2", "quotes go in pairs"]),
     "no text": (b"\x89PNG\r\n\x1a\n\x00\x00\x01\x02\xff\xfe", ["not a CSV text file"]),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, ["old .xls", ".xlsx"]),
 }
@@ -313,6 +313,12 @@ def test_units_of_a_rig(load: Load, row: str, value: tuple[float, float]) -> Non
         ("down,sag_ratio1,12%,3,constant", ["%", "both"]),
         ("down,sag_ratio1,12,3,constant", ["12", "share", "%"]),
         ("down,time_constant,20,2,mS", ["'mS'", "'ms'"]),
+        *(
+            (f"down,ohmic_input_resistance,10,1,{unit}", [f"'{unit}'"])
+            for unit in ("hm", "ohms", "Mohms2", "Gigs", "mega")
+        ),
+        ("down,ohmic_input_resistance,10,1," + "x" * 5000, ["5000 characters"]),
+        (f"down,ohmic_input_resistance,{'9' * 5000},1,MOhm", ["5000 characters"]),
         ("fire,Spikecount,12,3,%", ["'%'", "'constant'"]),
         ("fire,Spikecount,-12,3,constant", ["never negative"]),
         ("fire,AP_peak_downstroke,50,3,V/s", ["negative", "-50"]),

@@ -214,6 +214,25 @@ def test_the_table_of_a_rig_decides_the_protocols(tmp_path: Path) -> None:
     assert begun.parameters == 12
 
 
+def test_no_table_is_ignored_or_written_over(write: Write) -> None:
+    """A table as a spreadsheet saves it is used; one that cannot be read stays as it is, and why is said."""
+    german = "Protokoll;feature;mean;sd;unit\nRin test;ohmic_input_resistance;80,5;5,5;MOhm\n"
+    folder = write("cell", **{"model.py": CLASS, "measurements.csv": german, "current.csv": "t_ms,i_nA\n0,0\n1,1\n"})
+    begun = begin(folder)
+    assert (folder / "measurements.csv").read_text() == german
+    assert begun.table == folder / "measurements-2.csv" and "ohmic_input_resistance" in begun.table.read_text()
+    said = [remark for remark in begun.remarks if "not taken for measurements" in remark]
+    assert len(said) == 2 and "current.csv: unknown column 't_ms'" in said[0]
+    assert "measurements.csv: unknown column 'Protokoll' (nearest: 'protocol')" in said[1]
+    (folder / "problem.toml").unlink()
+    begun.table.unlink()
+    (folder / "rig.csv").write_text(german.replace("Protokoll", "Protocol"), encoding="utf-16")
+    begun = begin(folder)
+    assert begun.table == folder / "rig.csv" and not (folder / "measurements-2.csv").exists()
+    (measured,) = load_problem(folder).measurements
+    assert (measured.key, measured.mean, measured.sd) == ("Rin test.ohmic_input_resistance", 80.5, 5.5)
+
+
 def test_candidates_in_the_order_in_which_to_try_them(write: Write) -> None:
     folder = write("many", **{**KINDS["flat"], **KINDS["class"], **KINDS["template"]})
     assert [str(c) for c in find_candidates(folder)] == [
