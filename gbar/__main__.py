@@ -1,6 +1,15 @@
-"""`python -m gbar COMMAND` is `gbar COMMAND`."""
+"""The `gbar` command; `python -m gbar COMMAND` is the same."""
 
-from gbar.scripts.main import main
+from gbar.scripts.interrupts import Interrupts
+
+
+def main() -> None:
+    """Entry point: from here on Ctrl-C ends it without a traceback, while the rest is imported too."""
+    Interrupts().install()
+    from gbar.scripts.main import app
+
+    app()
+
 
 if __name__ == "__main__":
     main()

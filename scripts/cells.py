@@ -8,7 +8,7 @@ import typer
 from gbar.scripts import terminal
 
 
-@terminal.guarded
+@terminal.archiving
 def cells(
     problem: terminal.ProblemArgument,
     cells: Annotated[Path, typer.Option(metavar="DIR|CSV", help="A table a cell, or one CSV with a row a cell.")],

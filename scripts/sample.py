@@ -8,7 +8,7 @@ import typer
 from gbar.scripts import terminal
 
 
-@terminal.guarded
+@terminal.archiving
 def sample(
     problem: terminal.ProblemArgument,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Parameter vectors in the design.")] = 1024,

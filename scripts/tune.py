@@ -11,7 +11,7 @@ from gbar.scripts import terminal
 Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 
 
-@terminal.guarded
+@terminal.archiving
 def tune(
     problem: terminal.ProblemArgument,
     measurements: terminal.Measurements = None,

@@ -33,7 +33,7 @@ ROOMS = {
     ],
     "surrogate": [],
     "agent": ["result", "learning", "export", "report", "tuning"],
-    "scripts": ["terminal", "docs", "bench"],
+    "scripts": ["interrupts", "terminal", "docs", "bench"],
 }
 LOADS_NEURON = ("sim", "cell")  # the only room that may import NEURON before it is needed
 # opening a file with one of these runs whatever code is in the file
@@ -48,7 +48,9 @@ SCRIPT_LINES = 60
 
 PACKAGE_FILES = sorted(path for package in MAY_NOT_IMPORT for path in (ROOT / package).rglob("*.py"))
 PACKAGE_FOLDERS = sorted({path.parent for path in PACKAGE_FILES})
-SCRIPTS = sorted(p for p in (ROOT / "scripts").glob("*.py") if p.name not in {"main.py", "__init__.py"})
+SCRIPTS = sorted(
+    p for p in (ROOT / "scripts").glob("*.py") if p.name not in {"main.py", "interrupts.py", "__init__.py"}
+)
 
 
 def name_of(path: Path) -> str:

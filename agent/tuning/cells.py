@@ -50,7 +50,7 @@ def tune_cells(
     config: TuneConfig,
     observe: Callable[[str, Session], None] = lambda cell, session: None,
 ) -> Iterator[CellSummary]:
-    """Tune every cell in turn, in OUT/NAME, and write OUT/cells.csv and OUT/cells.json after each.
+    """Tune every cell in turn, in OUT/NAME, and write OUT/cells.csv and OUT/cells.json after each. Ctrl-C ends it all.
 
     Args:
         problem: without or with measurements of its own; its engine is every cell's.
@@ -71,6 +71,8 @@ def tune_cells(
         done.append(summary_of(name, result))
         write_summary(out, done)
         yield done[-1]
+        if result.status == "interrupted":
+            return
 
 
 def _tables(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from gbar.agent.learning import stamp as memories_stamp
 from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Lab
+from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.session import Observer, Session, TuneConfig, run_name
 from gbar.sim import Accuracy, Archive, Problem, Rows, design, open_pool
 
@@ -66,8 +67,11 @@ def search(
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             lab.confirm_nearest()
             session.reach = explore(session, archive, pool)
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not was_stopped(error):
+                raise
             session.status = "interrupted"
+            session.evaluations = archive.count(session.name)  # one may have been kept and not yet been counted
     session.seconds["total"] = time.perf_counter() - start
     return session
 
@@ -141,11 +145,11 @@ def _design(session: Session) -> np.ndarray:
 
 def _learned(session: Session) -> Mind:
     """The session's mind, refitted to all evaluations."""
-    if session.mind is None:
-        session.mind = session.new_mind(jax.random.key(session.config.seed))
-    session.mind.refit(session.u, session.judged)
-    session.mind.practise(session.u, session.judged)
-    return session.mind
+    mind = session.mind or session.new_mind(jax.random.key(session.config.seed))
+    mind.refit(session.u, session.judged)
+    mind.practise(session.u, session.judged)
+    session.mind = mind  # not before: Ctrl-C may come between, and half a mind cannot be asked
+    return mind
 
 
 def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forecast]:

@@ -30,6 +30,7 @@ from gbar.agent.result import (
     write_whole,
 )
 from gbar.agent.tuning.diagnosis import diagnose
+from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
 from gbar.sim import Accuracy as Integrator
@@ -55,13 +56,14 @@ def tune_into(
             if finished is not None:
                 return finished
             session = search(problem, config, kept, out / "neuron.log", observe)
-        result = make_result(session, archive or Path("archive.sqlite"))
-        result.engine_why = choice.why
-        shown = session.solutions or session.nearest
-        write_traces(out, [candidate.done.traces for candidate in shown])
-        write_whole(out / "predictions.csv", _predictions(session))
-        write_result(out, result)
-        write_report(out)
+        with undisturbed():
+            result = make_result(session, archive or Path("archive.sqlite"))
+            result.engine_why = choice.why
+            shown = session.solutions or session.nearest
+            write_traces(out, [candidate.done.traces for candidate in shown])
+            write_whole(out / "predictions.csv", _predictions(session))
+            write_result(out, result)
+            write_report(out)
     _export(out, result, problem)
     return result
 

@@ -4,7 +4,6 @@ import errno
 import functools
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
+
+from gbar.scripts.interrupts import STOPPED, caught
 
 if TYPE_CHECKING:
     from gbar.sim import Problem
@@ -45,15 +46,16 @@ BatchOption = Annotated[
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]
 
 
-def guarded(command: Callable[P, T]) -> Callable[P, T]:
-    """Bad input ends with one line on stderr and exit code 2; Ctrl-C with 130."""
+def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
+    """Bad input ends with one line on stderr and exit code 2; Ctrl-C with 130, and what is said then is true."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         from gbar.sim.errors import GbarError
 
         try:
-            return command(*args, **kwargs)
+            with caught():
+                return command(*args, **kwargs)
         except GbarError as error:
             said = str(error)
         except OSError as error:  # a folder that cannot be written, a full disk
@@ -61,13 +63,15 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
                 raise  # EPIPE: typer ends quietly when whoever reads has gone
             said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only interrupt the end
-            print("gbar: stopped; everything simulated so far is kept", file=sys.stderr)
-            raise typer.Exit(130) from None
+            print(f"gbar: stopped{kept}", file=sys.stderr)
+            raise typer.Exit(STOPPED) from None
         print(f"gbar: {' '.join(said.split())}", file=sys.stderr)
         raise typer.Exit(2)
 
     return run
+
+
+archiving = functools.partial(guarded, kept="; everything simulated so far is kept")  # for a command with an archive
 
 
 def print_json(content: Any) -> None:

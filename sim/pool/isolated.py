@@ -13,7 +13,7 @@ from typing import Any
 import gbar
 from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
-from gbar.sim.pool.worker import die_with_parent
+from gbar.sim.pool.life import die_with_parent
 
 
 def importable() -> str:

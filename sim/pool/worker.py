@@ -5,16 +5,15 @@ A process of its own rather than a fork or multiprocessing's spawn: it neither i
 main module, so it starts in half a second and whatever a model does to it stays in it.
 """
 
-import fcntl
 import io
 import os
-import select
-import signal
 import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
+
+from gbar.sim.pool.life import die_with_parent
 
 LOG_LIMIT = 10_000_000  # bytes
 
@@ -72,21 +71,6 @@ def _one_line(error: BaseException) -> str:
     if "hoc_execerror: " in text:
         return f"NEURON: {text.rpartition('hoc_execerror: ')[2]}"
     return text if type(error).__name__ == "GbarError" else f"{type(error).__name__}: {text}"
-
-
-def die_with_parent(life: int) -> None:
-    """On Linux a simulation that hangs ends when the parent is killed outright; elsewhere at its next result.
-
-    Nothing is ever sent through `life`: the kernel's SIGIO, which ends a process, says that its other end is gone.
-    Linux' own signal for a parent's death will not do: it comes when the thread ends that started the worker.
-    """
-    if sys.platform == "linux":
-        signal.signal(signal.SIGIO, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
-        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([life], [], [], 0)[0]:  # it was gone before anybody could be told
-        os._exit(1)
 
 
 class _Log(io.FileIO):

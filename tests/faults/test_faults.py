@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from gbar.sim import Accuracy
-from tests.faults import table
+from tests.faults import moments, table
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
 
@@ -34,3 +34,9 @@ def test_a_killed_worker() -> None:
 def test_outside_the_worker(several: table.Several, tmp_path: Path) -> None:
     documented(list(several(tmp_path)), tmp_path)
     assert not [p for p in psutil.Process().children(recursive=True) if "gbar.sim.pool.worker" in " ".join(p.cmdline())]
+
+
+@pytest.mark.parametrize("kind", moments.KINDS)
+def test_a_random_moment(kind: str) -> None:
+    """A hundred: python -m tests.faults.moments 100."""
+    assert len(moments.moments(1, 3, 20.0, (kind,))) == 1

@@ -258,10 +258,10 @@ def test_no_temporary_folder_stays_when_the_parent_is_killed(
     problem = python_problem(write, SLOW_MODEL)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(problem.folder)], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(problem.folder)], cwd=ROOT, stderr=subprocess.PIPE)
     children = loading(problem.folder, 1)
     parent.kill()
-    parent.wait()
+    assert parent.communicate()[1] == b"", "a worker talks to the terminal"
     assert ended(children)
     assert list((tmp_path / "tmp").iterdir()) == []
 
