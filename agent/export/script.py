@@ -1,4 +1,7 @@
-"""run.py: a script that measures one solution again with nothing but NEURON and eFEL."""
+"""run.py: a script that measures one solution again with nothing but NEURON and eFEL.
+
+All that is done stands once beside the model, in gbar_measure.py; run.py holds a solution's parameters and calls it.
+"""
 
 import os
 import sys
@@ -13,6 +16,7 @@ from gbar.sim import Accuracy
 from gbar.sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
 from gbar.sim.problem import FiCurve, Model, Parameter, Rheobase, Stimulus, Waveform
 
+MEASURE = "gbar_measure.py"  # a name that no model file has
 NEEDED = {  # what the script itself calls
     "gbar.sim.errors": ("GbarError",),
     "gbar.sim.cell.cell": ("assemble", "Bound"),
@@ -60,18 +64,31 @@ TITLES = {
 
 
 def write(chosen: Chosen, folder: Path) -> list[Path]:
-    """Write run.py and the model it runs. Raises GbarError."""
+    """Write run.py with the parameters, and what all solutions share: the model and the script that measures it.
+
+    Raises:
+        GbarError: the model cannot be copied.
+    """
     mechanisms = copy_model(chosen.problem, chosen.model)
+    shared, file = chosen.model.with_name(MEASURE), folder / "run.py"
+    write_whole(shared, _measuring(chosen, mechanisms))
+    up = Path(os.path.relpath(shared.parent, folder)).as_posix()
+    write_whole(file, chosen.render("run.py.j2", up="" if up == "." else up, measure=(Path(up) / MEASURE).as_posix()))
+    return [file, chosen.model]
+
+
+def _measuring(chosen: Chosen, mechanisms: list[str]) -> str:
+    """The script that measures any solution of the run."""
     carried = _carried(chosen)
     needed = carried.imports | IMPORTS | (TO_BUILD if mechanisms else set())
     lines = import_lines(needed)
     own = [line for line in lines if _module(line) in sys.stdlib_module_names]
     neurons = [line for line in lines if _module(line) == "neuron"]
-    text = chosen.render(
-        "run.py.j2",
+    return chosen.render(
+        f"{MEASURE}.j2",
         imports=[own, [line for line in lines if line not in own + neurons], neurons],
         sections=[(TITLES[module], module, source) for module, source in carried.sections.items()],
-        model=Path(os.path.relpath(chosen.model, folder)).as_posix(),
+        model=chosen.model.name,
         mechanisms=mechanisms,
         accuracy=vars(Accuracy.of(chosen.problem).tight()) | _advance(chosen.problem.model),
         settings={**SETTINGS, **chosen.problem.efel},
@@ -88,9 +105,6 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         has_clamp="clamp" in _kinds(chosen),
         has_fi=("gbar.sim.features.definitions", "f_I_gain") in _roots(chosen),
     )
-    file = folder / "run.py"
-    write_whole(file, text)
-    return [file, chosen.model]
 
 
 def _loader(chosen: Chosen) -> str:

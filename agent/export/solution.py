@@ -22,8 +22,8 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
     """Write one solution of a run as files that work without gbar.
 
     hoc: solution.hoc, which sets the parameters on the unchanged model; json: parameters.json, parameters and measured
-    table with where they come from; python: run.py, which needs neuron and efel and prints the measured table again;
-    bluepyopt: bluepyopt.json, the fixed parameters as BluePyOpt has them.
+    table with where they come from; python: run.py, which needs neuron and efel and prints the measured table again,
+    and gbar_measure.py beside the model; bluepyopt: bluepyopt.json, the fixed parameters as BluePyOpt has them.
 
     Args:
         run: the run folder.

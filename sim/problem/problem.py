@@ -117,7 +117,9 @@ class Measurement(Strict):
     feature: str = Field(description="an eFEL feature or one of ours")
     mean: float = Field(description="the experimental mean, or the one cell's value")
     sd: float = Field(gt=0, description="standard deviation, more than 0, in the same unit")
-    unit: str = Field(description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error")
+    unit: str = Field(
+        description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error"
+    )
     note: str = Field(default="", description="where the row comes from, for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
 
