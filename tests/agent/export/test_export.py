@@ -21,6 +21,7 @@ import pytest
 from gbar.agent.export import export_solution
 from gbar.agent.export.carry import carry, import_lines
 from gbar.agent.export.chosen import hoc_string, literal, one_line
+from gbar.agent.export.script import MEASURE
 from gbar.agent.result import Candidate, Measured, Range, Result, Wall, read_result, write_result
 from gbar.sim import Accuracy, Archive, GbarError, Measurement, Problem, load_problem, simulate
 
@@ -512,7 +513,7 @@ def test_a_built_script_does_not_build_again_and_says_when_it_should(
 ) -> None:
     sent = shutil.copytree(runs["motoneuron"] / "solutions", tmp_path / "solutions")
     script, source = sent / "01/run.py", sent / "model/mod/naf.mod"
-    shutil.rmtree(next((sent / "01").glob("*/libnrnmech.*"), sent / "01/none").parent, ignore_errors=True)
+    shutil.rmtree(next(sent.glob("*/libnrnmech.*"), sent / "none").parent, ignore_errors=True)
     bare = elsewhere([interpreter, "-I", script], tmp_path, PATH=str(interpreter.parent))
     assert bare.returncode == 1
     assert len(bare.stderr.splitlines()) == 1 and "C++ compiler" in bare.stderr
@@ -770,8 +771,7 @@ def test_mechanisms_beside_the_problem_are_brought_in(models: Path, tmp_path: Pa
     script, model = export_solution(run, 1, "python", tmp_path / "out")
     assert (script, model) == (tmp_path / "out/run.py", tmp_path / "out/model")
     assert (model / "mechanisms_1/naf.mod").is_file()
-    assert 'MECHANISMS = ["mechanisms_1"]' in script.read_text()
-    assert 'HERE / "model"' in script.read_text()
+    assert 'MECHANISMS = ["mechanisms_1"]' in shared(script) and 'HERE / "model"' in shared(script)
 
 
 @pytest.mark.neuron
@@ -781,7 +781,7 @@ def test_no_file_names_this_machine(runs: dict[str, Path], models: Path) -> None
         file
         for run in runs.values()
         for kind in ("*.py", "*.hoc", "*.json")
-        for file in run.glob(f"solutions/*/{kind}")
+        for file in run.glob(f"solutions/**/{kind}")
     ]
     assert len(texts) >= 14
     for file in texts:
@@ -792,12 +792,25 @@ def test_no_file_names_this_machine(runs: dict[str, Path], models: Path) -> None
 @pytest.mark.parametrize("name", KINDS)
 def test_every_name_in_the_script_is_defined_and_used(runs: dict[str, Path], name: str) -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F,E4,E7,E9,I"]
-    done = subprocess.run([*command, runs[name] / "solutions/01/run.py"], capture_output=True, text=True)
+    scripts = [runs[name] / "solutions/01/run.py", runs[name] / "solutions/gbar_measure.py"]
+    done = subprocess.run([*command, *scripts], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def shared(script: Path) -> str:
+    """The text of what run.py calls, which stands beside the model."""
+    places = (script.parent, script.parent.parent)
+    return next(folder / MEASURE for folder in places if (folder / MEASURE).is_file()).read_text()
+
+
+def test_solutions_share_the_script_that_measures_them(runs: dict[str, Path]) -> None:
+    solutions = runs["hh"] / "solutions"
+    assert len((solutions / "01/run.py").read_text().splitlines()) < 40
+    assert [file.parent for file in solutions.rglob(MEASURE)] == [solutions]
+
+
 def test_only_what_the_problem_needs_is_carried(hh: tuple[Path, Path]) -> None:
-    text = export_solution(hh[1], 1, "python")[0].read_text()
+    text = shared(export_solution(hh[1], 1, "python")[0])
     assert "def step(" in text
     for name in ("rheobase(", "f_I_gain", "after_hyperpolarisation", "load_mechanisms", "pydantic"):
         assert name not in text
@@ -808,13 +821,15 @@ def test_hostile_words_stay_words(hh: tuple[Path, Path]) -> None:
     bad = '"""\nimport os\n*/ \\ {{ 1 }} {% x %}'
     table = [m.model_copy(update={"unit": bad}) for m in read_result(run).measurements]
     changed(run, problem=bad, measurements=table, versions={"gbar": bad})
-    text = export_solution(run, 1, "python")[0].read_text()
+    script = export_solution(run, 1, "python")[0]
+    text = shared(script)
     names: dict[str, Any] = {}
     start = text.index("MEASUREMENTS = [")
     exec(text[start : text.index("\n]\n", start) + 3], names)
     assert [row[4] for row in names["MEASUREMENTS"]] == [bad, bad]
-    assert not re.search(r"^import os\n\*", text, re.M)
-    compile(text, "run.py", "exec")
+    for source in (text, script.read_text()):
+        assert not re.search(r"^import os\n\*", source, re.M)
+        compile(source, "run.py", "exec")
     assert json.loads(export_solution(run, 1, "json")[0].read_text())["problem"] == bad
 
 
@@ -836,7 +851,7 @@ def test_carried_source_runs_by_itself() -> None:
 
 
 def test_exporting_never_imports_jax() -> None:
-    script = "import sys, agent.export; print('jax' in sys.modules, 'gbar.agent.export' in sys.modules)"
+    script = "import sys, gbar.agent.export; print('jax' in sys.modules, 'gbar.agent.export' in sys.modules)"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
     assert done.stdout.split() == ["False", "True"], done.stderr
