@@ -186,9 +186,9 @@ class Misbehaviour(Plain):
         "fires after the stimulus",
         "does not return to rest",
     ] = Field(
-        description="`depolarisation block`: no spike in the last 40 % of a current of 200 ms or more, the voltage above "
-        "−45 mV; `no repetitive firing`: none there, below that, after a first spike or at 1.5 times the set's own "
-        "rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
+        description="`depolarisation block`: no spike in the last 40 % of a current of 200 ms or more, the voltage "
+        "above −45 mV; `no repetitive firing`: none there, below that, after a first spike or at 1.5 times the set's "
+        "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
         "`does not return to rest`: 10 mV away at the end"
     )
     sets: list[int] = Field(description="numbers of the solutions, from 1; of the nearest sets where there are none")
