@@ -12,6 +12,7 @@ RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the mode
 import csv
 import html
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -173,6 +174,27 @@ class Uninformative(Plain):
     )
 
 
+class Misbehaviour(Plain):
+    """What parameter sets do under a protocol without a measurement that a cell should not: see docs/result.md."""
+
+    protocol: str = Field(description="which")
+    stimulus: str = Field(description="in words")
+    kind: Literal[
+        "depolarisation block",
+        "no repetitive firing",
+        "fires before the stimulus",
+        "fires after the stimulus",
+        "does not return to rest",
+    ] = Field(
+        description="`depolarisation block`: no spike in the last 40 % of a current of 200 ms or more, the voltage "
+        "above −45 mV; `no repetitive firing`: none there, below that, after a first spike or at 1.5 times the set's "
+        "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
+        "`does not return to rest`: 10 mV away at the end"
+    )
+    sets: list[int] = Field(description="numbers of the solutions, from 1; of the nearest sets where there are none")
+    of: int = Field(description="how many there are")
+
+
 class Diagnosis(Plain):
     """What limits the answer, see docs/result.md."""
 
@@ -243,6 +265,9 @@ class Result(Plain):
         default_factory=list, description="the next ones; empty where there are solutions"
     )
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
+    warnings: list[Misbehaviour] = Field(
+        default_factory=list, description="what the sets do in protocols without a measurement that a cell should not"
+    )
     surrogate: dict[str, Accuracy] = Field(description="how well each feature was predicted")
     memory: Recalled | None = Field(
         default=None,
@@ -254,6 +279,18 @@ class Result(Plain):
     )
     history: list[Progress] = Field(description="one a batch")
     versions: dict[str, str] = Field(description="package → version")
+
+    @property
+    def in_front(self) -> int:
+        """Which of `shown`, from 1, is nearest to the measurements, of those that behave where nothing was measured."""
+        odd = {number for warning in self.warnings for number in warning.sets}
+
+        def order(number: int) -> tuple[bool, int, float]:
+            one = self.shown[number - 1]
+            return number in odd, one.undefined, math.inf if one.max_abs_z is None else one.max_abs_z
+
+        return min(range(1, len(self.shown) + 1), key=order, default=1)
+
     _folder: Path | None = PrivateAttr(None)
 
     @property

@@ -32,7 +32,7 @@ def check(
         typer.echo(f"{loaded.name}: {found['compartments']} compartments in sections {shown}\n")
     rows = []
     for p in loaded.parameter:
-        here = found["parameters"][p.name] if found else {"unit": p.unit or "", "places": "", "known": False}
+        here = found["parameters"][p.name] if found else {"unit": p.unit_of_value(""), "places": "", "known": False}
         value = f"{here['value']:.4g}" if here["known"] else "–"
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
         rows.append((p.name, ", ".join(p.set), value, bounds, str(here["unit"]), str(here["places"])))

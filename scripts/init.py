@@ -16,6 +16,10 @@ def init(
         typer.Option(metavar="FILE", help="Which file to load, or FILE.py:FUNCTION, where there are several."),
     ] = None,
     template: Annotated[str | None, typer.Option(metavar="NAME", help="Which hoc template of that file.")] = None,
+    celsius: Annotated[
+        float | None,
+        typer.Option(min=0, max=60, metavar="T", help="Temperature of the measurements, where the model sets none."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Look at a model's folder and write problem.toml, and a table of measurements where there is none.
@@ -27,7 +31,7 @@ def init(
     from gbar.sim.setup import begin
 
     with waiting("Building, loading and trying the model"):
-        begun = begin(folder, load, template)
+        begun = begin(folder, load, template, celsius)
     if as_json:
         print_json({**begun._asdict(), "toml": str(begun.toml), "table": str(begun.table)})
         return

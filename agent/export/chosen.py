@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gbar.agent.result import Candidate, Result
@@ -30,12 +31,19 @@ class Chosen:
         return worst is not None and worst <= self.result.tolerance
 
     @property
+    def outside(self) -> list[str]:
+        """The parameters that the problem has been given narrower bounds for since."""
+        return self.problem.outside(np.array([self.candidate.parameters[name] for name in self.problem.names]))
+
+    @property
     def title(self) -> str:
         """What it is, in words."""
         name = f"Solution {self.number}" if self.number else "The nearest parameter set"
         worst, undefined = self.candidate.max_abs_z, self.candidate.undefined
         missing = f"{undefined} feature{'s' if undefined != 1 else ''} not defined"
         off = f"largest |z| {worst:.2f}" if worst is not None else missing
+        if self.outside:
+            off += f"; outside the bounds that the problem now has: {', '.join(self.outside)}"
         return f"{name} for {self.result.problem}: {off}"
 
     @property

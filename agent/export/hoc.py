@@ -8,7 +8,7 @@ from gbar.agent.export.chosen import Chosen, hoc_string
 from gbar.agent.export.model import copy_model, mechanism_name
 from gbar.agent.result import write_whole
 from gbar.sim import Accuracy
-from gbar.sim.problem import Formula, stimulated
+from gbar.sim.problem import FACTOR, Formula, stimulated
 from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
 
 
@@ -53,13 +53,22 @@ def _spoken(chosen: Chosen) -> dict[str, Any]:
     calls = dict.fromkeys(text for p in problem.parameter for text in p.apply)
     return {
         "parameters": [
-            (p.name, chosen.units[p.name], [statement(place, values[p.name], owner) for place in found[p.name]])
+            (
+                p.name,
+                _said(chosen.units[p.name], values[p.name]),
+                [statement(place, values[p.name], owner) for place in found[p.name]],
+            )
             for p in sorted(problem.parameter, key=is_explicit)  # what is written out has the last word, as in gbar
         ],
         "added": [statement(place, 0.0, owner) for place in found[ADDED]],
         "arguments": [hoc_string(a) if isinstance(a, str) else repr(a) for a in problem.model.arguments],
         "calls": [spelled(text, values, owner) for text in calls],
     }
+
+
+def _said(unit: str, value: float) -> str:
+    """What stands beside a parameter's name: the unit of what follows, or the factor that the numbers contain."""
+    return f"{value:.6g} {unit}" if unit == FACTOR else unit
 
 
 def statement(place: Place, value: float, owner: str) -> str:

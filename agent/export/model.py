@@ -6,7 +6,9 @@ from pathlib import Path
 
 from gbar.sim import GbarError, Problem
 from gbar.sim.mechanisms import SOURCES, declared
-from gbar.sim.problem import NO_MODEL, RESULTS, Waveform, model_files
+from gbar.sim.problem import MODEL_SOURCES, NO_MODEL, RESULTS, Waveform, model_files
+
+COPIED_LIMIT_MB = 50.0
 
 
 def copy_model(problem: Problem, to: Path) -> list[str]:
@@ -18,7 +20,11 @@ def copy_model(problem: Problem, to: Path) -> list[str]:
     Raises:
         GbarError: the model's own file lies outside the problem's folder.
     """
-    for file in model_files(problem.folder):
+    if elsewhere := problem.model_files().outside:
+        raise GbarError(
+            f"{problem.folder}: the model opens {elsewhere[0]}: an export holds that folder only, so put the file in it"
+        )
+    for file in filter(_worth_copying, model_files(problem.folder)):
         _copy(file, to / file.relative_to(problem.folder.resolve()))
     for protocol in problem.protocol.values():
         if isinstance(protocol, Waveform):
@@ -27,7 +33,7 @@ def copy_model(problem: Problem, to: Path) -> list[str]:
     for name in problem.model.mechanisms:
         source = (problem.folder / name).resolve()
         target = _inside(source, problem.folder.resolve()) or f"mechanisms_{len(mechanisms) + 1}"
-        for file in model_files(source):
+        for file in filter(_worth_copying, model_files(source)):
             _copy(file, to / target / file.relative_to(source))
         for file in source.iterdir():
             if file.suffix in SOURCES:
@@ -72,6 +78,11 @@ def mechanism_name(problem: Problem) -> str | None:
 def _inside(path: Path, folder: Path) -> str | None:
     relative = os.path.relpath(path.resolve(), folder.resolve())
     return None if relative.startswith("..") else Path(relative).as_posix()
+
+
+def _worth_copying(file: Path) -> bool:
+    """Sources in any case; of all else what is small enough to be a model's own, not data that lie beside it."""
+    return file.suffix.lower() in MODEL_SOURCES or file.stat().st_size <= COPIED_LIMIT_MB * 1e6
 
 
 def _copy(file: Path, to: Path) -> None:

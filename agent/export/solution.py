@@ -11,6 +11,7 @@ from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import refuse_inside
 from gbar.agent.result import Candidate, Result, read_result, write_whole
 from gbar.sim import Accuracy, GbarError, Problem, load_problem
+from gbar.sim.archive import said_of, why_another
 from gbar.sim.made import resolved
 from gbar.sim.problem import FiCurve
 
@@ -98,6 +99,7 @@ def described(chosen: Chosen) -> dict[str, Any]:
         "problem": result.problem,
         "solution": chosen.number,
         "meets_all_measurements": chosen.is_solution,
+        "outside_bounds": chosen.outside,
         "parameters": {
             parameter.name: {
                 "value": candidate.parameters[parameter.name],
@@ -159,9 +161,8 @@ def _problem(run: Path, result: Result) -> Problem:
     except GbarError as error:
         raise GbarError(f"{run}: the problem it was made on cannot be read any more: {error}") from None
     again = f"changed since {run} was made: put it back as it was, or tune again"
-    then = _identity(run, result)
-    if then is not None and then != problem.identity():
-        raise GbarError(f"{folder}: a model file, a place of a parameter or a protocol has {again}")
+    if why := _another_model(run, result, problem):
+        raise GbarError(f"{folder}: a model file, a place of a parameter or a protocol has {again} ({why})")
     if set(problem.names) != {parameter.name for parameter in result.parameters}:
         raise GbarError(f"{folder}: the free parameters have {again}")
     if str(Accuracy.of(problem).tight()) != result.confirmed_by:
@@ -176,15 +177,15 @@ def _problem(run: Path, result: Result) -> Problem:
     return problem
 
 
-def _identity(run: Path, result: Result) -> str | None:
-    """What the run's archive says the model was; None when the archive is gone. Raises GbarError."""
+def _another_model(run: Path, result: Result, problem: Problem) -> str:
+    """Why the run's archive is of another model; empty where it is not, or is gone. Raises GbarError."""
     for file in (run / result.archive, Path(result.archive)):
         if not file.is_file():
             continue
         try:  # only read, and never made
             with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as kept:
-                found = kept.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
-        except sqlite3.Error as error:
+                meta = dict(kept.execute("SELECT key, value FROM meta").fetchall())
+            return why_another(meta, said_of(problem)) if meta else ""
+        except (sqlite3.Error, ValueError) as error:
             raise GbarError(f"{file}: cannot be read as the run's archive ({error})") from None
-        return str(found[0]) if found else None
-    return None
+    return ""

@@ -134,7 +134,9 @@ class Mind:
             [sd_elsewhere(self.goal, features[defined]), [self.goal.sd] * (config.goals - len(defined))]
         )
         experience = Experience(
-            jnp.asarray(np.resize(u[order[: config.goals]], (config.goals, self.dimension)), jnp.float32),
+            jnp.asarray(
+                np.resize(np.clip(u[order[: config.goals]], 0, 1), (config.goals, self.dimension)), jnp.float32
+            ),
             Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32)),
         )
         for _ in range(rounds):
@@ -146,6 +148,7 @@ class Mind:
 
     def plan(self, u: np.ndarray, features: np.ndarray) -> Pool:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
+        u = np.clip(u, 0, 1)  # of rows made with wider bounds, the nearest place inside
         starts = self._starts(u, features)
         config = self.config
         found: list[tuple[int, np.ndarray]] = []

@@ -130,7 +130,7 @@ def practise(
     if len(order) == 0:
         return learner.policy, 0.0
     means = np.resize(features[order], (config.goals, features.shape[1]))
-    starts = np.resize(u[np.argsort(-weight, kind="stable")], (config.goals, u.shape[1]))
+    starts = np.resize(np.clip(u, 0, 1)[np.argsort(-weight, kind="stable")], (config.goals, u.shape[1]))
     aims = Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(goal, means), jnp.float32))
     experience = Experience(jnp.asarray(starts, jnp.float32), aims)
     solved = 0.0

@@ -49,14 +49,12 @@ class Contents:
     @property
     def shown(self) -> list[Candidate]:
         """The solutions, or without any the nearest parameter sets, nearest first."""
-        result = self.result
-        return result.solutions or ([result.nearest] if result.nearest else []) + result.next_nearest
+        return self.result.shown
 
     @property
     def best(self) -> int:
-        """Which of `shown` comes closest to the measurements."""
-        scores = [(c.undefined, math.inf if c.max_abs_z is None else c.max_abs_z) for c in self.shown]
-        return scores.index(min(scores)) if scores else 0
+        """Which of `shown` is in front."""
+        return self.result.in_front - 1
 
 
 def read_contents(run: Path) -> Contents:

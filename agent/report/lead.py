@@ -63,7 +63,10 @@ def _detail(contents: Contents, missed: int) -> str:
             text += f"The first was found after {words.count(result.first_solution_at, 'evaluation')}. "
         if len(result.solutions) < result.wanted and result.status != "solved":
             why = "ran out of budget" if result.status == "out of budget" else "was interrupted"
-            text += f"The search for {result.wanted} {why} after {spent}."
+            text += f"The search for {result.wanted} {why} after {spent}. "
+        if odd := {number for warning in result.warnings for number in warning.sets}:
+            who = "It does" if len(result.solutions) == 1 else f"{len(odd)} of them do"
+            text += f"{who} what a cell should not in protocols that were not measured: see what limits this answer. "
         return text
     why = "used its budget of" if result.status == "out of budget" else "was interrupted after"
     text = f"The search {why} {spent}. "

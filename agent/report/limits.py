@@ -3,15 +3,28 @@
 from dataclasses import dataclass, field
 
 from gbar.agent.report import words
-from gbar.agent.result import Achieved, Conflict, Measured, Pressing, Range, Result
+from gbar.agent.result import Achieved, Conflict, Measured, Misbehaviour, Pressing, Range, Result
 
 MORE = (
     "No single measurement and no pair was found to be out of reach. A larger --budget may do; "
     "or three or more measurements stand in each other's way."
 )
+UNMEASURED = (
+    "Nothing in the table asks for what happens there: add what the cell does, such as its mean_frequency under that "
+    "protocol, and tune again."
+)
 REASONS = {
     "constant": "the same value whatever the parameters",
     "always met": "met almost anywhere within the bounds: its SD is wide",
+}
+
+
+SAYS = {
+    "depolarisation block": "in depolarisation block: the voltage stays high and no spike follows",
+    "no repetitive firing": "no repetitive firing: no spike in the last part of a current that should give some",
+    "fires before the stimulus": "fires before the stimulus",
+    "fires after the stimulus": "goes on firing after the stimulus",
+    "does not return to rest": "does not return to rest after the stimulus",
 }
 
 
@@ -67,9 +80,21 @@ def findings(result: Result) -> list[Finding]:
             [words.listed(diagnosis.unconstrained)] if diagnosis.unconstrained else [],
         ),
     ]
+    odd = warnings_of(result.warnings, "solution" if result.solutions else "nearest set")
+    found.append(Finding("Not measured, and not as a cell should", UNMEASURED, odd))
     if diagnosis.probed is not None and not found[0].sentences and not found[1].sentences:
         found.insert(0, Finding("Nothing in the way", "", [MORE]))
     return [finding for finding in found if finding.sentences]
+
+
+def warnings_of(found: list[Misbehaviour], noun: str) -> list[str]:
+    """A sentence for each kind and protocol, as the page and the terminal say it."""
+    sentences = []
+    for one in found:
+        numbers = ", ".join(map(str, one.sets))
+        who = f"the {noun}" if one.of == 1 else f"{len(one.sets)} of {one.of} {noun}s ({numbers})"
+        sentences.append(f"{one.protocol} ({one.stimulus}), {who}: {SAYS[one.kind]}")
+    return sentences
 
 
 def _value(achieved: Achieved, measured: dict[str, Measured]) -> str:

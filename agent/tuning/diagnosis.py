@@ -16,6 +16,7 @@ import optax
 from gbar.agent.learning import UNDEFINED, Aim, Mind, World, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
 from gbar.sim import Accuracy, Archive, Pool, design
+from gbar.sim.problem import within
 from gbar.surrogate import Params, Response, respond
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FRONT = 5  # points shown of a trade-off
 
 
 class Evidence(NamedTuple):
-    """Everything simulated."""
+    """Everything simulated inside the bounds."""
 
     u: np.ndarray  # [N, D]
     features: np.ndarray  # [N, F], NaN where not defined
@@ -59,7 +60,7 @@ def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
         pool: simulates them.
     """
     mind = session.mind
-    if session.solutions or mind is None:
+    if session.solutions or mind is None or not session.inside.any():
         return None
     u, features, tolerance = session.u, session.judged, session.config.tolerance
     room = min(MOST, max(FEWEST, len(u) // SHARE), mind.rows - len(u))
@@ -113,8 +114,9 @@ def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Di
 
 
 def _evidence(session: "Session", u: np.ndarray, features: np.ndarray) -> Evidence:
-    size = np.abs(z_scores(features, session.goal))
-    return Evidence(u, features, np.where(np.isfinite(size), size, np.inf))
+    inside = within(u)
+    size = np.abs(z_scores(features[inside], session.goal))
+    return Evidence(u[inside], features[inside], np.where(np.isfinite(size), size, np.inf))
 
 
 def _unmet(evidence: Evidence, tolerance: float) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gbar.agent.learning import DISTINCT, Forecast, distance, z_scores
+from gbar.agent.learning import DISTINCT, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.session import Confirmed, Observer, Predicted, Session, run_name
@@ -54,7 +54,7 @@ class Lab:
                 expected = Forecast(*(part[i] for part in forecast))
                 made = Predicted(before + i + 1, len(session.history), proposers[i], expected, features[i])
                 session.predictions.append(made)
-        best = goals_worst(session.z).min()
+        best = session.best
         kinds = dict(Counter(proposers))
         record = Progress(
             evaluations=session.evaluations,
@@ -68,7 +68,7 @@ class Lab:
 
     def progress(self, made: int) -> tuple[float, float]:
         """The smallest distance from the measurements of the last `made` evaluations, and of all before."""
-        far = distance(self.session.z)
+        far = self.session.distance
         return float(far[-made:].min()), float(far[:-made].min())
 
     def note_first_batch(self, features: np.ndarray) -> None:
@@ -102,7 +102,8 @@ class Lab:
         """Simulate what earlier sessions of this run confirmed, for its traces: outside the budget, which has paid."""
         session = self.session
         where = {x.tobytes(): index for index, x in enumerate(session.x)}
-        known = [(where[x], evaluation) for x, evaluation in session.reconfirm if x in where]
+        inside = session.inside
+        known = [(where[x], evaluation) for x, evaluation in session.reconfirm if x in where and inside[where[x]]]
         indices = [index for index, _ in known]
         done = self._run(session.x[indices], ["confirm"] * len(known), self.tight)
         for i, (index, evaluation) in enumerate(known):
@@ -112,7 +113,7 @@ class Lab:
         """The next few evaluations that meet the tolerance, distinct from every solution and from one another."""
         session = self.session
         size = min(CONFIRM_AT_ONCE, session.config.solutions - len(session.solutions))
-        found, left = goals_worst(session.z), session.left
+        found, left = session.worst, session.left
         batch: list[int] = []
         for i in np.argsort(found, kind="stable"):
             if len(batch) >= size or found[i] > session.goal.tolerance:
@@ -130,7 +131,7 @@ class Lab:
         batch = session.batches + len(session.history)
         if session.solutions or session.left <= 0 or not len(session.u) or batch < self.next_probe:
             return []
-        found = goals_worst(session.z)
+        found = session.worst
         best = int(np.argmin(found))
         near = session.goal.tolerance < found[best] <= NEAR_MISS * session.goal.tolerance
         if not near or not self._is_new(session.u[best]) or session.x[best].tobytes() in session.confirmed_before:
@@ -152,7 +153,7 @@ class Lab:
         session = self.session
         if session.solutions:
             return
-        order = np.lexsort((distance(session.z), goals_worst(session.z)))[:count]
+        order = np.lexsort((session.distance, session.worst))[: min(count, int(session.inside.sum()))]
         done = dict(self.pool.run(list(session.x[order]), traces=True, accuracy=self.tight))
         session.nearest = [self._confirmed(int(index), done[i]) for i, index in enumerate(order)]
 

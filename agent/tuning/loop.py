@@ -12,8 +12,9 @@ from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Lab
 from gbar.agent.tuning.interrupts import was_stopped
-from gbar.agent.tuning.session import Observer, Session, TuneConfig, run_name
+from gbar.agent.tuning.session import BEYOND, Observer, Session, TuneConfig, run_name
 from gbar.sim import Accuracy, Archive, Problem, Rows, design, open_pool
+from gbar.sim.problem import within
 
 
 def search(
@@ -39,6 +40,7 @@ def search(
     with session.timed("fit"):
         _recall(session, archive)
     with open_pool(problem, config.workers, log=log, dask=config.dask) as pool:
+        archive.hold_to(pool.found.get("reads_outside", []))
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
         try:
@@ -80,14 +82,15 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     """A session that knows everything the archive holds."""
     keys = [m.key for m in problem.measurements]
     engine = str(Accuracy.of(problem))
-    rows = archive.rows(keys, engine)
+    every = archive.rows(keys, engine)
+    rows = every.only(within(problem.unit(every.x), BEYOND))
     features = np.where(rows.ok[:, None], rows.features, np.nan)
     goal = goal_of(problem.measurements, config.tolerance)
     session = Session(problem, config, keys, goal, engine, rows.x, problem.unit(rows.x), features, list(rows.proposer))
     session.foreign = np.array([run != run_name(problem, config) for run in rows.run], bool)
     session.evaluations = archive.count(run_name(problem, config))
     tight = str(Accuracy.of(problem).tight())
-    _resume(session, rows, archive.rows([], tight))
+    _resume(session, every, archive.rows([], tight))
     if tight != engine:
         _compare(session, archive.rows(keys, tight))
     return session
@@ -139,7 +142,7 @@ def _design(session: Session) -> np.ndarray:
     known = {x.tobytes() for x in session.x}
     points = design(dimension, wanted, session.config.seed)
     new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
-    missing = max(0, min(wanted - len(session.u), session.left))
+    missing = max(0, min(wanted - int(session.inside.sum()), session.left))
     return np.array(new[:missing]).reshape(-1, dimension)
 
 

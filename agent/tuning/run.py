@@ -4,6 +4,7 @@ import contextlib
 import csv
 import fcntl
 import io
+import itertools
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from gbar.agent.result import (
     write_traces,
     write_whole,
 )
+from gbar.agent.tuning.behaviour import misbehaviour
 from gbar.agent.tuning.diagnosis import diagnose
 from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.loop import search
@@ -72,11 +74,23 @@ def _export(out: Path, result: Result, problem: Problem) -> None:
     """RUN/solutions/NN: every solution as a stand-alone script, and as hoc where the model is hoc."""
     from gbar.agent.export import export_solution
 
+    _set_aside(out / "solutions", len(result.solutions))
     forms: list[Literal["hoc", "python"]] = ["python", "hoc"] if problem.model.load.endswith(".hoc") else ["python"]
     for number in range(1, len(result.solutions) + 1):
         for form in forms:
             with contextlib.suppress(GbarError):  # the run has succeeded; `gbar export` says what is in the way
                 export_solution(out, number, form)
+
+
+def _set_aside(solutions: Path, count: int) -> None:
+    """Rename what an earlier session exported as solutions that this one does not have (with narrower bounds, say)."""
+    if not solutions.is_dir():
+        return
+    for folder in sorted(solutions.iterdir()):
+        if folder.name.isdigit() and int(folder.name) > count:
+            names = (folder.with_name(f"{folder.name}.earlier{k or ''}") for k in itertools.count())
+            with contextlib.suppress(OSError):
+                folder.rename(next(name for name in names if not name.exists()))
 
 
 def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive) -> Result | None:
@@ -163,7 +177,7 @@ def make_result(session: Session, archive: Path) -> Result:
     """What a session found, in the form that is kept."""
     problem, config = session.problem, session.config
     solutions = [candidate(session, found) for found in session.solutions]
-    ranges = _ranges(session)
+    ranges, shown = _ranges(session), session.solutions or session.nearest
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
     return Result(
         problem=problem.name,
@@ -192,6 +206,7 @@ def make_result(session: Session, archive: Path) -> Result:
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
         diagnosis=diagnose(session, ranges, session.reach),
+        warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
         surrogate=accuracies(session),
         memory=_recalled(session),
         first_batch=session.first,

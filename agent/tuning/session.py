@@ -12,13 +12,15 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from gbar.agent.learning import Forecast, Goal, Memory, Mind, MindConfig, engine_bias, padded, worst, z_scores
+from gbar.agent.learning import Forecast, Goal, Memory, Mind, MindConfig, distance, engine_bias, padded, worst, z_scores
 from gbar.agent.result import FirstBatch, Pace, Progress
 from gbar.agent.tuning.diagnosis import Reach
 from gbar.sim import Evaluation, Problem
+from gbar.sim.problem import within
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a memory
 SPARE = 32  # evaluations beyond the budget that a mind has room for
+BEYOND = 1.0  # ranges outside the bounds up to which an archived row still teaches; what lies further says little
 LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
 
 
@@ -133,7 +135,7 @@ class Session:
     @property
     def best(self) -> float:
         """The smallest largest |z| of any evaluation; infinite while every one has an undefined feature."""
-        return float(worst(self.z).min()) if len(self.features) else float("inf")
+        return float(self.worst.min(initial=np.inf))
 
     @property
     def judged(self) -> np.ndarray:  # [N, F]
@@ -143,6 +145,21 @@ class Session:
     @property
     def z(self) -> np.ndarray:  # [N, F]
         return z_scores(self.judged, self.goal)
+
+    @property
+    def inside(self) -> np.ndarray:  # [N] bool
+        """Which evaluations may be solutions: a row made with wider bounds teaches, and is no more than that."""
+        return within(self.u)
+
+    @property
+    def worst(self) -> np.ndarray:  # [N]
+        """The largest |z| of every evaluation, infinite where a feature is not defined and outside the bounds."""
+        return np.where(self.inside, worst(self.z), np.inf)
+
+    @property
+    def distance(self) -> np.ndarray:  # [N]
+        """How far every evaluation is from the measurements, infinite outside the bounds."""
+        return np.where(self.inside, distance(self.z), np.inf)
 
     def compare(self, searched: np.ndarray, confirmed: np.ndarray) -> None:
         """Learn from cells [n, F] that both engines have simulated."""

@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from gbar.agent.learning import Goal, MindConfig, configure, distance, z_scores
 from gbar.agent.result import Result, read_result
+from gbar.agent.tuning.session import BEYOND
 from gbar.sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate, with_process
+from gbar.sim.problem import within
 from gbar.surrogate import (
     FitConfig,
     Response,
@@ -34,7 +36,7 @@ class Again(BaseModel):
     solution: int
     max_abs_z: float | None
     largest_change: float | None  # of any z since the run
-    verdict: str  # confirmed | no longer in tolerance | failed: REASON
+    verdict: str  # confirmed | no longer in tolerance | outside the bounds: NAMES | failed: REASON
 
 
 class FeatureTrust(BaseModel):
@@ -75,8 +77,9 @@ def verify_run(run: Path, workers: int = 2) -> Verification:
     problem = load_problem(result.problem_folder, result.measurements_file)
     with Archive(run / result.archive, problem, must_exist=True) as archive:  # refuses a model that has changed
         rows = archive.rows([m.key for m in problem.measurements], result.engine)
-    features = np.where(rows.ok[:, None], rows.features, np.nan)
-    held_out, auroc = _held_out(problem, result, problem.unit(rows.x), features)
+    near = rows.only(within(problem.unit(rows.x), BEYOND))
+    features = np.where(near.ok[:, None], near.features, np.nan)
+    held_out, auroc = _held_out(problem, result, problem.unit(near.x), features)
     trust = {}
     for f, measurement in enumerate(problem.measurements):
         known = result.surrogate.get(measurement.key)
@@ -119,6 +122,8 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Accuracy) -
         )
         worst = float(np.max(np.abs(z))) if np.isfinite(z).all() else None
         word = "confirmed" if worst is not None and worst <= result.tolerance else "no longer in tolerance"
+        if outside := problem.outside(xs[number - 1]):
+            word = f"outside the bounds: {', '.join(outside)}"
         judged.append(
             Again(
                 solution=number,

@@ -39,13 +39,14 @@ def print_summary(result: "Result", folder: Path) -> None:
     typer.echo()
     if result.solutions:
         _print_solutions(result)
+        _print_warnings(result)
     elif result.nearest:
         _print_misses([result.nearest, *result.next_nearest], result)
         _print_findings(result)
     typer.echo(f"Page:      {folder / 'report.html'}")
     typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
     if found:
-        typer.echo(f"Next:      gbar verify {folder}; gbar export {folder} --solution 1")
+        typer.echo(f"Next:      gbar verify {folder}; gbar export {folder} --solution {result.in_front}")
 
 
 def _print_solutions(result: "Result") -> None:
@@ -58,6 +59,16 @@ def _print_solutions(result: "Result") -> None:
     numbers = [f"#{i + 1}" for i in range(len(result.solutions))]
     columns = ["protocol", "feature", "measured", *numbers]
     print_table("Measured, and the first solutions", columns, rows, left=2, spare=len(numbers) - 1)
+
+
+def _print_warnings(result: "Result") -> None:
+    """What the solutions do where nothing was measured, and what to do about it."""
+    from gbar.agent.report import UNMEASURED, warnings_of
+
+    for sentence in warnings_of(result.warnings, "solution"):
+        typer.echo(f"Warning, not measured: {sentence}")
+    if result.warnings:
+        typer.echo(f"  {UNMEASURED}\n")
 
 
 def _value(value: float | None) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.made import Made, resolved
-from gbar.sim.problem import Problem
+from gbar.sim.problem import Problem, file_digest
 
 SCHEMA_VERSION = "1"
+FILES, OUTSIDE = "files", "outside"  # in meta: JSON, name -> hash of the content, of the model's files and of others
+OTHER_MODEL = "put it back as it was, or name another with --archive"
 LOCK_LIMIT_S = 60.0  # that another program may keep the file to itself
 KEPT = ("run", "batch", "slot", "proposer", "engine", "parameters", "features", "status", "reason", "seconds")
 SCHEMA = """
@@ -59,6 +61,20 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
+    def only(self, chosen: np.ndarray) -> "Rows":  # [N] bool
+        """Some of the rows, in the same order."""
+        at = np.flatnonzero(chosen)
+        return Rows(
+            self.x[at],
+            self.features[at],
+            self.ok[at],
+            [self.run[i] for i in at],
+            self.batch[at],
+            [self.proposer[i] for i in at],
+            [self.reason[i] for i in at],
+            self.seconds[at],
+        )
+
 
 class Archive:
     """The open file. Opening creates it; opening one made by another model or protocol set is refused.
@@ -77,6 +93,7 @@ class Archive:
     def __init__(self, path: Path, problem: Problem, made: Made | None = None, must_exist: bool = False):
         self.path, self.names = resolved(path, "--archive"), problem.names
         self.added = 0  # rows, by this object
+        self._ours = said_of(problem)  # before there is a file that could lie among the model's
         self.made = made or Made()
         if not must_exist:
             self._create()
@@ -87,11 +104,11 @@ class Archive:
             self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
         try:
             with self._refusing():
-                self._open(problem)
+                self._open()
                 while not self.path.exists():  # who had made it took it back just now
                     self._db.close()
                     self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
-                    self._open(problem)
+                    self._open()
         except BaseException:
             self._take_back()
             raise
@@ -104,7 +121,7 @@ class Archive:
             self.made.take_back()
             raise GbarError(f"{self.path}: cannot be made ({error.strerror}): name another with --archive") from None
 
-    def _open(self, problem: Problem) -> None:
+    def _open(self) -> None:
         """Check that the file is this problem's, or make it so."""
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and not tables >= {"meta", "evaluations"}:
@@ -113,18 +130,32 @@ class Archive:
         self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")  # two processes may open a new one at once
         if "digest" not in {column[1] for column in self._db.execute("PRAGMA table_info(evaluations)")}:
             self._db.execute("ALTER TABLE evaluations ADD COLUMN digest TEXT")  # made before there was one
-        self._db.execute("COMMIT")
-        ours = {"identity": problem.identity(), "problem": problem.name, "schema": SCHEMA_VERSION}
-        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(ours.items()))
         meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        if meta["schema"] != SCHEMA_VERSION:
+        if not meta:
+            meta = {**self._ours, "schema": SCHEMA_VERSION, OUTSIDE: "{}"}
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        self._db.execute("COMMIT")
+        if meta.get("schema") != SCHEMA_VERSION:
             raise GbarError(f"{self.path}: was made by another version of gbar: name another with --archive")
-        if meta["identity"] != ours["identity"]:
-            raise GbarError(
-                f"{self.path}: was made with another model or protocol set ({meta['problem']}, {meta['identity']}; "
-                f"this is {problem.name}, {ours['identity']}): name another with --archive"
-            )
+        if why := why_another(meta, self._ours):
+            raise GbarError(f"{self.path}: was made with another model or protocol set: {why}")
         self._check()
+
+    def hold_to(self, files: Sequence[str]) -> None:
+        """Keep what files outside the model's folder hold, which the model was seen to open; or compare with it.
+
+        Raises:
+            GbarError: one of them has changed since the archive was begun.
+        """
+        now = {name: file_digest(Path(name)) for name in files}
+        with self._refusing():
+            kept = self._db.execute("SELECT value FROM meta WHERE key = ?", (OUTSIDE,)).fetchone()
+            before = _manifest(kept[0]) if kept else {}
+            for name in now:
+                if before.get(name, now[name]) != now[name]:
+                    raise GbarError(f"{name}: has changed since {self.path} was made with it: {OTHER_MODEL}")
+            if now.keys() - before.keys():
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (OUTSIDE, json.dumps(before | now)))
 
     def _check(self) -> None:
         """Look for damage: a row that is not what was written must not teach anybody. Raises GbarError."""
@@ -143,7 +174,7 @@ class Archive:
         """SQLite's errors (not a database, damaged, locked, disk full) as ours."""
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, ValueError) as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 way_out = f"another program has kept it to itself for {LOCK_LIMIT_S:g} s: wait for it, or "
@@ -238,6 +269,52 @@ class Archive:
             reasons,
             np.array(seconds, float),
         )
+
+
+def said_of(problem: Problem) -> dict[str, str]:
+    """What an archive of a problem says of it: identity, name, and every file that decides with a hash."""
+    return {"identity": problem.identity(), "problem": problem.name, FILES: json.dumps(problem.manifest())}
+
+
+def why_another(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Why an archive's rows are not a problem's, in words; empty where they are.
+
+    Args:
+        then: what the archive says of the problem it was made with.
+        now: `said_of` the problem.
+
+    Raises:
+        ValueError: the archive says it in other words.
+    """
+    if then.get("identity") == now["identity"]:
+        return ""
+    if FILES not in then:
+        return (
+            "it was made by an earlier gbar, which simulated otherwise and looked at some of the model's files alone; "
+            "it stays as it is: name another with --archive"
+        )
+    before, after = _manifest(then[FILES]), _manifest(now[FILES])
+    if gone := sorted(before.keys() - after.keys()):
+        return f"{gone[0]} is gone: {OTHER_MODEL}"
+    if changed := sorted(name for name in before if before[name] != after[name]):
+        return f"{changed[0]} has changed: {OTHER_MODEL}"
+    if new := sorted(after.keys() - before.keys()):
+        return (
+            f"{new[0]} is new: move it out of the model's folder if the model does not read it (what the model writes "
+            "is named in [model] outputs), or name another with --archive"
+        )
+    return (
+        f"a place, a protocol or a setting has changed ({then.get('problem')}, {then.get('identity')}; this is "
+        f"{now['problem']}, {now['identity']}): name another with --archive"
+    )
+
+
+def _manifest(text: str) -> dict[str, str]:
+    """What meta keeps of files. Raises ValueError where it is no such thing."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it does not say which files it was made with")
+    return found
 
 
 def _digest(row: Sequence[Any]) -> str:

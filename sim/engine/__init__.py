@@ -2,8 +2,10 @@
 
 from gbar.sim.engine.engines import load_engine
 from gbar.sim.engine.evaluation import Evaluation
+from gbar.sim.engine.response import amplitude
 
 __all__ = [
     "Evaluation",
+    "amplitude",
     "load_engine",
 ]

@@ -11,7 +11,7 @@ from gbar.sim.cell import Reused, find_rheobase, initialise, own_code, place, ru
 from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.problem import Accuracy, Problem, Rheobase, Stimulus, named, searched, stimulated
+from gbar.sim.problem import FACTOR, PURE, Accuracy, Parameter, Problem, Rheobase, Stimulus, named, searched, stimulated
 
 
 class Single:
@@ -119,12 +119,9 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
     check_units(problem)
     found = {}
     for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
-        unit = _unit(places)
-        if parameter.unit and unit and features.plain_unit(parameter.unit) != features.plain_unit(unit):
-            raise GbarError(
-                f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{places[0][1]}' in '{unit}', "
-                f"convert the bounds{nearest(parameter.unit, [unit])}"
-            )
+        of_place = _unit(places)
+        unit = parameter.unit_of_value(of_place)
+        _check_unit(parameter, unit, of_place, places)
         found[parameter.name] = {
             "value": own[0] if own else parameter.middle,  # what nobody can read stands in the middle of its bounds
             "varies": bool(own and own[1] > own[0]),
@@ -139,6 +136,22 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
         "stated": made.stated,
         "parameters": found,
     }
+
+
+def _check_unit(parameter: Parameter, unit: str, of_place: str, places: list[tuple[Any, Any]]) -> None:
+    """Hold a unit that the user gave to the one that the value has. Raises GbarError."""
+    if not parameter.unit or features.plain_unit(parameter.unit) == features.plain_unit(of_place):
+        return
+    if unit == FACTOR and parameter.unit.strip().lower() not in PURE:
+        raise GbarError(
+            f"parameter '{parameter.name}' is in '{parameter.unit}': it multiplies what the model has and has no unit: "
+            "leave unit out"
+        )
+    if unit == of_place != "":
+        raise GbarError(
+            f"parameter '{parameter.name}' is in '{parameter.unit}': NEURON has '{places[0][1]}' in '{of_place}', "
+            f"convert the bounds{nearest(parameter.unit, [of_place])}"
+        )
 
 
 def _unit(places: list[tuple[Any, Any]]) -> str:

@@ -1,18 +1,22 @@
 """The user's model folder as content: noticed when it changes under a run, packed for machines that cannot see it."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.mechanisms import SOURCES, cache_folder
-from gbar.sim.problem import TABLES, Problem, files_in, model_files
+from gbar.sim.mechanisms import cache_folder
+from gbar.sim.problem import TABLES, Problem, file_digest, file_stamp, files_in
 
-WAY_OUT = "what was simulated is kept; put it back to go on, or begin again with another --archive and --out"
+WAY_OUT = (
+    "what was simulated is kept; put it back to go on, or begin again with another --archive and --out; "
+    "a file that the model writes itself is named in [model] outputs"
+)
 PACKED_LIMIT_MB = 200.0  # a folder larger than this holds more than a model
 
 
@@ -21,7 +25,12 @@ class Watch:
 
     def __init__(self, problem: Problem):
         self._name = problem.name
-        self._files = {file: (_stamp(file), _digest(file)) for file in sorted(_deciding(problem))}
+        self._files: dict[Path, tuple[tuple[int, ...], str]] = {}
+        self.add(problem.model_files().files.values())
+
+    def add(self, files: Iterable[Path]) -> None:
+        """Watch more files, as they are now."""
+        self._files = {file: (file_stamp(file), file_digest(file)) for file in files} | self._files
 
     def check(self) -> None:
         """Notice a change. Files that are new are none: a model may write some of its own when it is loaded.
@@ -29,29 +38,14 @@ class Watch:
         Raises:
             GbarError: a file is gone or has other content.
         """
-        for file, (stamp, digest) in self._files.items():
+        for file, (before, content) in self._files.items():
             if not file.is_file():
                 raise GbarError(f"{file}: is gone since this run of {self._name} began: {WAY_OUT}")
-            now = _stamp(file)
-            if now != stamp:
-                if _digest(file) != digest:
+            now = file_stamp(file)
+            if now != before:
+                if file_digest(file) != content:
                     raise GbarError(f"{file}: has changed since this run of {self._name} began: {WAY_OUT}")
-                self._files[file] = now, digest
-
-
-def _deciding(problem: Problem) -> set[Path]:
-    folders = [problem.folder / folder for folder in problem.model.mechanisms]
-    included = {file.resolve() for folder in folders for file in folder.iterdir() if file.suffix in SOURCES}
-    return included | {file for folder in [problem.folder, *folders] for file in model_files(folder)}
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    stat = file.stat()
-    return stat.st_mtime_ns, stat.st_size
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+                self._files[file] = now, content
 
 
 def pack(problem: Problem) -> dict[str, Any]:
@@ -75,7 +69,8 @@ def pack(problem: Problem) -> dict[str, Any]:
                 f"{root}: holds more than {PACKED_LIMIT_MB:g} MB, too much to send to other machines: "
                 "move what is not part of the model to another folder"
             )
-        files[file.relative_to(root).as_posix()] = file.read_bytes()
+        with contextlib.suppress(PermissionError):  # what nobody may read, the model does not read either
+            files[file.relative_to(root).as_posix()] = file.read_bytes()
     here = {"folder": Path("."), "file": Path(problem.file.name), "measurements_file": None}  # nothing of this machine
     content = problem.model_copy(update=here).model_dump_json(exclude_unset=True)
     folder = folders[0].relative_to(root).as_posix()
@@ -87,7 +82,7 @@ def pack(problem: Problem) -> dict[str, Any]:
 
 def _packable(folder: Path) -> Iterator[Path]:
     for file in files_in(folder):
-        if file.is_file() and file.name not in TABLES and not file.name.startswith("."):
+        if file.name not in TABLES and not file.name.startswith("."):
             yield file
 
 

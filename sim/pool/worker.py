@@ -26,13 +26,15 @@ def serve(pipe: Connection) -> None:
     """
     from gbar.sim.engine import load_engine
     from gbar.sim.errors import GbarError
+    from gbar.sim.pool.opened import outside
 
     sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     problem, setup = pipe.recv()
     sys.argv = [str(problem.folder / problem.model.load.partition(":")[0])]  # the model is no program of ours
     try:
-        engine = load_engine(problem, setup)
-        pipe.send(("ready", engine.describe()))
+        with outside([problem.folder, *(problem.folder / name for name in problem.model.mechanisms)]) as read:
+            engine = load_engine(problem, setup)
+        pipe.send(("ready", {**engine.describe(), "reads_outside": read}))
     except GbarError as error:
         pipe.send(("refused", str(error)))
         return

@@ -255,6 +255,7 @@ class Workers:
             said = complaint + self._last_words() if by_neuron else content
             raise GbarError(f"{said}{TWICE if 'name already exists' in said else ''}")
         worker.ready, self.found, self._lost = True, content, 0
+        self._watch.add(Path(file) for file in content["reads_outside"])
         return True
 
     def _lost_loading(self, setup: mechanisms.Setup, slot: int) -> None:

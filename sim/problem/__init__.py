@@ -6,9 +6,19 @@ from gbar.sim.problem.formula import Formula
 from gbar.sim.problem.integrator import CONFIRM_DT, LANES, Accuracy
 from gbar.sim.problem.kinds import KINDS, MAIN, Clamp, FiCurve, Rheobase, Step, Stimulus, Waveform
 from gbar.sim.problem.loading import load_problem, read_measurements
-from gbar.sim.problem.parameter import Parameter
+from gbar.sim.problem.modelfiles import (
+    MODEL_SOURCES,
+    NO_MODEL,
+    RESULTS,
+    TABLES,
+    file_digest,
+    file_stamp,
+    files_in,
+    model_files,
+)
+from gbar.sim.problem.parameter import FACTOR, PURE, Parameter
 from gbar.sim.problem.plausible import of_measurements
-from gbar.sim.problem.problem import NO_MODEL, RESULTS, TABLES, Measurement, Model, Problem, files_in, model_files
+from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
 from gbar.sim.problem.stimuli import named, searched, stimulated
@@ -24,15 +34,18 @@ __all__ = [
     "CONFIRM_DT",
     "Cell",
     "Clamp",
+    "FACTOR",
     "FiCurve",
     "Formula",
     "KINDS",
     "LANES",
     "MAIN",
+    "MODEL_SOURCES",
     "Measurement",
     "Model",
     "NO_MODEL",
     "Numerals",
+    "PURE",
     "Parameter",
     "Problem",
     "RESULTS",
@@ -50,6 +63,8 @@ __all__ = [
     "beside",
     "content",
     "feature_of",
+    "file_digest",
+    "file_stamp",
     "files_in",
     "folded",
     "interview",
@@ -66,5 +81,6 @@ __all__ = [
     "stimulated",
     "typical_sd",
     "unit",
+    "within",
     "written",
 ]

@@ -1,8 +1,9 @@
 """Reading a problem folder: problem.toml and a table of measurements, checked against one another."""
 
+import re
 import reprlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from gbar.sim.problem.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
 LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
+NEURONS_MECHANISMS = {"pas", "hh", "extracellular", "fastpas", "na_ion", "k_ion", "ca_ion"}  # built into NEURON
 NEURONS_OWN = {"nrngui.hoc", "stdlib.hoc", "stdrun.hoc", "import3d.hoc", "subiter.hoc"}  # hoc files of NEURON itself
 
 
@@ -130,6 +132,7 @@ def _check_model(problem: Problem, where: str) -> None:
     if function and not load.endswith(".py"):
         raise GbarError(f"{where}: model.load: '{problem.model.load}': only a Python file has functions: \"{load}\"")
     _check_kind(problem.model, f"{where}: model")
+    _check_inserted(problem)
     for file in problem.model.requires:
         if file not in NEURONS_OWN and not (problem.folder / file).is_file():
             raise GbarError(f"{where}: model.requires: no file '{file}' in {problem.folder.name}/")
@@ -139,6 +142,34 @@ def _check_model(problem: Problem, where: str) -> None:
             raise GbarError(f"{where}: model.mechanisms: no folder '{folder}'{nearest(folder, folders)}")
         if not any((problem.folder / folder).glob("*.mod")):
             raise GbarError(f"{where}: model.mechanisms: no MOD files in '{folder}': name the folder that holds them")
+
+
+def _check_inserted(problem: Problem) -> None:
+    """What is inserted into a morphology comes with NEURON or from the MOD files. Raises GbarError.
+
+    Other models may bring mechanisms along in ways of their own, which only loading them shows.
+    """
+    model, folder = problem.model, problem.folder
+    if Path(model.load).suffix.lower() not in {".swc", ".asc"}:
+        return
+    known = {name for path in model.mechanisms for name in _suffixes(folder / path)}
+    wanted = dict.fromkeys(name for names in model.insert.values() for name in names)
+    missing = [name for name in wanted if name not in known | NEURONS_MECHANISMS]
+    if not missing:
+        return
+    source = "mechanisms.json" if problem.file.name == bluepyopt.MAIN else "model.insert"
+    shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if missing[4:] else "")
+    if known:
+        raise GbarError(f"{folder}: {source} names {shown}: no .mod file has that SUFFIX{nearest(missing[0], known)}")
+    way = "put them into mechanisms/" if source == "mechanisms.json" else "name their folder in model.mechanisms"
+    raise GbarError(f"{folder}: {source} names {shown}; no .mod file found: {way}")
+
+
+def _suffixes(folder: Path) -> Iterator[str]:
+    """What the MOD files of a folder are called in NEURON."""
+    for file in folder.glob("*.mod"):
+        text = re.sub(r"COMMENT.*?ENDCOMMENT|:[^\n]*", "", file.read_text(errors="replace"), flags=re.S)
+        yield from re.findall(r"\bSUFFIX\s+(\w+)", text)
 
 
 def _check_kind(model: Model, where: str) -> None:

@@ -10,6 +10,8 @@ from gbar.sim.problem.formula import FUNCTIONS, Formula
 from gbar.sim.problem.strict import Strict
 
 OF_A_PLACE = {"value", "own", "distance"}  # what a formula knows beside the parameters
+FACTOR = "× model"  # the unit of a value that multiplies what the model has
+PURE = {"", "1", "-", "x", "×", "constant", "dimensionless", "factor", FACTOR}  # units that a factor may be given
 
 Statements = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
@@ -23,7 +25,9 @@ class Parameter(Strict):
     scale: Literal["linear", "log"] = Field(
         default="linear", description='how the range is searched; `"log"` for conductances and rates'
     )
-    unit: str | None = Field(default=None, description="if given, it must be NEURON's own for the variable")
+    unit: str | None = Field(
+        default=None, description="if given, NEURON's own for the variable; a factor has none, shown as `× model`"
+    )
     mode: Literal["set", "scale"] = Field(
         default="set", description='`"scale"` multiplies what the model has in each place, and keeps its shape'
     )
@@ -77,10 +81,46 @@ class Parameter(Strict):
         low, high = self.bounds
         return math.sqrt(low * high) if self.scale == "log" else (low + high) / 2
 
+    def unit_of_value(self, of_place: str) -> str:
+        """The unit of the parameter's own value: its places', unless mode or formula make something else of it.
+
+        Args:
+            of_place: NEURON's unit of what is set; empty where it has none.
+        """
+        powers = self._powers()
+        if powers == (1, 1):
+            return FACTOR
+        return of_place if powers == (1, 0) and of_place else self.unit or ""
+
+    def _powers(self) -> tuple[int, int] | None:
+        """How what goes to a place grows with the value and with what the model has; None where neither way simply."""
+        scaling = int(self.mode == "scale")
+        if self.formula is None:
+            return 1, scaling
+        formula = Formula(self.formula)
+        if formula.names - OF_A_PLACE - {self.name}:
+            return None  # the other parameter may carry the unit
+        powers = [_power(formula, names) for names in ({"value", self.name}, {"own"})]
+        return None if None in powers else (powers[0], powers[1] + scaling)  # type: ignore[operator, return-value]
+
     def used(self) -> list[str]:
         """The names in its formulas that are parameters, its own among them."""
         formulas = [*([self.formula] if self.formula else []), *self.tied.values()]
         return sorted({name for formula in formulas for name in Formula(formula).names} - OF_A_PLACE)
+
+
+def _power(formula: Formula, names: set[str]) -> int | None:
+    """1 where a formula is proportional to what some names stand for, 0 where it knows none of them, else None."""
+    if not formula.names & names:
+        return 0
+    base = dict.fromkeys(formula.names, 0.37)
+    try:
+        values = [formula({**base, **dict.fromkeys(formula.names & names, 0.37 * k)}) for k in (1, 2, 5)]
+    except GbarError:  # not defined there
+        return None
+    return (
+        1 if all(math.isclose(v, k * values[0], rel_tol=1e-9) for v, k in zip(values, (1, 2, 5), strict=True)) else None
+    )
 
 
 def check_parameters(parameters: tuple[Parameter, ...], where: str) -> None:

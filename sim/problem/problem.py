@@ -5,10 +5,8 @@ Everything here is frozen and validated when it is loaded; nothing later writes 
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -16,15 +14,13 @@ from pydantic import Field, field_validator
 from gbar.sim import features
 from gbar.sim.made import check_name
 from gbar.sim.problem.kinds import MAIN, Protocol
+from gbar.sim.problem.modelfiles import ModelFiles, file_digest, find_model_files
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
 from gbar.sim.problem.strict import Strict
 from gbar.sim.problem.units import Celsius, Megabyte, Micrometre, Millisecond, Millivolt, Second
 
-MODEL_FILES = {".hoc", ".py", ".mod", ".inc", ".swc", ".asc", ".json", ".ses", ".dat"}  # what decides a simulation
-TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
-RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
-NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 METHOD = 4  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
+ROUNDING = 1e-9  # of a range: a value this far beyond a bound is at it
 OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields that nobody writes in problem.toml
 
 
@@ -56,6 +52,9 @@ class Model(Strict):
     advance: str | None = Field(
         default=None,
         description="the hoc statement that makes a time step, such as `advance()`, instead of `fadvance()`",
+    )
+    outputs: tuple[str, ...] = Field(
+        default=(), description='files that the model itself writes, such as `"out/*.txt"`: they decide nothing'
     )
     stimuli: Literal["off", "keep"] = Field(default="off", description="the clamps that the model brings along")
     insert: dict[str, tuple[str, ...]] = Field(
@@ -180,11 +179,17 @@ class Problem(Strict):
         value = low + np.asarray(unit, float) * (high - low)
         return np.where(log, np.exp(np.where(log, value, 0.0)), value)
 
+    def outside(self, physical: np.ndarray) -> list[str]:  # [D] in NEURON's units
+        """The parameters outside their bounds: what a run or an archive holds may have been made with others."""
+        unit = self.unit(physical)
+        return [name for name, u in zip(self.names, unit, strict=True) if not within(np.array([u]))]
+
     def unit(self, physical: np.ndarray) -> np.ndarray:  # [..., D] in NEURON's units -> [..., D]
-        """The inverse of `physical`."""
+        """The inverse of `physical`; beyond 0 and 1 outside the bounds, not finite where a log scale has no place."""
         low, high, log = self._bounds()
         physical = np.asarray(physical, float)
-        return (np.where(log, np.log(np.where(log, physical, 1.0)), physical) - low) / (high - low)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (np.where(log, np.log(np.where(log, physical, 1.0)), physical) - low) / (high - low)
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         log = np.array([parameter.scale == "log" for parameter in self.parameter])
@@ -216,35 +221,34 @@ class Problem(Strict):
         variables: dict[str, str] = getattr(self.protocol[name], "variables", {MAIN: "v"})
         return variables[recording or MAIN]
 
+    def model_files(self) -> ModelFiles:
+        """The files that decide what a simulation gives. Raises GbarError where there are too many to be a model's."""
+        return find_model_files(self.folder, self.model.mechanisms, self.model.outputs)
+
+    def manifest(self) -> dict[str, str]:
+        """Every file that decides what a simulation gives, by its path from the folder, and a hash of its content."""
+        return {name: file_digest(file) for name, file in self.model_files().files.items()}
+
     def identity(self) -> str:
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""
-        digest = hashlib.sha256()
-        folders = [self.folder, *(self.folder / folder for folder in self.model.mechanisms)]
-        for file in sorted({file for folder in folders for file in model_files(folder)}):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
         content = {
-            "model": self.model.model_dump(),
-            "parameters": [
-                parameter.model_dump(exclude={"bounds", "scale", "unit"}, exclude_defaults=True)
-                for parameter in self.parameter
-            ],
-            "protocols": {name: protocol.model_dump() for name, protocol in sorted(self.protocol.items())},
+            "files": self.manifest(),
+            "model": self.model.model_dump(exclude={"outputs"}, exclude_defaults=True),
+            "parameters": self._places(),
+            "protocols": {
+                name: {"kind": protocol.kind, **protocol.model_dump(exclude_defaults=True)}
+                for name, protocol in sorted(self.protocol.items())
+            },
             "efel": {**features.SETTINGS, **self.efel},
             "method": METHOD,
         }
-        digest.update(json.dumps(content, sort_keys=True).encode())
-        return digest.hexdigest()[:16]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _places(self) -> list[dict[str, Any]]:
+        unasked = {"bounds", "scale", "unit"}
+        return [parameter.model_dump(exclude=unasked, exclude_defaults=True) for parameter in self.parameter]
 
 
-def model_files(folder: Path) -> Iterator[Path]:
-    """The files in a model's folder that decide a simulation, without what runs have left there."""
-    yield from (file for file in files_in(folder) if file.suffix in MODEL_FILES and file.name not in TABLES)
-
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files in a model's folder, without measurements, what runs have left there and what was built."""
-    for path, folders, files in os.walk(folder):
-        here = Path(path).resolve()
-        ours = {name for name in folders if RESULTS & set(os.listdir(here / name))}
-        folders[:] = [name for name in folders if name not in NO_MODEL | ours and not name.startswith(".")]
-        yield from (here / name for name in files if name not in RESULTS)
+def within(unit: np.ndarray, beyond: float = ROUNDING) -> np.ndarray:  # [..., D] -> [...] bool
+    """Whether points of the unit cube lie in it, or at most so many ranges beyond."""
+    return np.all((unit >= -beyond) & (unit <= 1 + beyond), axis=-1)  # NaN is not

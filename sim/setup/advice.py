@@ -34,6 +34,7 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
     yield from of_measurements(problem)
     if not found:
         return
+    yield from _files(problem, found)
     for name in outside(problem, found):
         yield f"{name} has a value outside its bounds in the model as it is"
     if found["compartments"] < FEW:
@@ -65,6 +66,18 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} changes nothing: {reason(problem, name)}"
     if found["untried"]:
         yield f"not found out in the time there is whether they change anything: {', '.join(found['untried'])}"
+
+
+def _files(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
+    """What the model reads beside its folder, and what nobody can see of that."""
+    files = problem.model_files()
+    for name in dict.fromkeys([*files.outside, *found.get("reads_outside", [])]):
+        yield f"the model reads {name}, outside its folder: a change of it is noticed, an export does not hold it"
+    if files.unseen:
+        yield (
+            f"{files.unseen[0]} opens files by names made up while it runs: those in the model's folder are watched, "
+            "changes of others go unnoticed"
+        )
 
 
 def reason(problem: Problem, name: str) -> str:

@@ -1,6 +1,7 @@
 """What in a folder could be a model: read from the files' text, nothing is run."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from pathlib import Path
 
 from gbar.sim.problem import model_files
 
-FIRST = ("mosinit", "init", "main", "cell", "model")  # names of flat hoc files to try first
+FIRST = ("mosinit", "init", "main", "cell", "model")  # names of flat hoc files to try first, where they load the same
+STARTS = ("mosinit", "init")  # what a published model is started with: others that load more make figures
+LOADS = re.compile(r'(?:load_file|xopen)\s*\(\s*(?:\d\s*,\s*)?"([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,7 @@ def find_candidates(folder: Path) -> list[Candidate]:
         found += _templates(folder, file, shapes, homes)
     for file in by.get(".py", []):
         found += _functions(folder, file)
-    flat = [file for file in by.get(".hoc", []) if _makes_sections(file)]
-    flat.sort(key=lambda file: (file.stem not in FIRST, FIRST.index(file.stem) if file.stem in FIRST else 0))
-    found += [Candidate(_name(folder, file)) for file in flat]
+    found += [Candidate(_name(folder, file)) for file in _flat(folder, by.get(".hoc", []))]
     return found + [Candidate(_name(folder, file)) for file in shapes]
 
 
@@ -49,13 +50,24 @@ def find_mechanisms(folder: Path) -> list[str]:
     return sorted(_name(folder, found) for found in folders)
 
 
+def find_celsius(folder: Path) -> tuple[float, str] | None:
+    """The temperature that a folder's sources set, and one that does; None where none does, or they differ."""
+    found: dict[float, str] = {}
+    for file in model_files(folder):
+        if file.suffix.lower() in {".hoc", ".ses", ".py"}:
+            text = re.sub(r"#[^\n]*", "", file.read_text(errors="replace")) if file.suffix == ".py" else plain_hoc(file)
+            for value in re.findall(r"\bcelsius\s*=\s*(\d+(?:\.\d*)?)", text):
+                found.setdefault(float(value), _name(folder, file))
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
 def plain_hoc(file: Path) -> str:
     """A hoc file without its comments."""
     return re.sub(r"/\*.*?\*/|//[^\n]*", "", file.read_text(errors="replace"), flags=re.S)
 
 
 def _name(folder: Path, file: Path) -> str:
-    return file.resolve().relative_to(folder.resolve()).as_posix()
+    return Path(os.path.relpath(file, folder.resolve())).as_posix()
 
 
 def _homes(folder: Path, files: list[Path]) -> dict[str, str]:
@@ -81,7 +93,7 @@ def _templates(folder: Path, file: Path, shapes: list[Path], homes: dict[str, st
     """The templates of a hoc file that make sections, with arguments where their init wants some."""
     text, own = plain_hoc(file), _name(folder, file)
     requires = tuple(_required(own, text, homes))
-    for name, body in re.findall(r"begintemplate\s+(\w+)(.*?)endtemplate", text, re.S):
+    for name, body in _bodies(file):
         if re.search(r"\bcreate\b|Import3d|load_morphology|load_file", body):
             yield Candidate(own, name, tuple(_arguments(folder, body, shapes)), requires)
 
@@ -103,10 +115,54 @@ def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | fl
             yield _name(folder, shape)
 
 
+def loaded_by(folder: Path, name: str) -> set[str]:
+    """The hoc files of a folder that one of them loads, directly or through others, itself among them."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        here = waiting.pop()
+        if here in seen or not (folder / here).is_file():
+            continue
+        seen.add(here)
+        for said in LOADS.findall(plain_hoc(folder / here)):
+            named = (folder / said, (folder / here).parent / said)
+            waiting += [_name(folder, file) for file in named if file.is_file() and file.suffix.lower() == ".hoc"]
+    return seen
+
+
+def _flat(folder: Path, files: list[Path]) -> list[Path]:
+    """The hoc files that make sections outside of templates, that which loads the most first."""
+    loads = {file: loaded_by(folder, _name(folder, file)) for file in files}
+    cells = {name for file in files for name, body in _bodies(file) if re.search(r"\bcreate\b|Import3d", body)}
+    makes = {_name(folder, file) for file in files if _makes_sections(file) or _makes_one_of(file, cells)}
+    flat = [file for file in files if makes & loads[file] or (file.stem in FIRST and _loads_something(file))]
+
+    def order(file: Path) -> tuple[bool, int, int]:
+        starts = file.stem in STARTS and _loads_something(file)
+        return not starts, -len(loads[file]), FIRST.index(file.stem) if file.stem in FIRST else len(FIRST)
+
+    return sorted(flat, key=order)
+
+
+def _bodies(file: Path) -> list[tuple[str, str]]:
+    """The templates of a hoc file, by name."""
+    return re.findall(r"begintemplate\s+(\w+)(.*?)endtemplate", plain_hoc(file), re.S)
+
+
+def _makes_one_of(file: Path, templates: set[str]) -> bool:
+    return bool(templates & set(re.findall(r"\bnew\s+(\w+)", _outside_of_templates(file))))
+
+
+def _outside_of_templates(file: Path) -> str:
+    return re.sub(r"begintemplate.*?endtemplate", "", plain_hoc(file), flags=re.S)
+
+
+def _loads_something(file: Path) -> bool:
+    return bool(re.search("load|xopen", _outside_of_templates(file)))
+
+
 def _makes_sections(file: Path) -> bool:
-    """Whether a hoc file makes sections outside of templates, by itself or through a file that it loads."""
-    outside = re.sub(r"begintemplate.*?endtemplate", "", plain_hoc(file), flags=re.S)
-    return bool(re.search(r"^\s*create\b", outside, re.M) or (file.stem in FIRST and re.search("load|xopen", outside)))
+    """Whether a hoc file itself makes sections outside of templates."""
+    return bool(re.search(r"(^|[;{}])\s*create\b", _outside_of_templates(file), re.M))
 
 
 def _functions(folder: Path, file: Path) -> Iterator[Candidate]:

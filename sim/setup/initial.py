@@ -28,9 +28,9 @@ from gbar.sim.problem import (
     written,
 )
 from gbar.sim.problem import content as bluepyopt_content
-from gbar.sim.setup.candidates import Candidate, find_candidates, find_mechanisms
+from gbar.sim.setup.candidates import Candidate, find_candidates, find_celsius, find_mechanisms, loaded_by
 from gbar.sim.setup.proposal import MOST, propose_parameters, propose_protocols, quoted
-from gbar.sim.setup.survey import DT_MS, MOST_S, look
+from gbar.sim.setup.survey import DEFAULT_CELSIUS, DT_MS, MOST_S, look
 
 SPARE = 3.0  # times what an evaluation is thought to take, as its limit: other points, and busy machines, take longer
 TABLE = "measurements.csv"
@@ -51,12 +51,13 @@ class Begun(NamedTuple):
     remarks: list[str]  # what could not be found out, and what to do about it
 
 
-def begin(folder: Path, load: str | None = None, template: str | None = None) -> Begun:
+def begin(folder: Path, load: str | None = None, template: str | None = None, celsius: float | None = None) -> Begun:
     """Write problem.toml, and measurements.csv where the folder has no table.
 
     Args:
         folder: with a model in it.
         load, template: which model, where it is not to be chosen.
+        celsius: degC at which it was measured, where the model does not say.
 
     Raises:
         GbarError: there is a problem.toml already, or no model that loads; nothing is written then.
@@ -71,11 +72,14 @@ def begin(folder: Path, load: str | None = None, template: str | None = None) ->
     sources = find_mechanisms(folder)
     library = mechanisms.build(folder / name for name in sources)
     candidates = _wanted(folder, load, template)
-    chosen, found, refused = _first_that_loads(folder, candidates, sources, library)
+    warmth = Warmth(celsius, find_celsius(folder))
+    chosen, found, refused = _first_that_loads(folder, candidates, sources, library, warmth)
     table, unused = _table_in(folder)
     new_table = _free(folder)
-    text, protocols, free = _written(folder, chosen, candidates, sources, found, table or new_table, table, refused)
-    made, remarks = Made(), [*_stopped(found), *unused]
+    named = table or new_table
+    text, protocols, free = _written(folder, chosen, candidates, sources, found, named, table, refused, warmth)
+    made = Made()
+    remarks = [*_others(folder, chosen, candidates), *warmth.remarks(found["celsius"]), *_stopped(found), *unused]
     try:
         _claim(made, toml)
         toml.write_text(text, encoding="utf-8")
@@ -152,18 +156,60 @@ def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candid
     return found
 
 
+def _others(folder: Path, chosen: Candidate, candidates: Sequence[Candidate]) -> list[str]:
+    """Which of the others the chosen file loads: they are parts of it."""
+    loads = loaded_by(folder, chosen.load) - {chosen.load}
+    parts = [other.load for other in candidates if other.load in loads]
+    return [f"{chosen.load} was taken: it loads {', '.join(dict.fromkeys(parts))}"] if parts else []
+
+
+class Warmth(NamedTuple):
+    """What is known of the temperature before a model is loaded."""
+
+    given: float | None  # degC, by the user
+    said: tuple[float, str] | None  # by a file of the folder, and which
+
+    def comment(self, celsius: float) -> str:
+        """Where a temperature comes from, as a question to the user."""
+        if self.given is not None:
+            return "as given"
+        if self.said and celsius == self.said[0]:
+            return f"as {self.said[1]} sets it: at which were the measurements made?"
+        default = "NEURON's default, the model sets none: " if celsius == DEFAULT_CELSIUS else ""
+        return f"{default}at which were the measurements made?"
+
+    def remarks(self, celsius: float) -> list[str]:
+        """What to say on the terminal of a temperature that nobody has chosen."""
+        if self.given is not None or celsius != DEFAULT_CELSIUS or self.said:
+            return []
+        return ["celsius is 6.3, NEURON's default, as no file sets one: for a warmer cell begin again with --celsius"]
+
+
+LEAK = "it has no more than a leak"
+PASSIVE = {"pas", "fastpas", "extracellular", "capacitance", "morphology"}
+
+
+def _is_passive(found: dict[str, Any]) -> bool:
+    """Whether nothing in a model could fire: a part of one, most often, where another file loads it."""
+    return {name for section in found["sections"] for name in section["has"]} <= PASSIVE
+
+
 def _first_that_loads(
-    folder: Path, candidates: Sequence[Candidate], sources: list[str], library: Path | None
+    folder: Path, candidates: Sequence[Candidate], sources: list[str], library: Path | None, warmth: Warmth
 ) -> tuple[Candidate, dict[str, Any], dict[str, str]]:
-    """The first candidate with a section in it, what a look at it found, and why those before it would not do."""
+    """The first candidate with a section in it, what a look at it found, and why those before it would not do.
+
+    One that has no more than a leak is taken only where no other has channels.
+    """
     refused: dict[str, str] = {}
+    passive: list[tuple[Candidate, dict[str, Any]]] = []
     for candidate in candidates:
         model: dict[str, Any] = {
             "load": candidate.load,
             "template": candidate.template,
             "arguments": list(candidate.arguments),
             "requires": list(candidate.requires),
-            "celsius": 6.3,
+            "celsius": warmth.given or (warmth.said[0] if warmth.said else DEFAULT_CELSIUS),
             "v_init": -65.0,
         }
         if candidate.load.lower().endswith((".swc", ".asc")):
@@ -172,15 +218,22 @@ def _first_that_loads(
             "folder": str(folder.resolve()),
             "model": {key: value for key, value in model.items() if value not in (None, [])},
             "library": str(library) if library else None,
+            "celsius": warmth.given,
         }
         try:
             found = ask(look, content, START_LIMIT_S + MOST_S)
         except GbarError as error:
             refused[str(candidate)] = str(error)
             continue
-        if propose_parameters(found):
+        if propose_parameters(found) and not _is_passive(found):
+            refused |= {str(other): LEAK for other, _ in passive}
             return candidate, found, refused
+        if propose_parameters(found):
+            passive.append((candidate, found))
+            continue
         refused[str(candidate)] = "its sections hold no mechanism with a conductance, so there is nothing to tune"
+    if passive:
+        return *passive[0], refused
     reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
     raise GbarError(f"{folder}: no model in it loads: {reasons}")
 
@@ -228,6 +281,7 @@ def _written(
     named: Path,
     table: Path | None,
     refused: dict[str, str],
+    warmth: Warmth,
 ) -> tuple[str, dict[str, list[str]], int]:
     """The text of problem.toml, what can be measured under each protocol, and the number of free parameters."""
     free = propose_parameters(found)
@@ -241,11 +295,12 @@ def _written(
         "# Next: gbar check, then gbar measure, then gbar tune.",
         f'measurements = "{name}"',
         "",
-        *_model(chosen, sources, found),
+        *_model(chosen, sources, found, warmth),
     ]
     for other in candidates:
         if other != chosen:
-            why = f" (does not load: {refused[str(other)]})" if str(other) in refused else ""
+            why = refused.get(str(other), "")
+            why = f" ({why})" if why == LEAK else f" (does not load: {why})" if why else ""
             lines.insert(-1, f"# also here: {other}{why}")
     lines += ["# Free parameters: a decade around what the model has, on a log scale. Take out what is known.", ""]
     for i, parameter in enumerate(free):
@@ -273,7 +328,7 @@ def _sections(found: dict[str, Any]) -> list[str]:
     return lines + ([f"# lists of sections: {', '.join(named)}"] if named else [])
 
 
-def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list[str]:
+def _model(chosen: Candidate, sources: list[str], found: dict[str, Any], warmth: Warmth) -> list[str]:
     lines = ["[model]", f'load = "{chosen.load}"']
     if chosen.template:
         lines.append(f'template = "{chosen.template}"')
@@ -284,8 +339,7 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any]) -> list
         lines.append(f"requires = {quoted(chosen.requires)} ".ljust(34) + "# loaded first: templates that it makes")
     if sources:
         lines.append(f"mechanisms = {quoted(sources)}")
-    default = "NEURON's default, the model sets none: " if found["celsius"] == 6.3 else ""
-    lines.append(f"celsius = {found['celsius']:g}".ljust(34) + f"# degC: {default}at which were the measurements made?")
+    lines.append(f"celsius = {found['celsius']:g}".ljust(34) + f"# degC: {warmth.comment(found['celsius'])}")
     lines.append(f"v_init = {found['response']['rest']:.1f}".ljust(34) + "# mV: where the model rests after 100 ms")
     lines += [
         f'# the model brings along {what}: switched off (stimuli = "keep" leaves it on)' for what in found["stimuli"]

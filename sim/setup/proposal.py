@@ -11,6 +11,9 @@ from gbar.sim import features
 from gbar.sim.problem import KINDS
 
 DENSITY = {"S/cm2", "mho/cm2", "mS/cm2", "cm/s", "uS", "pS/um2", "S/m2"}  # units of what is usually free
+NO_CONDUCTANCE = re.compile(  # what has a conductance's unit and is its noise: an SD, a correlation, an amplitude
+    r"(^|_)(std|stdev|sd|sigma|rms|var|cv|jitter|tau)(_|\d|[ei]?$)|(^|_)[gi]?_?(noise|fluct)|(noise|fluct)(_|$)", re.I
+)
 HALF_DECADE = math.sqrt(10)
 MOST = 24  # parameters proposed as free; more are written as comments
 SIGNS = {  # features that tell which stimulus they were measured with, the surest first
@@ -89,12 +92,13 @@ class Protocols:
 
 
 def propose_parameters(found: dict[str, Any]) -> list[Free]:
-    """Every conductance that is not zero, one parameter for all sections that share a value."""
+    """Every conductance that is not zero, one parameter for all sections that share a value; no SDs of noise."""
     free: list[Free] = []
     for variable in found["variables"]:
         where = {name: spread for name, spread in variable["where"].items() if spread[1] > 0}
         is_density = variable["unit"] in DENSITY or re.match(r"(g|p|perm)(bar|max|_?[a-z]*bar)?_|g_", variable["name"])
-        if is_density and where:
+        own = variable["name"].removesuffix(f"_{variable['mechanism']}")
+        if is_density and where and not NO_CONDUCTANCE.search(own):
             free += _of_variable(variable["name"], variable["unit"], where, found)
     return free
 

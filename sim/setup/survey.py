@@ -8,6 +8,7 @@ from typing import Any
 from gbar.sim import mechanisms
 from gbar.sim.problem import Model
 
+DEFAULT_CELSIUS = 6.3  # NEURON's own
 SETTLE_MS, PULSE_MS, AFTER_MS, DT_MS = 100.0, 50.0, 10.0, 0.025
 DOUBLINGS, HALVINGS = 6, 4
 ENOUGH_S, MOST_S = 20.0, 150.0  # of looking for a current that fires: as long as all its runs take, between these two
@@ -16,7 +17,11 @@ THRESHOLD_MV = -20.0
 
 
 def look(content: dict[str, Any]) -> dict[str, Any]:
-    """Load a model and describe it. Takes {"folder", "model", "library"}; raises GbarError where it does not load."""
+    """Load a model and describe it. Raises GbarError where it does not load.
+
+    Args:
+        content: "folder", "model", "library"; "celsius", at which it is tried whatever it sets itself, or None.
+    """
     from gbar.sim import cell
     from gbar.sim.cell import short_name
 
@@ -24,7 +29,7 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
         mechanisms.load(Path(content["library"]))
     model = Model.model_validate(content["model"])
     built = cell.build(Path(content["folder"]), model)
-    celsius = built.stated.get("celsius", model.celsius)  # the model's own
+    celsius = content["celsius"] or built.stated.get("celsius", model.celsius)
     v_init = built.stated.get("v_init", model.v_init)
     found: dict[str, Any] = {
         "sections": [

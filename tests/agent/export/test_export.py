@@ -322,7 +322,7 @@ def a_run(
         "wall_s": Wall(simulate=1.0, fit=1.0, plan=1.0, total=3.0),
         "measurements": [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in measured],
         "parameters": [
-            Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit=p.unit or "")
+            Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit=p.unit_of_value(""))
             for p in problem.parameter
         ],
         "solutions": [solution],
@@ -686,6 +686,17 @@ def test_hoc_writes_out_what_it_has_no_words_for(runs: dict[str, Path], tmp_path
         assert said == pytest.approx(value, rel=1e-12), place
 
 
+def test_a_factor_is_written_as_one(runs: dict[str, Path]) -> None:
+    share = read_result(runs["rules"]).solutions[0].parameters["share"]
+    written = {name: (runs["rules"] / "solutions" / "01" / name).read_text() for name in ("run.py", "solution.hoc")}
+    assert f"// share, {share:.6g} × model\n" in written["solution.hoc"]
+    assert re.search(r'"share": [\d.]+,  # × model\n', written["run.py"])
+    assert "# S/cm2" not in written["run.py"]
+    (described,) = (runs["rules"] / "solutions" / "01").glob("*.json")
+    assert json.loads(described.read_text())["parameters"]["share"]["unit"] == "× model"
+
+
+@pytest.mark.neuron
 def test_hoc_is_refused_where_sections_are_not_all(models: Path, tmp_path: Path) -> None:
     """A synapse made in Python is not written out: nothing is written at all."""
     folder = shutil.copytree(models / "module", tmp_path / "module")

@@ -26,6 +26,7 @@ from gbar.agent.result import (
     Conflict,
     Diagnosis,
     Measured,
+    Misbehaviour,
     Pressing,
     Progress,
     Range,
@@ -284,6 +285,20 @@ def test_the_closest_is_in_front_without_script(tmp_path: Path) -> None:
     page = Page(write_report(run).read_text(encoding="utf-8"))
     assert {a["data-s"] for a in page.having("path", "on")} == {"2"}
     assert [a["value"] for tag, a in page.tags if tag == "input" and "checked" in a] == ["2"]
+
+
+def test_what_misbehaves_is_said_and_not_put_in_front(tmp_path: Path) -> None:
+    result = a_result()
+    closest = result.in_front
+    odd = Misbehaviour(
+        protocol="strong", stimulus="9 nA for 500 ms", kind="depolarisation block", sets=[closest], of=10
+    )
+    result = result.model_copy(update={"warnings": [odd]})
+    assert result.in_front != closest
+    text = write_report(a_run(tmp_path, result)).read_text()
+    assert f'value="{result.in_front}" checked' in text
+    assert f"strong (9 nA for 500 ms), 1 of 10 solutions ({closest}): in depolarisation block" in text
+    assert "1 of them do what a cell should not in protocols that were not measured" in text
 
 
 def test_outcome_with_solutions(tmp_path: Path) -> None:

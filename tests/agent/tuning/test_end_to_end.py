@@ -22,7 +22,8 @@ from gbar.agent.learning.agent import Planner
 from gbar.agent.learning.planner import DISTINCT
 from gbar.agent.result import schema
 from gbar.agent.tuning.session import Session, TuneConfig
-from gbar.sim import Problem, load_problem, simulate
+from gbar.agent.tuning.verify import _again
+from gbar.sim import Accuracy, Problem, load_problem, simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 HH = ROOT / "models" / "hh"
@@ -189,6 +190,40 @@ def test_more_is_asked_for(copied: Path, problem: Problem) -> None:
     assert parameters_of(after)[: CONFIG.solutions] == parameters_of(before)
     assert rows_in(copied)[: len(rows)] == rows
     assert after.evaluations == len(rows_in(copied)) > len(rows)
+
+
+def narrowed_past(problem: Problem, result: Result) -> Problem:
+    """The problem with bounds of its first parameter that leave every solution out."""
+    first, *others = problem.parameter
+    values = [solution.parameters[first.name] for solution in result.solutions]
+    gaps = (first.bounds[0], min(values) * 0.98), (max(values) * 1.02, first.bounds[1])
+    wider = max(gaps, key=lambda ends: ends[1] / ends[0])
+    return problem.model_copy(update={"parameter": (first.model_copy(update={"bounds": wider}), *others)})
+
+
+def test_what_lies_outside_narrowed_bounds_teaches_and_is_no_solution(copied: Path, problem: Problem) -> None:
+    before, known = read_result(copied), len(rows_in(copied))
+    narrow = narrowed_past(problem, before)
+    name, (low, high) = narrow.parameter[0].name, narrow.parameter[0].bounds
+    after = tune(narrow, CONFIG._replace(budget=before.evaluations + 24), copied)
+    for found in [*after.solutions, *filter(None, [after.nearest]), *after.next_nearest]:
+        assert low * (1 - 1e-9) <= found.parameters[name] <= high * (1 + 1e-9)
+    assert not [p for p in parameters_of(after) if p in parameters_of(before)]
+    new = [json.loads(parameters)[name] for _, parameters, *_ in rows_in(copied)[known:]]
+    assert new
+    assert all(low * (1 - 1e-9) <= value <= high * (1 + 1e-9) for value in new), (
+        "what is planned from rows outside lies inside"
+    )
+    assert not {p.name for p in (copied / "solutions").glob("0?")} - {
+        f"{k + 1:02d}" for k in range(len(after.solutions))
+    }
+
+
+def test_verify_says_what_lies_outside_narrowed_bounds(run: Path, problem: Problem) -> None:
+    result = read_result(run)
+    narrow = narrowed_past(problem, result)
+    again = _again(narrow, result, 2, Accuracy.parse(result.confirmed_by))
+    assert {one.verdict for one in again} == {f"outside the bounds: {narrow.parameter[0].name}"}
 
 
 @pytest.mark.parametrize("at", [5, DESIGN + 7], ids=["in the design", "in a batch"])

@@ -460,6 +460,16 @@ def test_relative_files_of_a_model(write: Callable[..., Path]) -> None:
         assert pool.found["parameters"]["g_pas"]["unit"] == "um"
 
 
+def test_a_factor_has_no_unit_of_the_place(write: Callable[..., Path]) -> None:
+    factor = PYTHON_TOML.replace("bounds", 'mode = "scale"\nunit = "%s"\nbounds')
+    model = (
+        'from neuron import h\ndef build():\n    soma = h.Section(name="soma")\n    soma.insert("pas")\n    return soma'
+    )
+    with Workers(python_problem(write, model, factor % "")) as pool:
+        assert pool.found["parameters"]["g_pas"]["unit"] == "× model"
+    assert "has no unit: leave unit out" in refusal(python_problem(write, model, factor % "nA"))
+
+
 # ---- models that do not load
 
 

@@ -141,6 +141,32 @@ def test_the_files_may_be_in_a_config_folder(problem: Problem, tmp_path: Path) -
     )
 
 
+IH = "NEURON { SUFFIX Ih RANGE gbar } : SUFFIX Im\nPARAMETER { gbar = 0 }\n"
+
+
+@pytest.mark.parametrize(
+    ("inserted", "mods", "said"),
+    [
+        (["hh", "Ih"], {}, "mechanisms.json names Ih; no .mod file found: put them into mechanisms/"),
+        (["Ih", "Im"], {"Ih.mod": IH}, "mechanisms.json names Im: no .mod file has that SUFFIX (nearest: 'Ih')"),
+        (list("abcdef"), {}, "mechanisms.json names a, b, c, d and 2 more; no .mod file found"),
+    ],
+    ids=["none", "another", "many"],
+)
+def test_mechanisms_without_a_mod_file(tmp_path: Path, inserted: list[str], mods: dict[str, str], said: str) -> None:
+    """Said by everything that reads the folder, before NEURON is started."""
+    folder = put(tmp_path / "pyramid", {**FILES, "mechanisms": {**MECHANISMS, "somatic": inserted}})
+    (folder / "mechanisms").mkdir()
+    for name, text in mods.items():
+        (folder / "mechanisms" / name).write_text(text)
+    assert said in refusal(lambda: load_problem(folder))
+    assert said in refusal(lambda: begin(folder))
+    done = subprocess.run([GBAR, "check", folder, "--quick"], capture_output=True, text=True)
+    assert (done.returncode, said in " ".join(done.stderr.split())) == (2, True), done.stderr
+    (folder / "problem.toml").write_text(toml.written(bluepyopt.content(folder)))
+    assert said.partition(";")[0].replace("mechanisms.json", "model.insert") in refusal(lambda: load_problem(folder))
+
+
 def test_measurements_are_no_part_of_the_model(tmp_path: Path) -> None:
     folder = put(tmp_path / "pyramid", FILES)
     identity = load_problem(folder).identity()

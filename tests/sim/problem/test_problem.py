@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.features import traces as features
+from gbar.sim.problem import Parameter
 from gbar.sim.problem.loading import read_measurements
 
 TOML = """
@@ -762,3 +764,33 @@ def test_read_measurements_checks_against_the_problem(folder: Folder, tmp_path: 
     table.write_text("protocol,feature,mean,sd,unit\nelsewhere,Spikecount,1,1,\n")
     problem = load_problem(folder())
     assert "no protocol 'elsewhere'" in refusal(lambda: read_measurements(table, problem))
+
+
+UNITS_OF_VALUES: dict[str, tuple[dict[str, Any], str]] = {  # what the parameter says; its unit where NEURON has S/cm2
+    "a value": ({}, "S/cm2"),
+    "a factor": ({"mode": "scale"}, "× model"),
+    "a factor in a formula": ({"formula": "own * value"}, "× model"),
+    "by its own name": ({"formula": "2 * own * g"}, "× model"),
+    "a value that falls with distance": ({"formula": "value * exp(-distance / 100)"}, "S/cm2"),
+    "added to what is there": ({"formula": "own + value"}, ""),
+    "a share of another": ({"formula": "value * other"}, ""),
+    "an exponent": ({"formula": "10 ** value", "unit": "decades"}, "decades"),
+    "a factor through a formula": ({"mode": "scale", "formula": "1 + value * distance", "unit": "1/um"}, "1/um"),
+}
+
+
+@pytest.mark.parametrize("case", UNITS_OF_VALUES)
+def test_the_unit_of_a_value_is_not_always_its_places(case: str) -> None:
+    given, expected = UNITS_OF_VALUES[case]
+    assert Parameter(name="g", set=("soma.g_pas",), bounds=(0.1, 1), **given).unit_of_value("S/cm2") == expected
+
+
+def test_what_lies_outside_the_bounds_is_named() -> None:
+    """Rows of an archive may have been made with other bounds, and with a scale that has no place for them."""
+    problem = two_parameters(0.01, 0.24)
+    assert problem.outside(np.array([0.05, 0.05])) == []
+    assert problem.outside(np.array([0.24, 0.01])) == []
+    assert problem.outside(np.array([0.25, -0.5])) == ["linear", "log"]
+    assert problem.outside(np.array([0.01, 0.0])) == ["log"]
+    for end in problem.physical(np.array([[0.0, 0.0], [1.0, 1.0]])):
+        assert problem.outside(end) == [], "the last digit of a logarithm is no reason"

@@ -1,6 +1,7 @@
 """`gbar init`: from folders as modellers have them to a problem that passes `gbar check` as it was written."""
 
 import math
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from gbar.sim.setup.advice import notes
 from gbar.sim.setup.candidates import find_candidates
 from gbar.sim.setup.effects import looked_at
 from gbar.sim.setup.initial import begin
+from gbar.sim.setup.proposal import propose_parameters
 
 pytestmark = pytest.mark.neuron
 
@@ -410,3 +412,59 @@ def test_init_that_fails_leaves_what_was_there(write: Write, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         begin(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["cell.hoc", "measurements.csv", "measurements-2.csv"]
+
+
+IN_PARTS = {  # the sub-file has the name that is tried first, and a leak; the whole is the file that loads it
+    "model.hoc": "create soma, dend\nconnect dend(0), soma(1)\nsoma { L = 20 diam = 20 }\nforall { insert pas }\n",
+    "channels.hoc": "soma { insert hh }\n",
+    "full.hoc": 'xopen("model.hoc")\nxopen("channels.hoc")\n',
+    "figure.hoc": "// not loaded by the model\ncelsius = 36\n",
+}
+
+
+def test_the_file_that_loads_the_others_is_the_model(write: Write) -> None:
+    folder = write("parts", **IN_PARTS)
+    begun = begin(folder)
+    assert (begun.loaded, begun.others) == ("full.hoc", ["model.hoc"])
+    assert "full.hoc was taken: it loads model.hoc" in begun.remarks
+    text = (folder / "problem.toml").read_text()
+    assert "# also here: model.hoc\n" in text
+    assert re.search(r"celsius = 36 +# degC: as figure.hoc sets it", text)
+    assert [p.name for p in load_problem(folder, measured=False).parameter if p.name.startswith("gnabar")]
+
+
+def test_a_passive_template_is_no_model_where_a_file_makes_one_with_channels(write: Write) -> None:
+    template = "begintemplate Cell\npublic soma\ncreate soma\nproc init() { soma { insert pas } }\nendtemplate Cell\n"
+    main = 'load_file("template.hoc")\nobjref cell\ncell = new Cell()\nforall insert hh\n'
+    folder = write("made", **{"template.hoc": template, "start.hoc": main})
+    begun = begin(folder, celsius=33)
+    assert (begun.loaded, begun.others) == ("start.hoc", ["template.hoc, template Cell"])
+    text = (folder / "problem.toml").read_text()
+    assert "# also here: template.hoc, template Cell (it has no more than a leak)" in text
+    assert load_problem(folder, measured=False).model.celsius == 33
+
+
+def test_a_temperature_that_nobody_set_is_said(write: Write) -> None:
+    folder = write("cold", **{"model.py": CLASS})
+    said = "celsius is 6.3, NEURON's default, as no file sets one: for a warmer cell begin again with --celsius"
+    assert said in begin(folder).remarks
+    (folder / "problem.toml").unlink()
+    ran = CliRunner().invoke(app, ["init", str(folder), "--celsius", "36"])
+    assert ran.exit_code == 0 and said not in ran.stdout
+    assert load_problem(folder, measured=False).model.celsius == 36
+
+
+def test_the_noise_of_a_conductance_is_no_conductance() -> None:
+    free = ["gbar", "g_e0", "gnabar", "std_limit_g", "gmax", "gkvar"]
+    noise = ["std_e", "std", "g_std", "sd", "sigma_i", "gnoise", "noise_g", "fluct"]
+    where = {"soma": [1e-4, 1e-4]}
+    found = {
+        "sections": [{"name": "soma"}, {"name": "dend"}],
+        "lists": {},
+        "variables": [
+            {"name": f"{name}_Gfluct", "mechanism": "Gfluct", "unit": "S/cm2", "where": where} for name in free + noise
+        ],
+    }
+    kept = {name for name in free if any(p.name.startswith(f"{name}_Gfluct") for p in propose_parameters(found))}
+    assert kept == set(free) - {"std_limit_g"}
+    assert not [p.name for p in propose_parameters(found) if p.name.removesuffix("_Gfluct_soma") in noise]
