@@ -11,9 +11,9 @@ RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the mode
 
 import csv
 import html
+import io
 import json
 import math
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from gbar.sim import GbarError
+from gbar.sim.files import packed_arrays, read_arrays, read_json, write_whole
 from gbar.sim.problem import unit
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ InNeuronsUnit = Annotated[float, unit("NEURON's")]
 InItsUnit = Annotated[float, unit("the feature's")]
 Evaluations = Annotated[int, unit("evaluations")]
 
+Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
 FREE = 0.8  # uncertainty left from which on the measurements do not constrain a parameter
 
 
@@ -69,12 +71,33 @@ class Accuracy(Plain):
 
 
 class Wall(Plain):
-    """Seconds of wall clock."""
+    """Seconds of wall clock. All but `compile` add up to `total`, less a few that nothing is worth naming for."""
 
     simulate: Seconds = Field(description="waiting for NEURON")
     fit: Seconds = Field(description="training the surrogate and the policy")
     plan: Seconds = Field(description="proposing candidates")
     total: Seconds = Field(description="this session from beginning to end")
+    choose: Seconds = Field(default=0.0, description="trying engines, once for a model")
+    start: Seconds = Field(default=0.0, description="building the mechanisms, starting NEURON, loading the model")
+    diagnose: Seconds = Field(default=0.0, description="where nothing was found: looking for what is in the way")
+    write: Seconds = Field(default=0.0, description="the page and every solution's files")
+    compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
+
+    def parts(self) -> list[tuple[str, float]]:
+        """What the time went into, in words, in the order of doing; what nothing has a name for is last."""
+        fit = f"learning ({self.compile:.0f} s of it compiling)" if self.compile >= 1 else "learning"
+        named = [
+            ("choosing an engine", self.choose),
+            ("starting NEURON", self.start),
+            ("simulating", self.simulate),
+            (fit, self.fit),
+            ("planning", self.plan),
+            ("looking at what is in the way", self.diagnose),
+            ("writing", self.write),
+        ]
+        always = {"simulating", fit, "planning"}
+        other = ("the rest", self.total - sum(seconds for _, seconds in named))
+        return [(word, max(0.0, seconds)) for word, seconds in [*named, other] if word in always or seconds >= 0.5]
 
 
 class Measured(Plain):
@@ -335,15 +358,11 @@ class Result(Plain):
         Raises:
             GbarError: no such solution, or its traces cannot be read.
         """
-        file, start = self.folder / "traces.npz", f"{solution:02d}/"
-        try:
-            with np.load(file, allow_pickle=False) as kept:
-                names = [
-                    name.removeprefix(start)[:-2] for name in kept if name.startswith(start) and name.endswith("/t")
-                ]
-                found = {name: (kept[f"{start}{name}/t"], kept[f"{start}{name}/v"]) for name in names}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise GbarError(f"{file}: cannot be read: {error}") from None
+        found = {
+            protocol: traces[f"{solution:02d}"]
+            for protocol, traces in read_traces(self.folder).items()
+            if f"{solution:02d}" in traces
+        }
         if not found:
             raise GbarError(f"no traces of solution {solution}: expected 1 to {len(self.shown)}")
         return found
@@ -382,15 +401,9 @@ def write_result(run: Path, result: Result) -> None:
     for number, solution in enumerate(result.solutions, start=1):
         values = [*(solution.parameters[name] for name in names), *(solution.z[key] for key in keys)]
         rows.append([f"{number:02d}", *map(_number, values), _number(solution.max_abs_z), solution.proposer])
-    with (run / "solutions.csv").open("w", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(rows)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, never finds half of it."""
-    temporary = file.with_suffix(file.suffix + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    write_whole(run / "solutions.csv", stream.getvalue())
 
 
 def read_result(run: str | Path) -> Result:
@@ -403,12 +416,24 @@ def read_result(run: str | Path) -> Result:
     if not file.is_file():
         raise GbarError(f"no result.json in {run}: expected a run folder, which gbar tune makes with --out")
     try:
-        result = Result.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise GbarError(f"{file}: not a result of this version of gbar: {reason}") from None
+        result = Result.model_validate(read_json(file), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise GbarError(f"{file}: not a result of this version of gbar: {said}") from None
+    _check_whole(result, file)
     result._folder = file.parent
     return result
+
+
+def _check_whole(result: Result, file: Path) -> None:
+    """Every parameter set has a value for every parameter and measurement. Raises GbarError."""
+    keys = {f"{m.protocol}.{m.feature}" for m in result.measurements}
+    names = {parameter.name for parameter in result.parameters}
+    for number, found in enumerate(result.shown, start=1):
+        lacking = sorted((names - set(found.parameters)) | (keys - set(found.z)) | (keys - set(found.features)))
+        if lacking:
+            raise GbarError(f"{file}: set {number} has no '{lacking[0]}': was the file edited?")
 
 
 def write_traces(run: Path, traces: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
@@ -419,7 +444,21 @@ def write_traces(run: Path, traces: list[dict[str, tuple[np.ndarray, np.ndarray]
         for protocol, (t, v) in solution.items()
         for axis, values in (("t", t), ("v", v))
     }
-    np.savez_compressed(run / "traces.npz", **arrays)  # type: ignore[arg-type]
+    write_whole(run / "traces.npz", packed_arrays(arrays))
+
+
+def read_traces(run: Path) -> Traces:
+    """What `write_traces` kept. Raises GbarError where it is damaged or something else."""
+    file, traces = run / "traces.npz", Traces()
+    arrays = read_arrays(file)
+    for name in arrays:
+        if name.endswith("/t"):
+            number, _, protocol = name.removesuffix("/t").partition("/")
+            t, v = arrays[name], arrays.get(f"{number}/{protocol}/v", np.array(None))
+            if not number.isdigit() or t.ndim != 1 or t.shape != v.shape or t.dtype.kind + v.dtype.kind != "ff":
+                raise GbarError(f"{file}: not the traces that gbar writes: {name} and v are no times and voltages")
+            traces.setdefault(protocol, {})[number] = t.astype(float), v.astype(float)
+    return traces
 
 
 def schema() -> str:

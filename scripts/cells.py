@@ -14,7 +14,7 @@ def cells(
     cells: Annotated[Path, typer.Option(metavar="DIR|CSV", help="A table a cell, or one CSV with a row a cell.")],
     archive: Annotated[Path, typer.Option(metavar="FILE", help="Learned from by every cell, and added to.")],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/PROBLEM-cells.")] = None,
-    budget: Annotated[int, typer.Option(min=1, metavar="N", help="New evaluations for each cell at most.")] = 2000,
+    budget: terminal.BudgetOption = 2000,
     solutions: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct solutions to stop at.")] = 1,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution, in SDs.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
@@ -33,9 +33,11 @@ def cells(
     """
     from gbar.sim import load_problem
 
-    loaded = terminal.engaged(load_problem(problem, measured=False), engine)
+    loaded = load_problem(problem, measured=False)
+    terminal.start_jax()
     from gbar.agent.tuning import TuneConfig, overall, tune_cells
 
+    loaded = terminal.engaged(loaded, engine)
     folder = out or Path("runs") / f"{loaded.name}-cells"
     config = TuneConfig(budget, solutions, tolerance, seed, workers, dask=dask)
     with terminal.progress_bar(budget) as show:

@@ -4,15 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts import terminal
 
 
-@guarded
+@terminal.guarded
 def check(
-    problem: ProblemArgument,
-    measurements: Measurements = None,
+    problem: terminal.ProblemArgument,
+    measurements: terminal.Measurements = None,
     quick: Annotated[bool, typer.Option("--quick", metavar="", help="Only read the files; start no NEURON.")] = False,
-    as_json: JsonFlag = False,
+    as_json: terminal.JsonFlag = False,
 ) -> None:
     """Validate a problem, load its model and list what was found in it.
 
@@ -22,29 +22,29 @@ def check(
     from gbar.sim.setup import notes, remarks, tried
 
     loaded = load_problem(problem, measurements, measured=False)
-    with waiting("Building, loading and trying the model"):
+    with terminal.waiting("Building, loading and trying the model"):
         found = {} if quick else tried(loaded)
     if as_json:
-        print_json({"problem": loaded.name, **remarks(loaded, found), **found})
+        terminal.print_json({"problem": loaded.name, **remarks(loaded, found), **found})
         return
     if names := list(found.get("sections", [])):
         shown = ", ".join(names[:8]) + (", …" if names[8:] else "")
-        typer.echo(f"{loaded.name}: {found['compartments']} compartments in sections {shown}\n")
+        terminal.say(f"{loaded.name}: {found['compartments']} compartments in sections {shown}\n")
     rows = []
     for p in loaded.parameter:
         here = found["parameters"][p.name] if found else {"unit": p.unit_of_value(""), "places": "", "known": False}
         value = f"{here['value']:.4g}" if here["known"] else "–"
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
         rows.append((p.name, ", ".join(p.set), value, bounds, str(here["unit"]), str(here["places"])))
-    print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
+    terminal.print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
     measured = [m.protocol.partition(":")[0] for m in loaded.measurements]
     kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
-    print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
+    terminal.print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
     if found:
-        typer.echo(f"Engine: {found['engine']}: {found['engine_why']}\n")
+        terminal.say(f"Engine: {found['engine']}: {found['engine_why']}\n")
     for note in notes(loaded, found):
-        typer.echo(f"note: {note}")
-    typer.echo(f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {problem}")
+        terminal.say(f"note: {note}")
+    terminal.say(f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {problem}")
 
 
 def _stimulus(protocol: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json, say
 
 Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet"])
 
@@ -40,7 +40,7 @@ def export(
         print_json([str(file) for file in written])
     else:
         for file in written:
-            typer.echo(str(file))
+            say(str(file))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, guarded, print_json, waiting
+from gbar.scripts.terminal import JsonFlag, guarded, print_json, say, waiting
 
 
 @guarded
@@ -35,17 +35,17 @@ def init(
     if as_json:
         print_json({**begun._asdict(), "toml": str(begun.toml), "table": str(begun.table)})
         return
-    typer.echo(f"Loaded:     {begun.loaded}, {begun.compartments} compartments")
+    say(f"Loaded:     {begun.loaded}, {begun.compartments} compartments")
     for other in begun.others:
-        typer.echo(f"Also there: {other}")
+        say(f"Also there: {other}")
     for stimulus in begun.stimuli:
-        typer.echo(f"Switched off: {stimulus}")
-    typer.echo(f"Proposed:   {begun.parameters} free parameters, protocols {', '.join(begun.protocols)}")
+        say(f"Switched off: {stimulus}")
+    say(f"Proposed:   {begun.parameters} free parameters, protocols {', '.join(begun.protocols)}")
     for remark in begun.remarks:
-        typer.echo(f"Note:       {remark}")
-    typer.echo(f"Wrote:      {begun.toml}")
-    typer.echo(f"Table:      {begun.table}")
-    typer.echo(f"Next:       gbar check {folder}")
+        say(f"Note:       {remark}")
+    say(f"Wrote:      {begun.toml}")
+    say(f"Table:      {begun.table}")
+    say(f"Next:       gbar check {folder}")
 
 
 if __name__ == "__main__":

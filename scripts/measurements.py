@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import ProblemArgument, guarded
+from gbar.scripts.terminal import ProblemArgument, guarded, say
 
 
 @guarded
@@ -27,15 +27,13 @@ def measurements(
 
     loaded = load_problem(problem, measured=False)
     given = read_measurements(out, loaded) if out.exists() else ()
-    rows = interview(loaded, input, typer.echo, given)
+    rows = interview(loaded, input, say, given)
     if rows:
         add_rows(out, rows)
     if rows:
-        typer.echo(
-            f"Written: {out}: {len(given)} rows kept, {len(rows)} new. Next: gbar tune {problem} --measurements {out}"
-        )
+        say(f"Written: {out}: {len(given)} rows kept, {len(rows)} new. Next: gbar tune {problem} --measurements {out}")
     else:
-        typer.echo("No rows, nothing written.")
+        say("No rows, nothing written.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, ProblemArgument, guarded, print_json, print_table, waiting
+from gbar.scripts.terminal import JsonFlag, ProblemArgument, guarded, print_json, print_table, say, waiting
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help=".abf .nwb .ibw .csv .npz; or folders, one a cell.")]
 Unit = Annotated[str | None, typer.Option(metavar="UNIT", help="What the files are in, where they do not say it.")]
@@ -50,7 +50,7 @@ def recordings(
     rows = [(row.protocol, row.feature, f"{row.mean:.4g}", f"{row.sd:.2g}", row.unit, row.note) for row in found.rows]
     print_table(found.title(), ["protocol", "feature", "mean", "SD", "unit", "from"], rows, left=2, spare=1)
     for line in [*found.notes(), *found.next_steps(str(problem), out)]:
-        typer.echo(line)
+        say(line)
 
 
 if __name__ == "__main__":

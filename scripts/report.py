@@ -2,7 +2,7 @@
 
 import typer
 
-from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json, say
 
 
 @guarded
@@ -17,7 +17,7 @@ def report(run: RunArgument, as_json: JsonFlag = False) -> None:
     if as_json:
         print_json({"page": str(page)})
     else:
-        typer.echo(f"Page: {page}")
+        say(f"Page: {page}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.terminal import say
 
 
 @terminal.archiving
@@ -46,7 +47,7 @@ def sample(
     if as_json:
         terminal.print_json({"archive": str(file), "made": count, "failed": failed, "evaluations": total})
     else:
-        typer.echo(f"{count} evaluations made, {failed} failed; {file} holds {total}")
+        say(f"{count} evaluations made, {failed} failed; {file} holds {total}")
 
 
 if __name__ == "__main__":

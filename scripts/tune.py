@@ -15,7 +15,7 @@ Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 def tune(
     problem: terminal.ProblemArgument,
     measurements: terminal.Measurements = None,
-    budget: Annotated[int, typer.Option(min=1, metavar="N", help="Evaluations (all protocols once) at most.")] = 2000,
+    budget: terminal.BudgetOption = 2000,
     solutions: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct solutions to stop at.")] = 10,
     tolerance: Annotated[float, typer.Option(min=0.01, metavar="Z", help="Largest |z| of a solution, in SDs.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same answer.")] = 0,
@@ -34,16 +34,17 @@ def tune(
     """
     from gbar.sim import load_problem
 
-    loaded = terminal.engaged(load_problem(problem, measurements and measurements.resolve()), engine)
-    from gbar.agent import tune as run  # this loads JAX, so only after the input is known to be good
+    loaded = load_problem(problem, measurements and measurements.resolve())
+    terminal.start_jax()  # only after the input is known to be good
+    from gbar.agent import tune as run
     from gbar.agent.learning import MindConfig
-    from gbar.agent.tuning import TuneConfig
+    from gbar.agent.tuning import TuneConfig, show_progress
 
+    loaded = terminal.engaged(loaded, engine)
     folder = out or terminal.default_folder(loaded)
     mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind, dask)
-    with terminal.progress_bar(budget) as show:
-        watch = lambda now: show(now.evaluations, terminal.best_so_far(now))  # noqa: E731
+    with show_progress(solutions) as watch:
         result = run(loaded, config, folder, archive and archive.resolve(), watch)
     if as_json:
         terminal.print_json(result.model_dump())

@@ -8,7 +8,8 @@ import numpy as np
 from gbar.sim.archive import Archive, Rows, design, sample
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.mechanisms import cache_folder, processor
+from gbar.sim.files import cache_folder
+from gbar.sim.mechanisms import processor
 from gbar.sim.pool import Pool, Workers, open_pool
 from gbar.sim.problem import Accuracy, Measurement, Parameter, Problem, load_problem
 from gbar.sim.setup import Choice, Row, choose_engine, measure_once, with_engine, with_process

@@ -3,15 +3,27 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_MESSAGE = 1500  # characters of a message, a long path in it included
+
 
 class GbarError(Exception):
     """Something the user gave cannot be used. The message says what was given, what was expected and the usual fix.
 
-    Always one line, even where what was given (a quoted field with a line break, say) has more.
+    Always one line that a terminal can show, even where what was given (a quoted field with a line break, say) is not.
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(_shortened(printable(" ".join(message.splitlines()))))
+
+
+def _shortened(message: str) -> str:
+    """A message that somebody reads to its end, where the usual fix is."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 300]} … {message[-300:]}"
+
+
+def printable(text: str) -> str:
+    """Text without what would steer a terminal: control characters and the like are spelled out, line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ ROOMS = {
     "sim": [
         "errors",
         "made",
+        "files",
         "features",
         "problem",
         "mechanisms",

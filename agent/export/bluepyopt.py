@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from gbar.agent.export.chosen import Chosen
-from gbar.agent.result import write_whole
 from gbar.sim import GbarError, Parameter
+from gbar.sim.files import write_whole
 from gbar.sim.problem import Formula
 
 OF_A_DISTRIBUTION = {"value", "distance"}  # what BluePyOpt's own distributions know

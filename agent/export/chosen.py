@@ -1,6 +1,5 @@
 """The parameter set that is exported, with everything known about it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,8 @@ class Chosen:
 def literal(value: Any) -> str:
     """A value as Python source, text in double quotes."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=not value.isprintable())
+        plain = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in plain) + '"'
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(key)}: {literal(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -84,5 +84,6 @@ def one_line(text: str) -> str:
 
 
 def hoc_string(text: str) -> str:
-    """Text as a quoted string in hoc."""
-    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Text as a quoted string in hoc, which ends at the end of its line."""
+    written = str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return '"' + "".join(c for c in written.replace("\r", "\\r") if c.isprintable()) + '"'

@@ -6,8 +6,8 @@ from typing import Any
 
 from gbar.agent.export.chosen import Chosen, hoc_string
 from gbar.agent.export.model import copy_model, mechanism_name
-from gbar.agent.result import write_whole
 from gbar.sim import Accuracy
+from gbar.sim.files import write_whole
 from gbar.sim.problem import FACTOR, Formula, stimulated
 from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
 

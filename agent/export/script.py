@@ -11,9 +11,9 @@ from typing import Any
 from gbar.agent.export.carry import Carried, carry, import_lines
 from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import copy_model
-from gbar.agent.result import write_whole
 from gbar.sim import Accuracy
 from gbar.sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
+from gbar.sim.files import write_whole
 from gbar.sim.problem import FiCurve, Model, Parameter, Rheobase, Stimulus, Waveform
 
 MEASURE = "gbar_measure.py"  # a name that no model file has

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from gbar.agent.export import bluepyopt, hoc, script, table
 from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import refuse_inside
-from gbar.agent.result import Candidate, Result, read_result, write_whole
+from gbar.agent.result import Candidate, Result, read_result
 from gbar.sim import Accuracy, GbarError, Problem, load_problem
 from gbar.sim.archive import said_of, why_another
+from gbar.sim.files import write_whole
 from gbar.sim.made import resolved
 from gbar.sim.problem import FiCurve
 

@@ -5,8 +5,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from gbar.agent.result import Result, write_whole
+from gbar.agent.result import Result
 from gbar.sim import GbarError
+from gbar.sim.files import beside, write_whole
 
 Columns = dict[str, list[Any]]  # name -> a value for every solution; None where a feature is not defined
 
@@ -35,9 +36,9 @@ def write_csv(result: Result, file: Path) -> None:
 def write_parquet(result: Result, file: Path) -> None:
     """Write the table as Parquet, null where a feature is not defined. Raises GbarError without pyarrow."""
     arrow, parquet = _pyarrow()
-    temporary = file.with_suffix(file.suffix + ".part")
-    parquet.write_table(arrow.table(columns(result)), temporary)
-    temporary.replace(file)
+    with beside(file) as new:
+        parquet.write_table(arrow.table(columns(result)), new)
+        new.replace(file)
 
 
 def _pyarrow() -> tuple[Any, Any]:

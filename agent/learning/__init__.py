@@ -1,6 +1,6 @@
 """The core: targets, the environment on the surrogate, actor and critic, the planner, the agent and its pretraining."""
 
-from gbar.agent.learning.accelerate import configure
+from gbar.agent.learning.accelerate import Compiling, configure
 from gbar.agent.learning.actor_critic import Experience, init_learner, learn
 from gbar.agent.learning.agent import Forecast, Mind, MindConfig, Planner
 from gbar.agent.learning.bias import engine_bias
@@ -22,6 +22,7 @@ from gbar.agent.learning.target import (
 )
 
 __all__ = [
+    "Compiling",
     "Aim",
     "DISTINCT",
     "Experience",

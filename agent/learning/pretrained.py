@@ -6,9 +6,7 @@ It is used as it is until the archive has grown by half, and learned anew, sayin
 
 import contextlib
 import hashlib
-import io
 import json
-import zipfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +20,8 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, init_learn
 from gbar.agent.learning.environment import EnvConfig, World
 from gbar.agent.learning.policy import Policy, init_policy
 from gbar.agent.learning.target import Aim, Goal, sd_elsewhere
-from gbar.sim import Problem
+from gbar.sim import GbarError, Problem
+from gbar.sim.files import packed_arrays, read_arrays, write_whole
 from gbar.surrogate import FitConfig, Params, Response, Scaling, choose_scaling, fit, init_params, pad, respond, squash
 
 GROWN = 1.5  # times as many rows as were learned from make learning anew worth its time
@@ -163,11 +162,8 @@ def save(file: Path, memory: Memory, stamp: dict[str, Any]) -> None:
     """Write a memory, moved into place whole."""
     header = {**stamp, "rows": memory.rows, "solved": memory.solved}
     arrays = {name: np.asarray(leaf) for name, leaf in _named(_trees(memory)).items()}
-    held = io.BytesIO()
-    np.savez(held, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-    temporary = file.with_name(file.name + ".part")
-    temporary.write_bytes(held.getvalue())
-    temporary.replace(file)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    write_whole(file, packed_arrays(arrays))
 
 
 def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> tuple[Memory | None, str]:
@@ -182,9 +178,8 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
     if not file.is_file():
         return None, "none was kept"
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
-            header = json.loads(kept["header"].tobytes())
-            arrays = {name: kept[name] for name in kept.files if name != "header"}
+        arrays = read_arrays(file)
+        header = json.loads(arrays.pop("header").tobytes())
         for name, value in stamp.items():
             if header.get(name) != value:
                 return None, f"it was learned with other {name}"
@@ -193,8 +188,10 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
         if rows < header["rows"]:
             return None, f"it was learned from {header['rows']} evaluations, more than the archive has"
         return _restored(header, arrays, len(stamp["parameters"]), len(stamp["features"]), config), ""
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except GbarError as error:
         return None, f"it cannot be read ({error})"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whole, but no memory of ours
+        return None, f"it is none of this version of gbar ({error})"
 
 
 def recall(

@@ -5,14 +5,10 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from gbar.agent.result import Candidate, Result, read_result
+from gbar.agent.result import Candidate, Result, Traces, read_result, read_traces
 from gbar.sim import GbarError, load_problem
 from gbar.sim.features import unit_of
 from gbar.sim.problem import named, stimulated
-
-Traces = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # protocol -> "01" -> (t [T] ms, v [T] mV)
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,13 @@ def read_contents(run: Path) -> Contents:
         GbarError: no result.json, or a file in the folder is not what gbar writes.
     """
     result = read_result(run)
-    return Contents(run, result, _read_predictions(run), _read_traces(run), _read_stimuli(result.problem_folder))
+    return Contents(
+        run,
+        result,
+        _read_predictions(run),
+        read_traces(run) if (run / "traces.npz").is_file() else {},
+        _read_stimuli(result.problem_folder),
+    )
 
 
 def _read_predictions(run: Path) -> dict[str, list[Prediction]]:
@@ -78,32 +80,13 @@ def _read_predictions(run: Path) -> dict[str, list[Prediction]]:
                 values = (_number(row[column]) for column in ("predicted", "sd", "simulated"))
                 prediction = Prediction(int(row["batch"]), *values)
                 found.setdefault(f"{row['protocol']}.{row['feature']}", []).append(prediction)
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
         raise GbarError(f"{file}: not a table of predictions that gbar writes: {error!r}") from None
     return found
 
 
 def _number(text: str) -> float:
     return float(text) if text else math.nan
-
-
-def _read_traces(run: Path) -> Traces:
-    file = run / "traces.npz"
-    traces: Traces = {}
-    if not file.is_file():
-        return traces
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                if name.endswith("/t"):
-                    number, _, protocol = name.removesuffix("/t").partition("/")
-                    t, v = np.asarray(arrays[name], float), np.asarray(arrays[f"{number}/{protocol}/v"], float)
-                    if t.ndim != 1 or t.shape != v.shape:
-                        raise ValueError(f"{name} and v differ in shape")
-                    traces.setdefault(protocol, {})[number] = t, v
-    except Exception as error:  # zip, header and data errors come as many types
-        raise GbarError(f"{file}: not the traces that gbar writes: {error}") from None
-    return traces
 
 
 def _read_stimuli(folder: str) -> dict[str, Stimulus]:

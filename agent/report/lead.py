@@ -81,7 +81,6 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
     result, wall = contents.result, contents.result.wall_s
     protocols = len({m.protocol for m in result.measurements})
     failed = f"{result.failed_evaluations} failed" if result.failed_evaluations else "none failed"
-    spent = ((wall.simulate, "simulating"), (wall.fit, "fitting"), (wall.plan, "planning"))
     facts = [
         (
             "Measurements",
@@ -89,7 +88,7 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
             f"{Path(result.measurements_file).name}; {words.count(len(result.parameters), 'free parameter')}",
         ),
         ("Evaluations", f"{result.evaluations:,}", f"of at most {result.budget:,}; {failed}"),
-        ("Time", words.minutes(wall.total), ", ".join(f"{words.minutes(s)} {what}" for s, what in spent)),
+        ("Time", words.minutes(wall.total), ", ".join(f"{words.minutes(s)} {what}" for what, s in wall.parts())),
         ("Tolerance", f"|z| ≤ {words.short(result.tolerance)}", "every measurement counts"),
         ("Searched with", result.engine, f"confirmed with {result.confirmed_by}"),
         ("Planned by", PLANNERS[result.planner], ""),

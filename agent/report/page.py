@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gbar.agent.report import lead, limits, search, space, trust, voltages, words, zbars
 from gbar.agent.report.contents import Contents, read_contents
-from gbar.agent.result import write_whole
+from gbar.sim.files import write_whole
 
 HERE = Path(__file__).parent
 

@@ -12,6 +12,7 @@ MAKERS = {
     "archive": "archive of earlier runs",
     "policy": "learned policy",
     "gradient": "gradient planner",
+    "confirm": "confirmation by NEURON",
 }
 WIDTH, HEIGHT = 4000, 2000  # of the plots, in path units
 
@@ -76,6 +77,8 @@ def makers(contents: Contents) -> list[Maker]:
     for progress in contents.result.history:
         evaluations.update(progress.proposers)
     solutions = Counter(candidate.proposer for candidate in contents.result.solutions)
+    if confirming := contents.result.evaluations - evaluations.total():
+        evaluations["confirm"] = confirming  # simulated again at the confirming accuracy, earlier sessions' work too
     return [Maker(MAKERS.get(name, name), evaluations[name], solutions[name]) for name in evaluations | solutions]
 
 

@@ -85,7 +85,8 @@ def _window(stimulus: Stimulus | None, times: list[np.ndarray]) -> tuple[float, 
     if stimulus is None:
         return first, last if last > first else first + 1.0
     end = last if stimulus.kind == "pulse" else min(last, stimulus.duration * (1 + AFTER_STEP))
-    return max(first, -BEFORE * end), end
+    start = max(first, -BEFORE * end)
+    return start, end if end > start else start + 1.0  # traces of another stimulus may end before it begins
 
 
 def _inside(t: np.ndarray, v: np.ndarray, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import jax
 from pydantic import ValidationError
 
-from gbar.agent.result import Pace, write_whole
+from gbar.agent.result import Pace
 from gbar.agent.tuning.session import GUIDED_BATCH, Session
 from gbar.sim import Pool, cache_folder, processor
+from gbar.sim.files import write_whole
 
 SIZES = (4, 8, 16, 32, 64, 128)
 WASTE = 0.7  # the evaluations a run needs after its design grow with the batch to this power (docs/agent.md)

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gbar.agent.result import Result, write_whole
+from gbar.agent.result import Result
 from gbar.agent.tuning.run import tune_into
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
+from gbar.sim.files import write_whole
 from gbar.sim.made import check_name, resolved
 from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, read_sheet
 

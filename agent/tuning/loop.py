@@ -1,12 +1,14 @@
 """The main job: sample, learn, plan, verify, refit, until enough solutions are confirmed."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from gbar.agent.learning import PROPOSERS, Forecast, Mind, choose, goal_of, recall
+from gbar.agent.learning import PROPOSERS, Compiling, Forecast, Mind, choose, goal_of, recall
 from gbar.agent.learning import stamp as memories_stamp
 from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.diagnosis import explore
@@ -35,11 +37,13 @@ def search(
     Raises:
         GbarError: the model cannot be built or simulated at all.
     """
-    start = time.perf_counter()
+    start, compiled = time.perf_counter(), Compiling.seconds
     session = _open(problem, config, archive)
-    with session.timed("fit"):
+    with _phase(session, observe, "fit"):
         _recall(session, archive)
-    with open_pool(problem, config.workers, log=log, dask=config.dask) as pool:
+    with _phase(session, observe, "start"):
+        opened = open_pool(problem, config.workers, log=log, dask=config.dask)
+    with opened as pool:
         archive.hold_to(pool.found.get("reads_outside", []))
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
@@ -50,14 +54,14 @@ def search(
             lab.simulate(points, ["design"])
             design_s = session.seconds["simulate"] - before
             lab.confirm()
-            with session.timed("fit"):
+            with _phase(session, observe, "fit"):
                 pace.settle(session, pool, design_s, len(points))
             while len(session.solutions) < config.solutions and session.left > 0:
                 # 2. learn the response
-                with session.timed("fit"):
+                with _phase(session, observe, "fit"):
                     mind = _learned(session)
                 # 3. let the agent plan on it
-                with session.timed("plan"):
+                with _phase(session, observe, "plan"):
                     batch, proposers, forecast = _planned(session, mind)
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
@@ -67,15 +71,25 @@ def search(
                 lab.note_first_batch(done)
                 lab.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
-            lab.confirm_nearest()
-            session.reach = explore(session, archive, pool)
+            with _phase(session, observe, "diagnose"):
+                lab.confirm_nearest()
+                session.reach = explore(session, archive, pool)
         except BaseException as error:
             if not was_stopped(error):
                 raise
             session.status = "interrupted"
             session.evaluations = archive.count(session.name)  # one may have been kept and not yet been counted
     session.seconds["total"] = time.perf_counter() - start
+    session.compiled_s = Compiling.seconds - compiled
     return session
+
+
+@contextmanager
+def _phase(session: Session, observe: Observer, part: str) -> Iterator[None]:
+    """A part of the wall clock that whoever waits is told of when it begins."""
+    with session.timed(part):
+        observe(session)
+        yield
 
 
 def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:

@@ -24,4 +24,4 @@ def show_progress(wanted: int, observe: Callable[[Session], None] | None = None)
 def said(session: Session) -> str:
     """How far a search has come, in a few words."""
     best = f"best |z| {session.best:.2f}, " if session.best < float("inf") else ""
-    return f"{best}{session.evaluations} evaluations"
+    return f"{session.phase}: {best}{session.evaluations} of at most {session.config.budget} evaluations"

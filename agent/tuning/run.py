@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -28,7 +29,6 @@ from gbar.agent.result import (
     read_result,
     write_result,
     write_traces,
-    write_whole,
 )
 from gbar.agent.tuning.behaviour import misbehaviour
 from gbar.agent.tuning.diagnosis import diagnose
@@ -37,6 +37,7 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
 from gbar.sim import Accuracy as Integrator
 from gbar.sim import Archive, GbarError, Problem, choose_engine
+from gbar.sim.files import write_whole
 from gbar.sim.made import Made, resolved
 from gbar.surrogate import feature_accuracy, verdict
 
@@ -50,8 +51,10 @@ def tune_into(
 ) -> Result:
     """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
     out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
+    start = time.perf_counter()
     configure()
     problem, choice = choose_engine(problem)
+    choosing_s = time.perf_counter() - start
     with _run_folder(out) as made:
         with Archive(archive or out / "archive.sqlite", problem, made) as kept:
             finished = _finished(problem, config, out, kept)
@@ -61,12 +64,17 @@ def tune_into(
         with undisturbed():
             result = make_result(session, archive or Path("archive.sqlite"))
             result.engine_why = choice.why
+            result.wall_s.choose = round(choosing_s, 3)
             shown = session.solutions or session.nearest
             write_traces(out, [candidate.done.traces for candidate in shown])
             write_whole(out / "predictions.csv", _predictions(session))
             write_result(out, result)
             write_report(out)
+    searched = time.perf_counter()
     _export(out, result, problem)
+    result.wall_s.write, result.wall_s.total = (round(time.perf_counter() - since, 3) for since in (searched, start))
+    write_result(out, result)
+    write_report(out)
     return result
 
 
@@ -199,7 +207,10 @@ def make_result(session: Session, archive: Path) -> Result:
         failed_evaluations=sum(session.failures.values()),
         failures=dict(session.failures),
         first_solution_at=session.first_solution_at,
-        wall_s=Wall(**{part: round(seconds, 3) for part, seconds in session.seconds.items()}),
+        wall_s=Wall(
+            **{part: round(seconds, 3) for part, seconds in session.seconds.items()},
+            compile=round(session.compiled_s, 3),
+        ),
         measurements=_measured(problem),
         parameters=ranges,
         solutions=solutions,

@@ -41,6 +41,16 @@ class TuneConfig(NamedTuple):
         return max(LEAST_DESIGN, -(-2 * dimension // WHOLE) * WHOLE)
 
 
+PARTS = {  # of the wall clock, and what is done in them
+    "start": "starting NEURON",
+    "simulate": "simulating",
+    "fit": "learning",
+    "plan": "planning",
+    "diagnose": "looking at what is in the way",
+    "total": "",
+}
+
+
 @dataclass
 class Confirmed:
     """A parameter set simulated at the confirming accuracy."""
@@ -94,7 +104,9 @@ class Session:
     rejected: set[bytes] = field(default_factory=set)  # looked like solutions until confirmed
     predictions: list[Predicted] = field(default_factory=list)
     history: list[Progress] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "fit": 0.0, "plan": 0.0, "total": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    compiled_s: float = 0.0  # of the learning and planning, spent by JAX on compiling
+    phase: str = "starting"  # what is being done, for whoever waits
     nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
     reach: Reach | None = None  # where nothing was found: what the model can do
     mind: Mind | None = None
@@ -111,7 +123,7 @@ class Session:
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
         """Add the time spent inside to a part of the wall clock."""
-        start = time.perf_counter()
+        start, self.phase = time.perf_counter(), PARTS[what]
         try:
             yield
         finally:

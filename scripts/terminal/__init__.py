@@ -2,6 +2,7 @@
 
 from gbar.scripts.terminal.shared import (
     BatchOption,
+    BudgetOption,
     DaskOption,
     EngineOption,
     JsonFlag,
@@ -15,13 +16,16 @@ from gbar.scripts.terminal.shared import (
     print_json,
     print_table,
     progress_bar,
+    say,
     say_how_read,
+    start_jax,
     waiting,
 )
-from gbar.scripts.terminal.summary import best_so_far, default_folder, print_cells, print_summary
+from gbar.scripts.terminal.summary import default_folder, print_accuracy, print_cells, print_summary
 
 __all__ = [
     "BatchOption",
+    "BudgetOption",
     "DaskOption",
     "EngineOption",
     "JsonFlag",
@@ -30,15 +34,17 @@ __all__ = [
     "RunArgument",
     "WorkersOption",
     "archiving",
-    "best_so_far",
     "default_folder",
     "engaged",
     "guarded",
+    "print_accuracy",
     "print_cells",
     "print_json",
     "print_summary",
     "print_table",
     "progress_bar",
+    "say",
+    "start_jax",
     "say_how_read",
     "waiting",
 ]

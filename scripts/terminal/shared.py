@@ -1,10 +1,13 @@
 """What every command shares: errors as one line, tables, JSON, progress."""
 
+import codecs
 import errno
 import functools
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui")  # else NEURON warns of a missing DISPLAY
+PLAIN = {
+    "±": "+-",
+    "µ": "u",
+    "μ": "u",
+    "Ω": "Ohm",
+    "…": "...",
+    "–": "-",
+    "−": "-",
+    "—": "-",
+    "×": "x",
+    "²": "2",
+    "≤": "<=",
+    "≥": ">=",
+    "→": "->",
+    "─": "-",
+    "│": "|",
+    "°": "deg",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+}
 PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
 
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
@@ -30,6 +54,9 @@ Measurements = Annotated[
 ]
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
+]
+BudgetOption = Annotated[
+    int, typer.Option(min=1, max=1_000_000, metavar="N", help="New evaluations (all protocols once) at most.")
 ]
 DaskOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
@@ -51,13 +78,19 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        from gbar.sim.errors import GbarError
+        from gbar.sim.errors import GbarError, printable
 
+        any_letter()
         try:
-            with caught():
+            with (
+                warnings.catch_warnings(action="ignore" if not sys.warnoptions else None),
+                caught(),
+            ):  # libraries' remarks
                 return command(*args, **kwargs)
         except GbarError as error:
             said = str(error)
+        except MemoryError:
+            said = "not enough memory for this: fewer workers, or a smaller budget or archive, need less"
         except OSError as error:  # a folder that cannot be written, a full disk
             if error.errno == errno.EPIPE or error.strerror is None:
                 raise  # EPIPE: typer ends quietly when whoever reads has gone
@@ -65,13 +98,35 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
         except KeyboardInterrupt:
             print(f"gbar: stopped{kept}", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
-        print(f"gbar: {' '.join(said.split())}", file=sys.stderr)
+        print(f"gbar: {printable(' '.join(said.split()))}", file=sys.stderr)
         raise typer.Exit(2)
 
     return run
 
 
 archiving = functools.partial(guarded, kept="; everything simulated so far is kept")  # for a command with an archive
+
+
+def any_letter() -> None:
+    """Let stdout and stderr take every letter: what their encoding lacks is written in letters that it has."""
+    codecs.register_error("gbar", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="gbar")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Stands for what cannot be encoded."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+def say(text: str = "") -> None:
+    """Text on stdout, without what would steer a terminal: names and reasons come from files."""
+    from gbar.sim.errors import printable
+
+    print(printable(text))
 
 
 def print_json(content: Any) -> None:
@@ -93,7 +148,10 @@ def print_table(
     from rich.measure import Measurement
     from rich.table import Table
 
-    rows = list(rows)
+    from gbar.sim.errors import printable
+
+    rows = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    title = printable(title)
     console = Console(highlight=False, markup=False, emoji=False)  # a section may be called dend[i]
     if not console.is_terminal:
         console.width = PIPED_WIDTH
@@ -147,10 +205,19 @@ def waiting(text: str) -> Iterator[None]:
 
 def say_how_read(problem: "Problem") -> None:
     """On stderr: rows of the table that were not read as they stand there, and values that a modeller would doubt."""
+    from gbar.sim.errors import printable
     from gbar.sim.problem import of_measurements
 
     for note in of_measurements(problem):
-        typer.echo(f"note: {note}", err=True)
+        print(f"note: {printable(note)}", file=sys.stderr)
+
+
+def start_jax() -> None:
+    """Load JAX, and see that it runs, before anything is simulated. Raises GbarError."""
+    with waiting("Starting JAX"):
+        from gbar.agent.learning import configure
+
+        configure()
 
 
 def engaged(problem: "Problem", engine: str | None) -> "Problem":

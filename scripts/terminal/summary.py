@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from gbar.scripts.terminal.shared import print_table
+from gbar.scripts.terminal.shared import print_table, say
 
 if TYPE_CHECKING:
     from gbar.agent.result import Candidate, Result
-    from gbar.agent.tuning import CellSummary, Session
+    from gbar.agent.tuning import CellSummary, Verification
     from gbar.sim import Problem
+
+USELESS_SD = 10.0  # beyond it no digit helps anybody
+ACCURACY = """\
+off by: how far its predictions of the run's second half missed NEURON, in SDs of the measurement.
+left out: how far it misses evaluations that were kept from it, which is harder: what it is worth elsewhere.
+The verdict is about this run. Whatever it says, NEURON itself has confirmed every solution."""
 
 
 def default_folder(problem: "Problem") -> Path:
@@ -19,34 +23,28 @@ def default_folder(problem: "Problem") -> Path:
     return Path("runs") / (f"{problem.name}-{table.stem}" if table else problem.name)
 
 
-def best_so_far(session: "Session") -> str:
-    """The text beside the progress bar."""
-    best = f"{session.best:.2f}" if session.best < float("inf") else "–"
-    return f"best |z| {best}, {len(session.solutions)}/{session.config.solutions} solutions"
-
-
 def print_summary(result: "Result", folder: Path) -> None:
     """How a run ended."""
     wall, found = result.wall_s, len(result.solutions)
-    typer.echo(
+    say(
         f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
         f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
-        f"{wall.total:.0f} s: simulating {wall.simulate:.0f}, learning {wall.fit:.0f}, planning {wall.plan:.0f}.\n"
+        f"{wall.total:.0f} s: {', '.join(f'{word} {seconds:.0f}' for word, seconds in wall.parts())}.\n"
         f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
     )
     for name, count in result.failures.items():
-        typer.echo(f"  {count} failed: {name}")
-    typer.echo()
+        say(f"  {count} failed: {name}")
+    say()
     if result.solutions:
         _print_solutions(result)
         _print_warnings(result)
     elif result.nearest:
         _print_misses([result.nearest, *result.next_nearest], result)
         _print_findings(result)
-    typer.echo(f"Page:      {folder / 'report.html'}")
-    typer.echo(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
+    say(f"Page:      {folder / 'report.html'}")
+    say(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
     if found:
-        typer.echo(f"Next:      gbar verify {folder}; gbar export {folder} --solution {result.in_front}")
+        say(f"Next:      gbar verify {folder}; gbar export {folder} --solution {result.in_front}")
 
 
 def _print_solutions(result: "Result") -> None:
@@ -66,9 +64,9 @@ def _print_warnings(result: "Result") -> None:
     from gbar.agent.report import UNMEASURED, warnings_of
 
     for sentence in warnings_of(result.warnings, "solution"):
-        typer.echo(f"Warning, not measured: {sentence}")
+        say(f"Warning, not measured: {sentence}")
     if result.warnings:
-        typer.echo(f"  {UNMEASURED}\n")
+        say(f"  {UNMEASURED}\n")
 
 
 def _value(value: float | None) -> str:
@@ -96,14 +94,40 @@ def _print_findings(result: "Result") -> None:
 
     for finding in findings(result):
         for sentence in finding.sentences:
-            typer.echo(f"{finding.title}: {sentence}")
+            say(f"{finding.title}: {sentence}")
         if finding.advice:
-            typer.echo(f"  {finding.advice}")
-    typer.echo()
+            say(f"  {finding.advice}")
+    say()
 
 
 def _missed(value: float | None) -> str:
     return "not defined" if value is None else f"{value:+.2f}"
+
+
+def print_accuracy(found: "Verification") -> None:
+    """How far the surrogate can be trusted, feature by feature."""
+    rows = [
+        (
+            key,
+            feature.verdict,
+            _error(feature.recent_rmse_over_sd),
+            _error(feature.held_out_rmse_over_sd),
+            "–" if feature.coverage_90 is None else f"{feature.coverage_90:.0%}",
+        )
+        for key, feature in found.surrogate.items()
+    ]
+    columns = ["feature", "verdict", "off by, SD", "left out, SD", "in its 90 %"]
+    print_table(f"Surrogate over {found.evaluations} evaluations", columns, rows, left=2, spare=2)
+    for key, feature in found.surrogate.items():
+        if feature.verdict != "good":
+            say(f"{key}: {feature.verdict}: {feature.why}")
+    say(ACCURACY)
+
+
+def _error(value: float | None) -> str:
+    if value is not None and value > USELESS_SD:
+        return f"> {USELESS_SD:.0f}"
+    return "–" if value is None else f"{value:.2f}"
 
 
 def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None], folder: Path) -> None:
@@ -113,5 +137,5 @@ def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None
     rows = [(row.cell, row.status, *(_value(getattr(row, key)) for key in keys)) for row in done]
     print_table("New evaluations to the first solution, and the best |z| of the first batch", columns, rows, left=2)
     for name, value in overall.items():
-        typer.echo(f"{name.replace('_', ' ')}: {_value(value)}")
-    typer.echo(f"Summary: {folder / 'cells.csv'}")
+        say(f"{name.replace('_', ' ')}: {_value(value)}")
+    say(f"Summary: {folder / 'cells.csv'}")

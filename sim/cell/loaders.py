@@ -6,11 +6,15 @@ object through which the model's names are found, the Python module where there 
 called next may read them.
 """
 
+import atexit
 import contextlib
+import functools
 import importlib.util
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,14 +95,34 @@ def run_hoc(statement: str, where: str) -> None:
 
 def _load_hoc(folder: Path, file: str) -> None:
     own = folder / file  # anything else is of NEURON's own library
-    if not h.load_file(str(own) if own.is_file() else file):
+    if not h.load_file(os.fsencode(own if own.is_file() else file)):  # text would have to be ASCII
         raise GbarError(f"{file}: NEURON cannot load it: its own message is in the log")
+
+
+@functools.cache
+def ascii_alias(folder: Path) -> Path:
+    """The folder by a path that NEURON takes as text: itself, or where it has other letters another way to it.
+
+    A Python model gives NEURON paths made from its own `__file__`.
+    """
+    if str(folder).isascii():
+        return folder
+    # Linux has one that is gone with the process, however it ends
+    held = Path(f"/proc/{os.getpid()}/fd/{os.open(folder, os.O_RDONLY)}")
+    if held.is_dir():
+        return held
+    made = Path(tempfile.mkdtemp(prefix="gbar-", dir="/tmp"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    link = made / "model"
+    link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def load_python(folder: Path, model: Any, hold: Callable[[], None]) -> tuple[Any, Any, list[Any]]:
     """Import a Python file and call the function or class it names. Raises GbarError."""
     file, _, function = model.load.partition(":")
     before = set(h.allsec())
+    folder = ascii_alias(folder)
     module = _imported(folder / file, folder)
     if not callable(getattr(module, function, None)):
         names = [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]

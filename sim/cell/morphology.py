@@ -3,6 +3,7 @@
 The functions take plain arguments, because an exported script carries their source.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def load_morphology(folder: Path, model: Any, hold: Callable[[], None]) -> tuple
     reader = h.Import3d_SWC_read() if model.load.lower().endswith(".swc") else h.Import3d_Neurolucida3()
     reader.quiet = 1
     try:
-        reader.input(str(folder / model.load))
+        reader.input(os.fsencode(folder / model.load))  # text would have to be ASCII
         h.Import3d_GUI(reader, 0).instantiate(cell)
     except Exception as error:
         raise GbarError(f"{model.load}: NEURON's Import3d cannot read it: {error}") from None

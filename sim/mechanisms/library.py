@@ -14,13 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbar.sim.errors import GbarError
+from gbar.sim.files import cache_folder, check_own, folder_in_place
 from gbar.sim.mechanisms.ranged import Ranged, spread
 from gbar.sim.problem import Accuracy
 
@@ -29,12 +29,6 @@ NEURONS_OWN = {"hh", "pas", "extracellular", "IClamp", "SEClamp", "VClamp", "Alp
 NEURONS_OWN |= {"APCount", "NetStim", "IntFire1", "IntFire2", "IntFire4", "PatternStim", "PointProcessMark"}
 BUILD_LIMIT_S = 300.0  # two dozen MOD files take half a minute; what takes this long hangs
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
-
-
-def cache_folder() -> Path:
-    """Where built mechanisms are kept: $GBAR_CACHE, else the user's cache folder."""
-    base = os.environ.get("GBAR_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "gbar" if base else Path.home() / ".cache" / "gbar"
 
 
 class Setup(NamedTuple):
@@ -76,14 +70,9 @@ def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[Ra
         digest.update(name.encode() + b"\0" + contents[name] + b"\0")
     target = cache_folder() / "ranged" / digest.hexdigest()[:20]
     if done and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as work:
-            whole = Path(work) / target.name
-            whole.mkdir()
+        with folder_in_place(target) as work:
             for name, content in contents.items():
-                (whole / name).write_bytes(content)
-            with contextlib.suppress(OSError):  # another process was faster
-                whole.rename(target)
+                (work / name).write_bytes(content)
     return target, done
 
 
@@ -164,17 +153,17 @@ def _built(files: dict[str, Path], kind: str, name: str, flags: str) -> Path:
         flags: for the compiler; empty for NEURON's own.
     """
     target = cache_folder() / kind / _content_hash(files, flags)
-    library = _library(target, name)
+    library = _own_library(target, name)
     if library:
         return library
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        library = _library(target, name)
+        library = _own_library(target, name)
         if library:
             return library
         _build_into(target, files, name, flags)
-    library = _library(target, name)
+    library = _own_library(target, name)
     if not library:
         raise GbarError(f"nrnivmodl made no library from {', '.join(files)}: run it by hand in the folder to see why")
     return library
@@ -200,6 +189,14 @@ def processor() -> str:
     return f"{platform.machine()} {hashlib.sha256(can.encode()).hexdigest()[:12]}"
 
 
+def _own_library(folder: Path, name: str) -> Path | None:
+    """A library in the cache. Raises GbarError where others could have put it there."""
+    found = _library(folder, name)
+    if found is not None:
+        check_own(found)
+    return found
+
+
 def _library(folder: Path, name: str) -> Path | None:
     found = sorted(folder.glob(f"*/{name}.so")) + sorted(folder.glob(f"*/{name}.dylib"))
     return found[0] if found else None
@@ -223,9 +220,8 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
     command = [found, "-i", flags, "."] if flags else [found]
     for left in target.parent.glob(f"{target.name}.*/"):  # of a build that was killed: whoever builds has the lock
         shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
-    scratch = work / "tmp"  # the compiler's own files, which nobody removes where it is killed
-    try:
+    with folder_in_place(target) as work:
+        scratch = work / "tmp"  # the compiler's own files, which nobody removes where it is killed
         scratch.mkdir()
         for file_name, file in files.items():
             shutil.copy(file, work / file_name)
@@ -239,15 +235,13 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
         if (code != 0 and not flags) or not _library(work, name):
             raise GbarError(_compile_error(said, files))
         shutil.rmtree(scratch, ignore_errors=True)
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
     """Run a build: its exit code and what it said. Raises GbarError when it does not end: nothing is left running."""
     kept: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=folder, text=True, env=environment, start_new_session=True, **kept)
+    kept |= {"encoding": "utf-8", "errors": "replace"}  # a compiler quotes whatever stands in the file
+    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **kept)
     try:
         out, err = process.communicate(timeout=BUILD_LIMIT_S)
     except BaseException as error:
@@ -315,7 +309,7 @@ def load(library: Path) -> None:
     """Load a built library into this process' NEURON."""
     from neuron import h
 
-    if not h.nrn_load_dll(str(library)):
+    if not h.nrn_load_dll(os.fsencode(library)):  # text would have to be ASCII
         raise GbarError(f"NEURON cannot load {library}: delete that folder to have it built again")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import gbar
 from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
+from gbar.sim.files import cache_folder
 from gbar.sim.pool.life import die_with_parent
 
 
@@ -20,6 +21,18 @@ def importable() -> str:
     """$PYTHONPATH for a process that has to import this gbar: first the folder that holds it, then what was there."""
     holder = Path(gbar.__file__).resolve().parent.parent
     return os.pathsep.join(filter(None, [str(holder), os.environ.get("PYTHONPATH", "")]))
+
+
+def neuron_environment() -> dict[str, str]:
+    """What a process that runs NEURON is started with, in `mechanisms.neutral_folder`."""
+    return {
+        **os.environ,
+        "NEURON_MODULE_OPTIONS": "-nogui",
+        "PWD": str(mechanisms.neutral_folder()),  # what NEURON believes before it asks the system
+        "PYTHONPATH": importable(),
+        "PYTHONUTF8": "1",  # whatever the locale: paths and what is printed have letters of every kind
+        "GBAR_CACHE": str(cache_folder().parent),  # absolute: it starts in another folder
+    }
 
 
 def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
@@ -33,8 +46,6 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
     Raises:
         GbarError: what the function raises as such; or why it gave no answer, with its last words.
     """
-    quiet = str(mechanisms.neutral_folder())  # NEURON loads whatever x86_64/ it finds where it starts
-    environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "PYTHONPATH": importable(), "PWD": quiet}
     named = f"{function.__module__}:{function.__name__}"
     ours, life = socket.socketpair()  # its end of it tells the other process that this one has ended
     try:
@@ -43,11 +54,11 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
             pass_fds=[life.fileno()],
             input=json.dumps(content),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=limit_s,
-            cwd=quiet,
-            env=environment,
+            cwd=mechanisms.neutral_folder(),  # NEURON loads whatever x86_64/ it finds where it starts
+            env=neuron_environment(),
         )
     except subprocess.TimeoutExpired:
         raise GbarError(f"no answer within {limit_s:g} s: does the model start a run or wait for input?") from None

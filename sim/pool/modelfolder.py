@@ -3,14 +3,12 @@
 import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.mechanisms import cache_folder
+from gbar.sim.files import cache_folder, folder_in_place
 from gbar.sim.problem import TABLES, Problem, file_digest, file_stamp, files_in
 
 WAY_OUT = (
@@ -96,20 +94,11 @@ def unpack(packed: dict[str, Any]) -> Problem | None:
     if not target.is_dir():
         if packed["files"] is None:
             return None
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
-        try:
+        with folder_in_place(target) as work:
             for name, data in packed["files"].items():
                 file = work / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
-            if not target.is_dir():
-                work.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was faster
-                raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     problem = Problem.model_validate_json(packed["problem"])
     folder = (target / packed["folder"]).resolve()
     return problem.model_copy(update={"folder": folder, "file": folder / problem.file})

@@ -27,7 +27,7 @@ import psutil
 from gbar.sim import mechanisms
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
-from gbar.sim.pool.isolated import importable
+from gbar.sim.pool.isolated import neuron_environment
 from gbar.sim.pool.modelfolder import Watch
 from gbar.sim.problem import LANES, Accuracy, Problem
 
@@ -200,9 +200,7 @@ class Workers:
     def _start(self, setup: mechanisms.Setup) -> _Worker:
         ours, theirs = socket.socketpair()
         life, its_life = socket.socketpair()
-        environment = {**os.environ, "NEURON_MODULE_OPTIONS": "-nogui", "OMP_NUM_THREADS": "1"}
-        environment["PWD"] = str(mechanisms.neutral_folder())  # what NEURON believes before it asks the system
-        environment["PYTHONPATH"] = importable()
+        environment = {**neuron_environment(), "OMP_NUM_THREADS": "1"}
         passed = [theirs.fileno(), its_life.fileno(), self._log.fileno()]
         try:
             process = subprocess.Popen(

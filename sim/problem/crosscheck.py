@@ -6,6 +6,7 @@ from typing import Any
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.problem.kinds import FiCurve, Rheobase, Sized, Step, Waveform
 from gbar.sim.problem.problem import Problem
+from gbar.sim.problem.strict import LONGEST_NAME, is_name
 from gbar.sim.problem.waveform import read_waveform
 
 
@@ -43,6 +44,11 @@ def check_protocols(problem: Problem, where: str) -> None:
                 without = name.replace(sign, "_")
                 word = "dot" if sign == "." else "colon"
                 raise GbarError(f"{where}: protocol '{name}': a name without a {word} is expected, such as '{without}'")
+        if not is_name(name):
+            raise GbarError(
+                f"{where}: protocol {name[:40]!r}: expected a name of up to {LONGEST_NAME} letters, digits and _ - +, "
+                "with single spaces inside at most"
+            )
         if isinstance(protocol, FiCurve):
             _check_curve(name, protocol, problem, where)
         if isinstance(protocol, Sized) and protocol.relative_to is not None:

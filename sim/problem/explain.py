@@ -18,6 +18,9 @@ EXPECTED = {  # pydantic's error types in the user's words
     "finite_number": "a finite number",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "int_from_float": "a whole number",
     "tuple_type": "a list in square brackets",
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of at most {max_length}",
@@ -53,7 +56,7 @@ def explained(
         word = problem["ctx"]["tag"]
         return f"{place}.kind: '{word}' is no kind of protocol{nearest(word, kinds)}"
     if what == "value_error":
-        return f"{place}: {problem['ctx']['error']}"
+        return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
     wanted = EXPECTED.get(what, problem["msg"][0].lower() + problem["msg"][1:]).format(**problem.get("ctx", {}))
     if place == "parameter" and what == "tuple_type":
         wanted = "a list, each entry under its own [[parameter]]"
@@ -71,7 +74,7 @@ def _path(place: tuple[Any, ...], content: Mapping[str, Any], kinds: Collection[
         del path[2]
     if len(path) > 2 and path[-3] == "efel":  # the kind of value that was tried
         del path[-1]
-    return path[:-1] if isinstance(place[-1], int) and len(path) > 2 else path
+    return path[:-1] if place and isinstance(place[-1], int) and len(path) > 2 else path
 
 
 def _at(content: Any, path: tuple[Any, ...]) -> Any:

@@ -6,6 +6,7 @@ The functions take plain arguments, because an exported script carries their sou
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,12 +47,15 @@ class Formula:
         if len(text) > LONGEST:
             raise GbarError(f"a formula of {len(text)} characters: expected {LONGEST} or fewer")
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
+            with warnings.catch_warnings(action="ignore"):  # Python's advice on style
+                self._tree = ast.parse(text.strip(), mode="eval").body
+            self._check(self._tree)
         except (SyntaxError, ValueError):
             raise GbarError(
                 f"'{text}' is no formula: expected arithmetic such as value * exp(distance / 100)"
             ) from None
-        self._check(self._tree)
+        except (RecursionError, MemoryError):
+            raise GbarError(f"'{text[:40]} …' is nested too deep: expected arithmetic with fewer brackets") from None
 
     def _check(self, node: ast.expr) -> None:
         """Look at every part once, so that evaluating can only meet what is known."""

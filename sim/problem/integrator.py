@@ -36,7 +36,7 @@ class Accuracy:
         Raises:
             GbarError: it is none.
         """
-        engine, *rest = text.split()
+        engine, *rest = text.split() or [""]
         if len(rest) == 2 and engine in ENGINES and rest[0] == ("atol" if engine == "cvode" else "dt"):
             with contextlib.suppress(ValueError):
                 value = float(rest[1])

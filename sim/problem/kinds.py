@@ -8,7 +8,17 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from gbar.sim.errors import nearest
 from gbar.sim.problem.strict import Strict
-from gbar.sim.problem.units import Hertz, Megaohm, Microsiemens, Millisecond, Millivolt, Nanoampere, Percent
+from gbar.sim.problem.units import (
+    Factor,
+    Hertz,
+    Megaohm,
+    Microsiemens,
+    Millisecond,
+    Millivolt,
+    Nanoampere,
+    Percent,
+    Whole,
+)
 
 SITE = r"[\w\[\]]+(?:\(\s*\d*\.?\d+\s*\)|@\d+(?:\.\d+)?)"  # a point on a cell
 PLACE = re.compile(SITE)
@@ -181,7 +191,7 @@ class Train(Sized):
 
     kind: Literal["train"]
     width: Millisecond = Field(gt=0, description="of each pulse")
-    frequency: Hertz = Field(gt=0, description="of the pulses, from `delay` on until `duration` is over")
+    frequency: Hertz = Field(description="of the pulses, from `delay` on until `duration` is over")
 
     @property
     def quiet_until(self) -> float:
@@ -213,8 +223,8 @@ class Noise(Sized):
     tau: Millisecond = Field(
         default=0.0, ge=0, description="correlation time of an Ornstein–Uhlenbeck process; 0 is white"
     )
-    every: Millisecond = Field(default=0.1, gt=0, description="between samples; linear in between")
-    seed: int = Field(default=0, ge=0, description="another seed, another noise")
+    every: Millisecond = Field(default=0.1, ge=1e-3, description="between samples; linear in between")
+    seed: Whole = Field(default=0, ge=0, lt=2**63, description="another seed, another noise")
 
     @property
     def words(self) -> str:
@@ -229,7 +239,7 @@ class Waveform(Timed):
     file: str = Field(
         description="in the problem's folder: a CSV with the header `t_ms,i_nA`, or an `.npy` of two columns, ms and nA"
     )
-    scale: float = Field(default=1.0, description="times the file's current")
+    scale: Factor = Field(default=1.0, description="times the file's current")
     times: tuple[float, ...] = ()  # ms, read from the file
     currents: tuple[float, ...] = ()  # nA
 
@@ -261,7 +271,7 @@ class Clamp(Timed):
     voltage: Millivolt = Field(description="during the step")
     holding: Millivolt = Field(description="before it")
     tail: Millivolt | None = Field(default=None, description="after it; the holding voltage unless given")
-    resistance: Megaohm = Field(default=0.001, gt=0, description="in series with the electrode")
+    resistance: Megaohm = Field(default=0.001, description="in series with the electrode")
     blank: Millisecond = Field(
         default=0.5, ge=0, description="after each change of voltage, left out of features: it charges the membrane"
     )
@@ -277,11 +287,13 @@ class Synapse(Current):
     """A conductance of two exponentials (NEURON's Exp2Syn), opened once or several times."""
 
     kind: Literal["synapse"]
-    weight: Microsiemens = Field(gt=0, description="conductance at the peak")
+    weight: Microsiemens = Field(description="conductance at the peak")
     tau1: Millisecond = Field(gt=0, description="rise, shorter than `tau2`")
     tau2: Millisecond = Field(gt=0, description="decay")
     e: Millivolt = Field(default=0.0, description="reversal")
-    onsets: tuple[Millisecond, ...] = Field(default=(0.0,), min_length=1, description="when it opens, after `delay`")
+    onsets: tuple[Millisecond, ...] = Field(
+        default=(0.0,), min_length=1, max_length=100_000, description="when it opens, after `delay`"
+    )
 
     @property
     def words(self) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import reprlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gbar.sim import features
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.files import read_toml
 from gbar.sim.made import as_name
 from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
@@ -23,6 +23,8 @@ from gbar.sim.problem.stimuli import stimulated
 from gbar.sim.problem.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
+LARGEST_SETTING = 1e9
+INTERP_STEP_MS = (1e-3, 10.0)
 LOADED = {".hoc", ".py", ".swc", ".asc"}  # what model.load may name
 NEURONS_MECHANISMS = {"pas", "hh", "extracellular", "fastpas", "na_ion", "k_ion", "ca_ion"}  # built into NEURON
 NEURONS_OWN = {"nrngui.hoc", "stdlib.hoc", "stdrun.hoc", "import3d.hoc", "subiter.hoc"}  # hoc files of NEURON itself
@@ -69,10 +71,7 @@ def _content(path: Path) -> tuple[Path, dict[str, Any]]:
         return folder / bluepyopt.MAIN, bluepyopt.content(folder)
     if not file.is_file():
         raise GbarError(f"no problem at {path}: expected a folder with a problem.toml, or that file")
-    try:
-        return file, tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise GbarError(f"{file}: not valid TOML: {error}") from None
+    return file, read_toml(file)
 
 
 def read_measurements(table: Path, problem: Problem, may_be_empty: bool = False) -> tuple[Measurement, ...]:
@@ -201,8 +200,15 @@ def _check_settings(settings: Mapping[str, Any], where: str) -> None:
         fits = isinstance(value, int | float) if isinstance(default, float) else isinstance(value, type(default))
         if not fits or isinstance(value, bool) != isinstance(default, bool):
             raise GbarError(f"{where}.{key}: expected a value such as {default!r}, got {value!r}")
+        if key != "interp_step" and isinstance(value, int | float) and not abs(value) <= LARGEST_SETTING:
+            raise GbarError(f"{where}.{key}: expected at most {LARGEST_SETTING:g}, got {value!r}")
     if not float(settings.get("interp_step", 1.0)) > 0:
         raise GbarError(f"{where}.interp_step: expected more than 0 ms, got {settings['interp_step']!r}")
+    low, high = INTERP_STEP_MS
+    if not low <= float(settings.get("interp_step", high)) <= high:
+        raise GbarError(
+            f"{where}.interp_step: expected {low:g} to {high:g} ms, a spike lasts 1 ms: got {settings['interp_step']!r}"
+        )
 
 
 def _in_our_words(measurement: Measurement, problem: Problem, where: str) -> Measurement:

@@ -1,27 +1,30 @@
 """A free parameter as problem.toml describes it."""
 
 import math
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.problem.formula import FUNCTIONS, Formula
-from gbar.sim.problem.strict import Strict
+from gbar.sim.problem.strict import PARAMETER_SIGNS, Strict, name_of
+from gbar.sim.problem.units import Bound
 
 OF_A_PLACE = {"value", "own", "distance"}  # what a formula knows beside the parameters
 FACTOR = "× model"  # the unit of a value that multiplies what the model has
 PURE = {"", "1", "-", "x", "×", "constant", "dimensionless", "factor", FACTOR}  # units that a factor may be given
 
 Statements = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+ParameterName = Annotated[str, Field(min_length=1), name_of("parameter", also=PARAMETER_SIGNS)]
 
 
 class Parameter(Strict):
     """A free parameter: where it is set in the model, how, and between which bounds."""
 
-    name: str = Field(min_length=1, description="any name, used in every table; names must differ")
+    name: ParameterName = Field(description="any name, used in every table; names must differ")
     set: tuple[str, ...] = Field(default=(), description="the places where the value goes; all get the same")
-    bounds: tuple[float, float] = Field(description='low < high, as NEURON has it; above 0 with `scale = "log"`')
+    bounds: tuple[Bound, Bound] = Field(description='low < high, as NEURON has it; above 0 with `scale = "log"`')
     scale: Literal["linear", "log"] = Field(
         default="linear", description='how the range is searched; `"log"` for conductances and rates'
     )
@@ -126,21 +129,23 @@ def _power(formula: Formula, names: set[str]) -> int | None:
 def check_parameters(parameters: tuple[Parameter, ...], where: str) -> None:
     """Names and formulas of a problem's parameters, against one another. Raises GbarError."""
     names = [parameter.name for parameter in parameters]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise GbarError(f"{where}: two parameters are called '{name}': names must differ")
+    known = set(names)
     used = {name: parameter.name for parameter in parameters for name in parameter.used()}
     for name, user in used.items():
-        if name not in names:
-            raise GbarError(f"{where}: parameter.{user}: no parameter '{name}'{nearest(name, {*names, *OF_A_PLACE})}")
+        if name not in known:
+            raise GbarError(f"{where}: parameter.{user}: no parameter '{name}'{nearest(name, known | OF_A_PLACE)}")
     reserved = OF_A_PLACE | set(FUNCTIONS)
+    formulas = any(other.formula or other.tied for other in parameters)
+    calls = "\n".join(statement for other in parameters for statement in other.apply)
     for parameter in parameters:
-        formulas = [other for other in parameters if other.formula or other.tied]
         if formulas and parameter.name in reserved:
             raise GbarError(
                 f"{where}: parameter.{parameter.name}: formulas know '{parameter.name}' as something else: rename it"
             )
-        called = any(parameter.name in statement for other in parameters for statement in other.apply)
+        called = parameter.name in calls
         if not parameter.set and not parameter.tied and parameter.name not in used and not called:
             raise GbarError(
                 f'{where}: parameter.{parameter.name} is set nowhere: give set = ["SECTIONS.VARIABLE"], '

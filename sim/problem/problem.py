@@ -6,10 +6,10 @@ Everything here is frozen and validated when it is loaded; nothing later writes 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gbar.sim import features
 from gbar.sim.made import check_name
@@ -17,8 +17,20 @@ from gbar.sim.problem.kinds import MAIN, Protocol
 from gbar.sim.problem.modelfiles import ModelFiles, file_digest, find_model_files
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
 from gbar.sim.problem.strict import Strict
-from gbar.sim.problem.units import Celsius, Megabyte, Micrometre, Millisecond, Millivolt, Second
+from gbar.sim.problem.units import (
+    Celsius,
+    Lambdas,
+    Megabyte,
+    Micrometre,
+    Millivolt,
+    Number,
+    Second,
+    TimeStep,
+    Tolerance,
+    Whole,
+)
 
+SMALLEST_SD = 1e-9  # of the mean: CVODE at its tightest is no more exact
 METHOD = 4  # raised when simulating or measuring changes, so that new rows never mix with earlier ones
 ROUNDING = 1e-9  # of a range: a value this far beyond a bound is at it
 OURS = {"folder", "file", "measurements_file", "times", "currents"}  # fields that nobody writes in problem.toml
@@ -33,7 +45,7 @@ class Model(Strict):
     template: str | None = Field(
         default=None, description="the hoc template to make one cell of; leave it out for a flat hoc"
     )
-    arguments: tuple[str | int | float, ...] = Field(
+    arguments: tuple[str | Whole | Number, ...] = Field(
         default=(), description="what the template, function or class is called with"
     )
     requires: tuple[str, ...] = Field(
@@ -60,16 +72,16 @@ class Model(Strict):
     insert: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description='mechanisms to put in: `SECTIONS = ["NAME", …]`'
     )
-    values: dict[str, float | str] = Field(
+    values: dict[str, Number | str] = Field(
         default_factory=dict,
         description='fixed values, in this order: `"SECTIONS.VARIABLE" = number`, or a formula in quotes',
     )
     axon: Literal["keep", "stub", "none"] = Field(
         default="keep", description="of a morphology: as traced, two cylinders of 30 µm, or none"
     )
-    d_lambda: float = Field(default=0.1, gt=0, description="of a morphology: NEURON's rule for the number of segments")
+    d_lambda: Lambdas = Field(default=0.1, description="of a morphology: NEURON's rule for the number of segments")
     segment_length: Micrometre | None = Field(
-        default=None, gt=0, description="instead of `d_lambda`: 1 + 2 ⌊L / `segment_length`⌋ segments a section"
+        default=None, description="instead of `d_lambda`: 1 + 2 ⌊L / `segment_length`⌋ segments a section"
     )
 
     @field_validator("values")
@@ -89,9 +101,9 @@ class Simulation(Strict):
     engine: Literal["auto", "coreneuron", "neuron", "cvode", "fixed"] = Field(
         default="auto", description='how it is simulated; `"auto"` tries, once for each model'
     )
-    atol: float = Field(default=1e-4, gt=0, description="CVODE's absolute tolerance while searching")
-    dt: Millisecond = Field(
-        default=0.025, gt=0, description="step of every other engine; many copies together take a quarter to two of it"
+    atol: Tolerance = Field(default=1e-4, description="CVODE's absolute tolerance while searching")
+    dt: TimeStep = Field(
+        default=0.025, description="step of every other engine; many copies together take a quarter to two of it"
     )
     confirm: Literal["cvode", "fixed"] = Field(
         default="cvode",
@@ -102,11 +114,21 @@ class Simulation(Strict):
         description='`"each"`: an evaluation has a process of its own; `"auto"` tries whether it needs one',
     )
     time_limit: Second = Field(
-        default=60.0, gt=0, description="one evaluation (all protocols once) that takes longer counts as failed"
+        default=60.0, description="one evaluation (all protocols once) that takes longer counts as failed"
     )
     memory_limit: Megabyte = Field(
-        default=2048.0, gt=0, description="a worker process that grows larger is ended; its evaluation failed"
+        default=2048.0, description="a worker process that grows larger is ended; its evaluation failed"
     )
+
+
+def _number(value: Any) -> Any:
+    """Text is a number where a table is text; true is none."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {str(value).lower()}")
+    return value
+
+
+Read = Annotated[float, BeforeValidator(_number), Field(ge=-1e12, le=1e12)]
 
 
 class Measurement(Strict):
@@ -114,13 +136,21 @@ class Measurement(Strict):
 
     protocol: str = Field(description="one of problem.toml's, or `PROTOCOL:RECORDING`")
     feature: str = Field(description="an eFEL feature or one of ours")
-    mean: float = Field(description="the experimental mean, or the one cell's value")
-    sd: float = Field(gt=0, description="standard deviation, more than 0, in the same unit")
+    mean: Read = Field(description="the experimental mean, or the one cell's value")
+    sd: Read = Field(gt=0, description="standard deviation, more than 0, in the same unit")
     unit: str = Field(
         description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error"
     )
     note: str = Field(default="", description="where the row comes from, for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
+
+    @model_validator(mode="after")
+    def _countable(self) -> "Measurement":
+        if self.sd < SMALLEST_SD * abs(self.mean):
+            raise ValueError(
+                f"sd = {self.sd:g} beside mean = {self.mean:g}: neither a measurement nor NEURON is so exact"
+            )
+        return self
 
     @property
     def key(self) -> str:

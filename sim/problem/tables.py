@@ -8,13 +8,12 @@ import io
 import math
 import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.files import beside
 from gbar.sim.made import resolved
 from gbar.sim.problem.problem import Measurement
 from gbar.sim.problem.quantity import Numerals, Quantity, Spread, spread_in
@@ -243,7 +242,7 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
         writer.writerow({**row.model_dump(), **numbers, "unit": row.unit.replace("MΩ", "MOhm")})
     text = (before.rstrip("\n") + "\n" if before else "") + stream.getvalue()
     table.parent.mkdir(parents=True, exist_ok=True)
-    with beside(table, text.replace("\n", sheet.newline), sheet.encoding) as new:
+    with beside(table, text.replace("\n", sheet.newline).encode(sheet.encoding)) as new:
         try:
             kept = [(row["mean"], row["sd"]) for _, row in rows_of(new)[-len(rows) :]]
         except GbarError:
@@ -258,18 +257,3 @@ def _plain(value: float, comma: bool) -> str:
     text = f"{value:.12g}"
     text += "0" if re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text) else ""
     return text.replace(".", ",") if comma else text
-
-
-@contextmanager
-def beside(file: Path, content: str, encoding: str = "utf-8") -> Iterator[Path]:
-    """A temporary file with `content` in the same folder as `file`, gone at the end unless it was moved there."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=file.suffix)
-    try:
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
-            stream.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # as any other new file
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ TIME = {"s": 1e3, "ms": 1.0, "us": 1e-3}  # to ms
 SPELT = {"volt": "V", "volts": "V", "millivolt": "mV", "millivolts": "mV", "amp": "A", "ampere": "A", "amperes": "A"}
 SPELT |= {"amps": "A", "second": "s", "seconds": "s", "sec": "s", "msec": "ms", "picoamperes": "pA"}
 
+SAMPLED_MS = (1e-4, 10.0)  # between two samples: amplifiers reach 10 MHz, and a spike lasts 1 ms
 EVEN = 0.01  # what the intervals of sample times may differ by, as a share
 ALREADY = (0.05, 0.005)  # what a bias and the level before the step may differ by if they are the same: share, nA
 
@@ -132,6 +133,8 @@ def converted(
     v, unit_v = _scaled(raw.response, VOLTAGE, voltage_unit, raw.name, "voltage")
     i, unit_i = _scaled(raw.stimulus, CURRENT, current_unit, raw.name, "current")
     _check_times(raw)
+    if not len(v):
+        raise GbarError(f"{raw.name}: has no samples")
     for what, values in (("voltage", v), ("current", i)):
         if not np.isfinite(values).all():
             first = int(np.argmin(np.isfinite(values))) * raw.response.interval
@@ -146,6 +149,11 @@ def converted(
 def _check_times(raw: Raw) -> None:
     response, stimulus = raw.response, raw.stimulus
     assert stimulus is not None
+    if not SAMPLED_MS[0] <= response.interval <= SAMPLED_MS[1]:
+        raise GbarError(
+            f"{raw.name}: a sample every {response.interval:g} ms: expected {SAMPLED_MS[0]:g} to {SAMPLED_MS[1]:g} ms: "
+            "what is its time in?"
+        )
     samples, given = len(response.values), len(stimulus.values)
     if samples != given or not np.isclose(response.interval, stimulus.interval, rtol=1e-6):
         raise GbarError(

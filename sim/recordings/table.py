@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gbar.sim.errors import GbarError
+from gbar.sim.files import beside
 from gbar.sim.made import resolved
-from gbar.sim.problem import KINDS, Problem, beside, load_problem
+from gbar.sim.problem import KINDS, Problem, load_problem
 
 if TYPE_CHECKING:
     from gbar.sim.recordings import Findings

@@ -15,6 +15,7 @@ from gbar.sim import mechanisms
 from gbar.sim.archive import design
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
+from gbar.sim.files import cache_folder, write_whole
 from gbar.sim.pool import Workers
 from gbar.sim.problem import LANES, Accuracy, Problem, typical_sd
 from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
@@ -94,9 +95,7 @@ def choose_engine(
     if choice is None:
         choice = _only_compared(problem, log, observe) if asked else _tried(problem, log, observe)
         memory.parent.mkdir(parents=True, exist_ok=True)
-        part = memory.with_suffix(".part")
-        part.write_text(choice.model_dump_json(indent=1))
-        part.replace(memory)
+        write_whole(memory, choice.model_dump_json(indent=1))
     return with_process(with_engine(problem, choice.engine, choice.confirm), choice.process), choice
 
 
@@ -142,7 +141,7 @@ def _memory(problem: Problem) -> Path:
     asked = problem.simulation
     content += f"-{Accuracy.of(problem)}" if asked.engine != "auto" else ""
     content += f"-{asked.process}" if asked.process != "auto" else ""
-    return mechanisms.cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
+    return cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
 
 
 def _remembered(file: Path) -> Choice | None:

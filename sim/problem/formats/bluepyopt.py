@@ -6,6 +6,7 @@ there are axonal mechanisms, eFEL's own interpolation, a spike threshold of -20 
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import unit_of
+from gbar.sim.files import read_json
 
 FILES = ("parameters", "mechanisms", "protocols", "features")
 MAIN = "parameters.json"  # stands for the folder where a problem.toml would
@@ -77,7 +79,7 @@ def feature_rows(table: Path) -> list[tuple[str, Json]]:
             place = location.removesuffix(".v")
             name = _name(protocol) if place == "soma" else f"{_name(protocol)}:{_name(place)}"
             for feature, pair in _pairs(measured, where):
-                if not isinstance(pair, list) or len(pair) != 2:
+                if not isinstance(pair, list) or len(pair) != 2 or not all(_is_number(part) for part in pair):
                     raise GbarError(f"{where}.{feature}: expected [mean, sd], got {json.dumps(pair)}")
                 row = {"protocol": name, "feature": feature, "mean": pair[0], "sd": pair[1], "unit": unit_of(feature)}
                 rows.append((f"{where}.{feature}", row))
@@ -127,7 +129,7 @@ def _add_parameter(entry: Json, where: str, model: Json, free: list[Json]) -> No
     if ("value" in entry) == ("bounds" in entry):
         raise GbarError(f"{where}: expected either a value or bounds")
     kind = _need(entry, "type", where)
-    if kind not in {"global", "section", "range"}:
+    if kind not in ["global", "section", "range"]:
         raise GbarError(f"{where}: type '{kind}'{nearest(str(kind), ['global', 'section', 'range'])}")
     if kind == "global" and name in {"celsius", "v_init"}:
         if "value" not in entry:
@@ -165,7 +167,7 @@ def _rule(entry: Json, where: str) -> str | None:
 
 
 def _scale(bounds: Any) -> str:
-    numbers = isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+    numbers = isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(b) for b in bounds)
     return "log" if numbers and 0 < bounds[0] * DECADE <= bounds[1] else "linear"
 
 
@@ -204,7 +206,7 @@ def _protocol(entry: Json, where: str) -> Json:
 
 def _recording(entry: Json, where: str) -> str:
     kind, variable = _need(entry, "type", where), _need(entry, "var", where)
-    if kind in {"somadistance", "somadistanceapic"}:
+    if kind in ["somadistance", "somadistanceapic"]:
         return f"{entry.get('seclist_name', 'apical')}@{_number(entry, 'somadistance', where):g}.{variable}"
     if kind == "nrnseclistcomp":
         section = f"{_need(entry, 'seclist_name', where)}[{_number(entry, 'sec_index', where):.0f}]"
@@ -227,14 +229,9 @@ def _name(name: str) -> str:
 
 
 def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise GbarError(
-            f"no {file.name} in {file.parent}: a BluePyOpt folder has {', '.join(FILES)} as .json"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise GbarError(f"{file}: not valid JSON: {error}") from None
+    if not file.is_file():
+        raise GbarError(f"no {file.name} in {file.parent}: a BluePyOpt folder has {', '.join(FILES)} as .json")
+    return read_json(file, finite=False)
 
 
 def _mapped(entry: Any, where: str) -> Json:
@@ -256,8 +253,19 @@ def _need(entry: Any, key: str, where: str) -> Any:
     return found[key]
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(_float(value))
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of 400 digits
+        return math.inf
+
+
 def _number(entry: Any, key: str, where: str) -> float:
     value = _need(entry, key, where)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise GbarError(f"{where}: '{key}' is {json.dumps(value)}: expected a number")
     return float(value)

@@ -1,5 +1,6 @@
 """Exports: the same numbers from NEURON and eFEL alone, and clear refusals. A fixture simulates, once."""
 
+import ast
 import importlib.metadata
 import json
 import math
@@ -972,3 +973,12 @@ def test_other_refusals(hh: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GbarError, match="cannot be written"):
         export_solution(run, 1, "json", tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", ["a\nb", '"', "\\", "\r\n\t", "é🧠\n", "\x1b[31m", "\ud800", "'''\"\"\"", "{{ x }}"])
+def test_text_of_any_letters_is_one_string_in_python_and_hoc(text: str) -> None:
+    assert ast.literal_eval(literal(text)) == text
+    written = hoc_string(text)
+    inner = written[1:-1].replace("\\\\", "").replace('\\"', "")
+    assert written.isprintable() and '"' not in inner
+    assert hoc_string("a\nb") == '"a\\nb"'

@@ -1,0 +1,106 @@
+"""What reaches a terminal: letters that it has, nothing that steers it, and one line for what cannot be done."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gbar.agent.result import Wall
+from gbar.agent.tuning.verify import FeatureTrust, Verification
+from gbar.scripts.main import app
+from gbar.scripts.terminal import print_accuracy, print_summary, print_table, say, shared
+from gbar.sim import GbarError
+from tests.agent.report.test_report import a_result
+
+ROOT = Path(__file__).resolve().parents[2]
+HH = ROOT / "models" / "hh"
+GBAR = Path(sys.executable).with_name("gbar")
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [GBAR, *map(str, arguments)], env={**os.environ, **environment}, capture_output=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["ascii", "C"],
+)
+def test_an_output_without_our_letters(environment: dict[str, str]) -> None:
+    done = run("check", HH, "--quick", **environment)
+    assert done.returncode == 0 and done.stderr == b""
+    assert b"0.06 ... 0.24" in done.stdout  # for …
+
+
+@pytest.mark.parametrize("budget", ["1e9", "1000000000", "nan", "-1", ""])
+def test_a_budget_that_is_none(budget: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["tune", str(HH), "--budget", budget, "--out", str(tmp_path / "run")])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit) and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("engine", ["", " ", "\t", "cvode", "cvode atol", "cvode atol nan", "é"])
+def test_an_engine_that_is_none(engine: str) -> None:
+    from gbar.sim.problem import Accuracy
+
+    with pytest.raises(GbarError, match="is no engine: expected one such as"):
+        Accuracy.parse(engine)
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_simulated(tmp_path: Path) -> None:
+    done = run("tune", HH, "--out", tmp_path / "run", JAX_PLATFORMS="tpu", GBAR_CACHE=str(tmp_path / "cache"))
+    said = done.stderr.decode().splitlines()
+    assert (
+        done.returncode == 2 and len(said) == 1 and said[0].startswith("gbar: JAX cannot start on JAX_PLATFORMS='tpu'")
+    )
+    assert not (tmp_path / "run").exists() and not (tmp_path / "cache" / "gbar" / "engines").exists()
+
+
+def test_control_characters_never_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "a\x1b[31mred\x07\x9b2J\u202e"
+    say(evil)
+    print_table(evil, ["name"], [[evil]])
+    print(GbarError(evil))
+    shown = capsys.readouterr().out
+    assert "a\\x1b[31mred\\x07\\x9b2J\\u202e" in shown
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+
+
+def test_a_message_is_short_enough_to_be_read() -> None:
+    said = str(GbarError(f"'{'x' * 10_000}' is no place: expected soma.g_pas"))
+    assert len(said) < 2000 and said.endswith("expected soma.g_pas")
+
+
+def test_every_letter_we_write_has_a_plainer_one() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "scripts").rglob("*.py"))
+    ours = {letter for letter in text if not letter.isascii()}
+    assert ours <= set(shared.PLAIN), ours - set(shared.PLAIN)
+
+
+def test_the_time_adds_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    result = a_result()
+    spent = {"choose": 15.0, "start": 21.0, "simulate": 5.0, "fit": 40.0, "plan": 1.0, "write": 30.0}
+    result.wall_s = Wall(**spent, compile=33.0, total=142.0)
+    print_summary(result, tmp_path)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("142 s: "))
+    assert "choosing an engine 15, starting NEURON 21, simulating 5, learning (33 s of it compiling) 40" in line
+    assert sum(seconds for _, seconds in result.wall_s.parts()) == pytest.approx(142.0)
+    assert line.endswith("the rest 30.")
+
+
+def test_verify_says_what_a_person_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {"validity_auroc": None, "n": 9, "verdict": "good", "why": "", "coverage_90": 0.9}
+    far = FeatureTrust(
+        held_out_rmse_over_sd=272412.0, prequential_rmse_over_sd=300.0, recent_rmse_over_sd=0.21, **known
+    )
+    print_accuracy(Verification(confirmed_by="x", evaluations=9, solutions=[], surrogate={"a.b": far}))
+    shown = capsys.readouterr().out
+    assert "272412" not in shown and "> 10" in shown and "0.21" in shown
+    assert "kept from it" in shown
