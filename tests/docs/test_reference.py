@@ -145,7 +145,7 @@ def test_toml_example_loads(folder: Path, number: int) -> None:
 
 
 def test_csv_example_loads(folder: Path) -> None:
-    (folder / "problem.toml").write_text(whole(blocks("problem.md", "toml")[-1]))
+    (folder / "problem.toml").write_text(blocks("problem.md", "toml")[0])
     (table,) = blocks("problem.md", "csv")
     (folder / "cell.csv").write_text(table)
     assert len(load_problem(folder, folder / "cell.csv").measurements) == len(table.splitlines()) - 2
