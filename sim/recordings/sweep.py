@@ -14,6 +14,7 @@ TIME = {"s": 1e3, "ms": 1.0, "us": 1e-3}  # to ms
 SPELT = {"volt": "V", "volts": "V", "millivolt": "mV", "millivolts": "mV", "amp": "A", "ampere": "A", "amperes": "A"}
 SPELT |= {"amps": "A", "second": "s", "seconds": "s", "sec": "s", "msec": "ms", "picoamperes": "pA"}
 
+FEWEST_SAMPLES = 10
 EVEN = 0.01  # what the intervals of sample times may differ by, as a share
 ALREADY = (0.05, 0.005)  # what a bias and the level before the step may differ by if they are the same: share, nA
 
@@ -132,6 +133,8 @@ def converted(
     v, unit_v = _scaled(raw.response, VOLTAGE, voltage_unit, raw.name, "voltage")
     i, unit_i = _scaled(raw.stimulus, CURRENT, current_unit, raw.name, "current")
     _check_times(raw)
+    if len(v) < FEWEST_SAMPLES:
+        raise GbarError(f"{raw.name}: {len(v)} samples: expected a trace over time, before, during and after a step")
     for what, values in (("voltage", v), ("current", i)):
         if not np.isfinite(values).all():
             first = int(np.argmin(np.isfinite(values))) * raw.response.interval

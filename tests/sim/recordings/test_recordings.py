@@ -543,6 +543,12 @@ def test_several_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> No
     assert not (tmp_path / "rat.csv").exists()
 
 
+def test_files_that_are_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> None:
+    recorded(tmp_path / "rig", passive(seed=1), passive(seed=2))
+    keep(measure_recordings(problem, [tmp_path / "rig"], Reading(cells="file")), problem, tmp_path / "o.csv")
+    assert sorted(os.listdir(tmp_path / "o_cells")) == ["0.csv", "1.csv"]
+
+
 def test_cells_of_one_name_are_told_apart(problem: Problem, tmp_path: Path) -> None:
     for mouse in ("m1", "m2"):
         recorded(tmp_path / mouse / "cell", passive(seed=1))
