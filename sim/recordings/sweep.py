@@ -11,8 +11,14 @@ from gbar.sim.errors import GbarError, nearest
 VOLTAGE = {"kV": 1e6, "V": 1e3, "mV": 1.0, "uV": 1e-3}  # to mV
 CURRENT = {"A": 1e9, "mA": 1e6, "uA": 1e3, "nA": 1.0, "pA": 1e-3}  # to nA
 TIME = {"s": 1e3, "ms": 1.0, "us": 1e-3}  # to ms
-SPELT = {"volt": "V", "volts": "V", "millivolt": "mV", "millivolts": "mV", "amp": "A", "ampere": "A", "amperes": "A"}
-SPELT |= {"amps": "A", "second": "s", "seconds": "s", "sec": "s", "msec": "ms", "picoamperes": "pA"}
+PREFIXES = {"": "", "kilo": "k", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+WORDS = {"volt": "V", "amp": "A", "ampere": "A", "second": "s", "sec": "s"}
+SPELT = {  # "millivolts" and the like
+    f"{prefix}{word}{plural}": short + symbol
+    for prefix, short in PREFIXES.items()
+    for word, symbol in WORDS.items()
+    for plural in ("", "s")
+} | {"msec": "ms"}
 
 FEWEST_SAMPLES = 10
 EVEN = 0.01  # what the intervals of sample times may differ by, as a share

@@ -199,6 +199,21 @@ def test_conversions_are_made_and_said(problem: Problem, tmp_path: Path) -> None
     assert found.said == said
 
 
+SPELT = ["mV nA", "millivolts nanoamperes", "Volts picoamps", "microvolt ampere", "V uA", "millivolt Picoampere"]
+
+
+@pytest.mark.parametrize("units", SPELT)
+def test_units_are_spelt_in_many_ways(units: str, problem: Problem, tmp_path: Path) -> None:
+    v, i = passive(-0.1)
+    of_v, of_i = units.split()
+    per_mv = {"m": 1.0, "V": 1e-3, "u": 1e3}["u" if "micro" in of_v else of_v[0]]
+    per_na = {"n": 1.0, "p": 1e3, "a": 1e-9, "u": 1e-3}[of_i[0].lower()]
+    columns = {f"voltage_{of_v}": v * per_mv, f"current_{of_i}": i * per_na}
+    np.savez(tmp_path / "a.npz", rate_Hz=np.array(1e4), **columns)
+    found = measure_recordings(problem, [tmp_path], wanted=["ohmic_input_resistance"])
+    assert means(found) == pytest.approx({"down.ohmic_input_resistance": 100}, rel=0.01)
+
+
 SLIPS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "mV said to be V": ({"voltage_V": -70.0}, ["no cell's", "likely mV", "--voltage-unit mV"]),
     "V said to be mV": ({"voltage_mV": -0.07}, ["no cell's", "likely V", "--voltage-unit V"]),
@@ -450,7 +465,10 @@ def test_rows_that_say_the_same_are_thinned(problem: Problem, tmp_path: Path) ->
     assert len(kept["voltage_base"]) == 1
     assert sorted(kept["AP_height"]) == ["step_100pA", "step_300pA", "step_500pA"]
     assert len(kept["Spikecount"]) == 5
-    assert any(line.startswith("AP_height: ") and "say it already" in line for line in found.left_out())
+    assert any(
+        line.startswith("AP_height: ") and "already under step_100pA, step_300pA, step_500pA" in line
+        for line in found.left_out()
+    )
     asked = measure_recordings(problem, [cell], wanted=["AP_height"], create=True)
     assert len(asked.rows) == 5
 
