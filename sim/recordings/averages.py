@@ -194,7 +194,7 @@ def redundant(problem: Problem, found: Sequence[Values]) -> dict[tuple[str, str]
     for (feature, *_), rows in alike.items():
         kept = _bases(rows) if feature == BASE else _spread_out(problem, rows) if feature in SHAPES else rows
         names = ", ".join(dict.fromkeys(one.protocol for one in kept))
-        reason = f"{names} say it already, --feature {feature} takes all"
+        reason = f"already under {names}, --feature {feature} takes all"
         reasons |= {(one.protocol, feature): reason for one in rows if one not in kept}
     return reasons
 

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,17 @@ def read_csv(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(rows[0]):
             raise GbarError(f"{file}, row {number}: {len(row)} fields: expected {len(rows[0])}, as in the heading")
-    try:  # an empty field is a sample that was not taken
-        table = np.array([[field.strip() or "nan" for field in row] for row in rows[1:]], float)
+    columns = [(name, *_numbers(file, [row[k] for row in rows[1:]])) for k, name in enumerate(rows[0])]
+    faults = {name: fault for name, _, fault in columns if fault}
+    return _columns(file, cell, [(name, values) for name, values, _ in columns], reading, faults)
+
+
+def _numbers(file: Path, fields: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Samples [T], and what is wrong with them. An empty field is a sample that was not taken."""
+    try:
+        return np.array([field.strip() or "nan" for field in fields], float), ""
     except ValueError as error:
-        raise GbarError(f"{file}: a sample is no number: {error}") from None
-    return _columns(file, cell, [(name, table[:, k]) for k, name in enumerate(rows[0])], reading)
+        return np.full(len(fields), np.nan), f"{file}: a sample is no number: {error}"
 
 
 def read_numpy(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
@@ -53,12 +59,20 @@ def _arrays(file: Path, cell: str, held: Any, reading: Reading) -> list[Raw | Un
 
 
 def _columns(
-    file: Path, cell: str, columns: Sequence[tuple[str, np.ndarray]], reading: Reading
+    file: Path,
+    cell: str,
+    columns: Sequence[tuple[str, np.ndarray]],
+    reading: Reading,
+    faults: Mapping[str, str] = {},
 ) -> list[Raw | Unusable]:
     """Sweeps from named columns: the unit in a name says what the column is, the rest of it what belongs together.
 
-    A voltage or current of two dimensions [S, T] is S sweeps. One current, or time, serves all voltages.
+    A voltage or current of two dimensions [S, T] is S sweeps. One current, or time, serves all voltages. `faults` say
+    which columns are no numbers.
     """
+    for name, values in columns:
+        if np.ndim(values) > 2 or np.asarray(values).dtype.kind not in "fiu":
+            raise GbarError(f"{file}: '{name}' is no array of numbers over time: expected [T] or [sweeps, T]")
     rates = [(name, values) for name, values in columns if _unit(name).lower() in RATES and np.ndim(values) == 0]
     channels = [Channel(name, np.asarray(values), _unit(name), 0.0) for name, values in columns if not _is(name, rates)]
     found = roles(channels, reading)
@@ -82,6 +96,9 @@ def _columns(
     for number, (voltage, current, time) in enumerate(zip(voltages, currents, times, strict=True)):
         name = f"{file}, sweep {number}" if len(voltages) > 1 else str(file)
         try:
+            for part in (voltage, current, time):
+                if part and part.name in faults:
+                    raise GbarError(faults[part.name])
             interval = _interval(file, time) if time else rate
             if not interval > 0:
                 raise GbarError(f"{name}: no time for {voltage.name}: expected a column called like it")

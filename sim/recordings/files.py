@@ -3,6 +3,7 @@
 Whatever reads a foreign format is imported when such a file is met: gbar runs without these libraries.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -20,6 +21,8 @@ from gbar.sim.recordings.reading import Reading, pair, roles
 from gbar.sim.recordings.sweep import TIME, Channel, Raw, Unusable, even_interval, unit_name
 
 T = TypeVar("T")
+
+LONGEST = 300  # of what a library says of a damaged file, which can be the file itself
 
 CHANNEL_WORD = re.compile(
     r"(?i)(?<![a-z0-9])(ch_?\d+|ad_?\d+|adc_?\d+|v|vm|voltage|i|im|current|stim|t|time)(?![a-z0-9])"
@@ -80,7 +83,8 @@ def _readable(file: Path, read: Callable[[], T]) -> T:
     except GbarError:
         raise
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
+        text = "".join(letter for letter in " ".join(str(error).split())[:LONGEST] if letter.isprintable())
+        said = f"{type(error).__name__}: {text}" if text else type(error).__name__
         raise GbarError(f"{file}: damaged, or not what its name says: {said}") from None
 
 
@@ -124,6 +128,7 @@ def _wave_pair(waves: Sequence[tuple[Path, Channel]], cell: str, name: str, read
 
 def _waves(file: Path) -> list[Channel]:
     library("igor2")  # which neo asks for only when it reads
+    logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it prints what it cannot read
     signal = library("neo.io").IgorIO(filename=str(file)).read_analogsignal()
     interval = 1e3 / float(signal.sampling_rate.rescale("Hz"))
     start = float(signal.t_start.rescale("ms"))

@@ -1,7 +1,7 @@
 """From files to the sweeps that can be measured, and the reasons why others cannot."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +57,9 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
     failed: dict[str, int] = {}
     conversions: Counter[str] = Counter()
     clamped = 0
-    for raw in read_files(paths, reading):
+    raws = read_files(paths, reading)
+    _check_channels(raws, reading)
+    for raw in raws:
         if isinstance(raw, Unusable):
             intake.refused.append(raw.reason)
             continue
@@ -93,6 +95,19 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
         more = f" (and {len(intake.refused) - 1} more)" if len(intake.refused) > 1 else ""
         raise GbarError(f"no sweep is left to measure: {intake.refused[0]}{more}")
     return intake
+
+
+def _check_channels(raws: Sequence[Raw | Unusable], reading: Reading) -> None:
+    """Whether what the user chose is anywhere; where nothing can be read at all, the reasons for that say more."""
+    read = [raw for raw in raws if isinstance(raw, Raw)]
+    channels = [channel.name for raw in read for channel in (raw.response, raw.stimulus) if channel is not None]
+    for word in reading.channels:
+        one = replace(reading, channels=(word,))
+        if read and not any(map(one.chose, [*channels, *(raw.cell for raw in read), *(raw.name for raw in read)])):
+            there = ", ".join(dict.fromkeys(channels))
+            raise GbarError(
+                f"--channel {word}: no channel of that name{nearest(word, channels)}: there are {there[:200]}"
+            )
 
 
 def _seal(raw: Raw, bad: dict[str, str]) -> None:

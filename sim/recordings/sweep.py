@@ -11,10 +11,17 @@ from gbar.sim.errors import GbarError, nearest
 VOLTAGE = {"kV": 1e6, "V": 1e3, "mV": 1.0, "uV": 1e-3}  # to mV
 CURRENT = {"A": 1e9, "mA": 1e6, "uA": 1e3, "nA": 1.0, "pA": 1e-3}  # to nA
 TIME = {"s": 1e3, "ms": 1.0, "us": 1e-3}  # to ms
-SPELT = {"volt": "V", "volts": "V", "millivolt": "mV", "millivolts": "mV", "amp": "A", "ampere": "A", "amperes": "A"}
-SPELT |= {"amps": "A", "second": "s", "seconds": "s", "sec": "s", "msec": "ms", "picoamperes": "pA"}
+PREFIXES = {"": "", "kilo": "k", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+WORDS = {"volt": "V", "amp": "A", "ampere": "A", "second": "s", "sec": "s"}
+SPELT = {  # "millivolts" and the like
+    f"{prefix}{word}{plural}": short + symbol
+    for prefix, short in PREFIXES.items()
+    for word, symbol in WORDS.items()
+    for plural in ("", "s")
+} | {"msec": "ms"}
 
 SAMPLED_MS = (1e-4, 10.0)  # between two samples: amplifiers reach 10 MHz, and a spike lasts 1 ms
+FEWEST_SAMPLES = 10
 EVEN = 0.01  # what the intervals of sample times may differ by, as a share
 ALREADY = (0.05, 0.005)  # what a bias and the level before the step may differ by if they are the same: share, nA
 
@@ -133,8 +140,8 @@ def converted(
     v, unit_v = _scaled(raw.response, VOLTAGE, voltage_unit, raw.name, "voltage")
     i, unit_i = _scaled(raw.stimulus, CURRENT, current_unit, raw.name, "current")
     _check_times(raw)
-    if not len(v):
-        raise GbarError(f"{raw.name}: has no samples")
+    if len(v) < FEWEST_SAMPLES:
+        raise GbarError(f"{raw.name}: {len(v)} samples: expected a trace over time, before, during and after a step")
     for what, values in (("voltage", v), ("current", i)):
         if not np.isfinite(values).all():
             first = int(np.argmin(np.isfinite(values))) * raw.response.interval

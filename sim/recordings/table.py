@@ -70,7 +70,8 @@ def write(found: "Findings", problem: Problem, file: Path) -> None:
 
 def _file_name(cell: str) -> str:
     """A cell's name as a file's: what a shell or another system would read something into is an underscore."""
-    return re.sub(r"[^\w.+-]+", "_", cell.removesuffix(".nwb").replace(".nwb, ", "_")).strip("._") or "cell"
+    plain = re.sub(r"(?i)\.(abf|nwb|ibw|csv|txt|npz|npy)(?=$|, )", "", cell)  # of a file that is a cell
+    return re.sub(r"[^\w.+-]+", "_", plain).strip("._") or "cell"
 
 
 def text(found: "Findings") -> str:

@@ -256,6 +256,33 @@ def test_a_column_that_ends_early_is_left_out(tmp_path: Path) -> None:
     assert "sweep 1: the voltage has samples that are no number, from 500 ms on" in intake.refused[0]
 
 
+def test_a_word_in_a_column_leaves_its_sweep_out(tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", ["a_mV", "a_pA", "b_mV", "b_pA"], [0, 0, 1, 1])
+    text = (tmp_path / "a.csv").read_text().splitlines()
+    text[4000] = ",".join([*text[4000].split(",")[:3], "#N/A", "0"])
+    (tmp_path / "a.csv").write_text("\n".join(text) + "\n")
+    intake = read(tmp_path)
+    assert steps(intake) == [-50]
+    assert "a sample is no number" in intake.refused[0] and "#N/A" in intake.refused[0]
+
+
+NO_TRACE: dict[str, Any] = {
+    "empty": (np.empty(0), "samples are not evenly spaced"),
+    "two samples": (np.array([0.0, 1.0]), "2 samples: expected a trace"),
+    "words": (np.array(["a", "b"]), "is no array of numbers"),
+    "of three dimensions": (np.zeros((2, 2, 2)), "is no array of numbers"),
+}
+
+
+@pytest.mark.parametrize("case", NO_TRACE)
+def test_what_is_no_trace_is_refused(case: str, tmp_path: Path) -> None:
+    values, why = NO_TRACE[case]
+    times = np.arange(len(values)) * 0.1
+    np.savez(tmp_path / "a.npz", time_ms=times, voltage_mV=values, current_nA=values)
+    with pytest.raises(GbarError, match=why):
+        read(tmp_path)
+
+
 def test_sweeps_of_other_lengths_and_without_current_are_left_out(tmp_path: Path) -> None:
     v, i = SWEEPS[0]
 
@@ -375,6 +402,12 @@ def test_a_channel_is_chosen_among_several(tmp_path: Path) -> None:
     table(tmp_path / "b.csv", ["dend_mV", "soma_mV", "stim_pA"], [1, 0, 0])
     intake = read(tmp_path / "b.csv", channels=("soma",))
     assert (steps(intake), resistances(intake), intake.refused) == ([-50], [100], [])
+
+
+def test_a_channel_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
+    write_abf(tmp_path / "a.abf", SWEEPS, 0.1)
+    with pytest.raises(GbarError, match="--channel IN 7: no channel of that name"):
+        read(tmp_path, channels=("IN 7",))
 
 
 def test_an_electrode_is_chosen_among_several(tmp_path: Path) -> None:

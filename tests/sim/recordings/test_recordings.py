@@ -199,6 +199,21 @@ def test_conversions_are_made_and_said(problem: Problem, tmp_path: Path) -> None
     assert found.said == said
 
 
+SPELT = ["mV nA", "millivolts nanoamperes", "Volts picoamps", "microvolt ampere", "V uA", "millivolt Picoampere"]
+
+
+@pytest.mark.parametrize("units", SPELT)
+def test_units_are_spelt_in_many_ways(units: str, problem: Problem, tmp_path: Path) -> None:
+    v, i = passive(-0.1)
+    of_v, of_i = units.split()
+    per_mv = {"m": 1.0, "V": 1e-3, "u": 1e3}["u" if "micro" in of_v else of_v[0]]
+    per_na = {"n": 1.0, "p": 1e3, "a": 1e-9, "u": 1e-3}[of_i[0].lower()]
+    columns = {f"voltage_{of_v}": v * per_mv, f"current_{of_i}": i * per_na}
+    np.savez(tmp_path / "a.npz", rate_Hz=np.array(1e4), **columns)
+    found = measure_recordings(problem, [tmp_path], wanted=["ohmic_input_resistance"])
+    assert means(found) == pytest.approx({"down.ohmic_input_resistance": 100}, rel=0.01)
+
+
 SLIPS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "mV said to be V": ({"voltage_V": -70.0}, ["no cell's", "likely mV", "--voltage-unit mV"]),
     "V said to be mV": ({"voltage_mV": -0.07}, ["no cell's", "likely V", "--voltage-unit V"]),
@@ -450,7 +465,10 @@ def test_rows_that_say_the_same_are_thinned(problem: Problem, tmp_path: Path) ->
     assert len(kept["voltage_base"]) == 1
     assert sorted(kept["AP_height"]) == ["step_100pA", "step_300pA", "step_500pA"]
     assert len(kept["Spikecount"]) == 5
-    assert any(line.startswith("AP_height: ") and "say it already" in line for line in found.left_out())
+    assert any(
+        line.startswith("AP_height: ") and "already under step_100pA, step_300pA, step_500pA" in line
+        for line in found.left_out()
+    )
     asked = measure_recordings(problem, [cell], wanted=["AP_height"], create=True)
     assert len(asked.rows) == 5
 
@@ -541,6 +559,12 @@ def test_several_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> No
     (tmp_path / "rat.csv").unlink()
     assert "rat_cells: exists" in refusal(lambda: keep(found, problem, tmp_path / "rat.csv"))
     assert not (tmp_path / "rat.csv").exists()
+
+
+def test_files_that_are_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> None:
+    recorded(tmp_path / "rig", passive(seed=1), passive(seed=2))
+    keep(measure_recordings(problem, [tmp_path / "rig"], Reading(cells="file")), problem, tmp_path / "o.csv")
+    assert sorted(os.listdir(tmp_path / "o_cells")) == ["0.csv", "1.csv"]
 
 
 def test_cells_of_one_name_are_told_apart(problem: Problem, tmp_path: Path) -> None:
