@@ -15,6 +15,7 @@ from gbar.scripts.terminal.shared import (
     print_json,
     print_table,
     progress_bar,
+    say,
     say_how_read,
     waiting,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "print_summary",
     "print_table",
     "progress_bar",
+    "say",
     "say_how_read",
     "waiting",
 ]
