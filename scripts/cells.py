@@ -42,7 +42,7 @@ def cells(
     config = TuneConfig(budget, solutions, tolerance, seed, workers, dask=dask)
     with terminal.progress_bar(budget) as show:
         watch = lambda cell, now: show(now.evaluations, cell)  # noqa: E731
-        done = list(tune_cells(loaded, cells, archive.resolve(), folder, config, watch))
+        done = list(tune_cells(loaded, cells, archive.resolve(), folder, config, watch, terminal.remark))
     figures = overall(done)
     if as_json:
         terminal.print_json({"overall": figures, "cells": [row._asdict() for row in done]})

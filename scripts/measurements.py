@@ -23,9 +23,10 @@ def measurements(
     Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C and nothing is written.
     """
     from gbar.sim import load_problem
-    from gbar.sim.problem import add_rows, interview, read_measurements
+    from gbar.sim.problem import add_rows, interview, read_measurements, written_table
 
     loaded = load_problem(problem, measured=False)
+    written_table(out)  # before anything is typed
     given = read_measurements(out, loaded) if out.exists() else ()
     rows = interview(loaded, input, say, given)
     if rows:

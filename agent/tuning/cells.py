@@ -19,7 +19,7 @@ from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
 from gbar.sim.files import write_whole
 from gbar.sim.made import check_name, resolved
-from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, read_sheet
+from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, of_measurements, read_sheet
 
 SUMMARY = "cells"  # .csv and .json in the output folder
 TABLES = "tables"  # folder in it, for what is cut from one table of many cells
@@ -50,6 +50,7 @@ def tune_cells(
     out: Path,
     config: TuneConfig,
     observe: Callable[[str, Session], None] = lambda cell, session: None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> Iterator[CellSummary]:
     """Tune every cell in turn, in OUT/NAME, and write OUT/cells.csv and OUT/cells.json after each. Ctrl-C ends it all.
 
@@ -57,6 +58,8 @@ def tune_cells(
         problem: without or with measurements of its own; its engine is every cell's.
         cells: a folder with one CSV a cell, or one CSV with a row a cell (see `split_table`).
         archive: shared by all.
+        observe: called with a cell's name and how its run stands.
+        say: called for every row of a table that was not read as it stands there, or that a modeller would doubt.
 
     Raises:
         GbarError: bad input, before anything is simulated: every table is read first.
@@ -66,6 +69,9 @@ def tune_cells(
     tables = _tables(cells) if cells.is_dir() else split_table(problem.file, cells, out / TABLES)
     loaded = {table.stem: load_problem(problem.file, table) for table in tables}
     problems = {name: one.model_copy(update={"simulation": problem.simulation}) for name, one in loaded.items()}
+    for name, one in problems.items():
+        for note in of_measurements(one):
+            say(f"{name}: {note}")
     done: list[CellSummary] = []
     for name, problem in problems.items():
         result = tune_into(problem, config, out / name, archive, partial(observe, name))

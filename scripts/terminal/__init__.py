@@ -16,6 +16,7 @@ from gbar.scripts.terminal.shared import (
     print_json,
     print_table,
     progress_bar,
+    remark,
     say,
     say_how_read,
     start_jax,
@@ -43,8 +44,9 @@ __all__ = [
     "print_summary",
     "print_table",
     "progress_bar",
+    "remark",
     "say",
-    "start_jax",
     "say_how_read",
+    "start_jax",
     "waiting",
 ]

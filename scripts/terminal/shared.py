@@ -50,7 +50,7 @@ PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as gbar tune makes it.")]
 Measurements = Annotated[
-    Path | None, typer.Option(metavar="CSV", help="A table instead of the problem's own; or a features.json.")
+    Path | None, typer.Option(metavar="CSV", help="A table instead of the problem's own: CSV, .xlsx, features.json.")
 ]
 WorkersOption = Annotated[
     int, typer.Option(min=1, max=256, metavar="N", help="Processes that simulate side by side, 1 to 256.")
@@ -203,13 +203,19 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+def remark(note: str) -> None:
+    """A remark on stderr."""
+    from gbar.sim.errors import printable
+
+    print(f"note: {printable(note)}", file=sys.stderr)
+
+
 def say_how_read(problem: "Problem") -> None:
     """On stderr: rows of the table that were not read as they stand there, and values that a modeller would doubt."""
-    from gbar.sim.errors import printable
     from gbar.sim.problem import of_measurements
 
     for note in of_measurements(problem):
-        print(f"note: {printable(note)}", file=sys.stderr)
+        remark(note)
 
 
 def start_jax() -> None:

@@ -23,7 +23,7 @@ from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
 from gbar.sim.problem.stimuli import named, searched, stimulated
 from gbar.sim.problem.synonyms import feature_of
-from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of
+from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
 from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, typical_sd
 from gbar.sim.problem.units import unit
@@ -82,4 +82,5 @@ __all__ = [
     "unit",
     "within",
     "written",
+    "written_table",
 ]

@@ -8,12 +8,14 @@ from gbar.sim.problem.problem import Measurement, Problem
 COUNT = re.compile(r"(?i)spike_?count(_stimint)?|burst_number|strict_burst_number|number_initial_spikes")
 # never below 0 by their definition: counts, durations, rates, resistances, spreads
 NEVER_NEGATIVE = re.compile(
-    rf"{COUNT.pattern}|mean_frequency|inv_.*|.*burst_mean_freq|time_to_.*|.*time_constant.*|ohmic_input_resistance.*"
-    r"|membrane_capacitance|AP_(duration|duration_half_width|width|rise_time|fall_time|width_between_threshold)"
+    rf"{COUNT.pattern}|mean_frequency|inv_.*|.*burst_mean_freq|time_to_.*"
+    r"|AP_(duration|duration_half_width|width|rise_time|fall_time|width_between_threshold)"
     r"|AP[12]?_(begin_)?width|APlast_width|spike_half_width|spike_width2|AP_rise_rate|AP_peak_upstroke"
     r"|AP\d?_amp(litude)?|ISI_CV|ISI_values|ISIs|all_ISI_values|doublet_ISI"
     r"|AHP_(half_decay_time|two_thirds_decay_time|half_duration|duration|time_from_peak)"
 )
+# no cell's are, but noise on a small deflection can make them so, and what was measured is written down as it was
+HARDLY_NEGATIVE = re.compile(r".*time_constant.*|ohmic_input_resistance.*|membrane_capacitance")
 NEVER_POSITIVE = re.compile(r"AP_peak_downstroke|AP_fall_rate")
 SHARE = re.compile(r"sag_ratio[12]")  # of a deflection: from 0 to 1, but for noise
 NOISE = 2.0
@@ -36,6 +38,8 @@ def doubts(m: Measurement) -> str:
         return f"{m.mean:g} mV is a trough ABOVE rest: eFEL's is minimum - rest. If yours is a depth, write {-m.mean:g}"
     if m.feature in {"voltage_base", "AHP_depth_abs", "minimum_voltage"} and m.mean > 0:
         return f"{m.mean:g} mV is above 0: is its minus missing?"
+    if m.mean < 0 and HARDLY_NEGATIVE.fullmatch(m.feature):
+        return f"{m.mean:g} is negative: is its sign right?"
     if SHARE.fullmatch(m.feature) and not 0 <= m.mean <= 1:
         return f"{m.mean:g}: a share of the deflection is from 0 to 1"
     if COUNT.fullmatch(m.feature) and abs(m.mean - round(m.mean)) > 2 * m.sd:

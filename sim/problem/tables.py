@@ -213,6 +213,24 @@ def _text(cell: Cell) -> str:
     return f"{cell:.12g}" if isinstance(cell, float) and not isinstance(cell, bool) else str(cell)
 
 
+def written_table(table: Path) -> Sheet:
+    """The table that rows are to be added to; an empty CSV where there is none yet.
+
+    Raises:
+        GbarError: rows cannot be added to it.
+    """
+    if not table.exists():
+        if table.suffix.lower() in {".xlsx", ".xlsm", ".xls", ".ods", ".json"}:
+            raise GbarError(f"{table}: rows are added to a CSV only: call it {table.stem}.csv")
+        return Sheet([], [], ",", "utf-8", "\n")
+    sheet = read_sheet(table, HEADINGS)
+    if not sheet.delimiter or table.suffix.lower() == ".json":
+        raise GbarError(f"{table}: rows are added to a CSV only: name a new one with --out")
+    if sheet.header and not set(COLUMNS) <= set(_columns(table, sheet)):
+        raise GbarError(f"{table}: rows are added to a table with columns {','.join(COLUMNS)}: name a new --out")
+    return sheet
+
+
 def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
     """Write rows to a CSV, at the end of what it holds already and as it is written: all of them or none.
 
@@ -220,16 +238,10 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
         GbarError: a table that rows cannot be added to.
     """
     table, rows = resolved(table, "--out"), list(rows)
-    columns, before, sheet = COLUMNS, "", Sheet([], [], ",", "utf-8", "\n")
-    if table.exists():
-        sheet = read_sheet(table, HEADINGS)
-        if not sheet.delimiter:
-            raise GbarError(f"{table}: rows are added to a CSV only: name a new one with --out")
-        before = re.sub(r"\r\n|\r", "\n", table.read_bytes().decode(sheet.encoding))
-    if sheet.header:
-        columns = _columns(table, sheet)
-        if not set(COLUMNS) <= set(columns):
-            raise GbarError(f"{table}: rows are added to a table with columns {','.join(COLUMNS)}: name a new --out")
+    sheet = written_table(table)
+    columns = _columns(table, sheet) if sheet.header else COLUMNS
+    before = re.sub(r"\r\n|\r", "\n", table.read_bytes().decode(sheet.encoding)) if table.exists() else ""
+    kept = rows_of(table) if sheet.lines else []
     stream = io.StringIO()
     form: Any = {"extrasaction": "ignore", "delimiter": sheet.delimiter, "lineterminator": "\n"}
     writer = csv.DictWriter(stream, columns, **form)
@@ -244,10 +256,11 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
     table.parent.mkdir(parents=True, exist_ok=True)
     with beside(table, text.replace("\n", sheet.newline).encode(sheet.encoding)) as new:
         try:
-            kept = [(row["mean"], row["sd"]) for _, row in rows_of(new)[-len(rows) :]]
+            read = [(row["mean"], row["sd"]) for _, row in rows_of(new)]
         except GbarError:
-            kept = []
-        if kept != [(float(f"{m.mean:.12g}"), float(f"{m.sd:.12g}")) for m in rows]:
+            read = []
+        meant = [(float(f"{m.mean:.12g}"), float(f"{m.sd:.12g}")) for m in rows]
+        if read != [(row["mean"], row["sd"]) for _, row in kept] + meant:
             raise GbarError(f"{table}: rows are added to a plain table only, here they would be misread: new --out")
         os.replace(new, table)
 

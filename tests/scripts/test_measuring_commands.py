@@ -194,6 +194,16 @@ def test_an_unfinished_row_is_not_written(typed: str, problem: Path, tmp_path: P
     assert not (tmp_path / "cell.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["new.xlsx", "sem.csv", "features.json"])
+def test_what_takes_no_rows_is_said_before_they_are_typed(problem: Path, tmp_path: Path, name: str) -> None:
+    if name == "sem.csv":
+        row = "down,ohmic_input_resistance,100,2,16,MOhm"
+        (tmp_path / name).write_text(f"protocol,feature,mean,sem,n,unit\n{row}\n")
+    ran = gbar("measurements", problem, "--out", tmp_path / name, typed=TYPED)
+    refused(ran, name, "rows are added to")
+    assert "protocol (empty ends)" not in ran.stdout
+
+
 def test_a_broken_table_is_not_added_to(problem: Path, tmp_path: Path) -> None:
     (tmp_path / "cell.csv").write_text("protocol,feature\n")
     refused(gbar("measurements", problem, "--out", tmp_path / "cell.csv"), "no column 'mean'")

@@ -59,6 +59,19 @@ def test_a_summary_keeps_names_with_commas(tmp_path: Path) -> None:
     assert (second["cell"], second["first_solution_at"]) == ("A", "")
 
 
+def test_how_the_tables_of_cells_were_read_is_said(tmp_path: Path) -> None:
+    """Before anything is simulated: a run folder that is a file ends it there."""
+    head, row = "protocol,feature,mean,sd,unit\n", "fire,ap_height,35,2,mV\n"
+    cells, out, said = tmp_path / "cells", tmp_path / "out", list[str]()
+    cells.mkdir()
+    (cells / "a.csv").write_text(head + row)
+    out.mkdir()
+    (out / "a").write_text("no folder")
+    with pytest.raises(GbarError, match="is a file"):
+        next(tune_cells(load_problem(HH), cells, tmp_path / "x.sqlite", out, TuneConfig(), say=said.append))
+    assert said == ["a: fire.AP_height: read as AP_height, given as 'ap_height'"]
+
+
 def test_two_files_of_one_cell(tmp_path: Path) -> None:
     for name in ("a.csv", "a.tsv", "a.b.csv"):
         (tmp_path / name).write_text("")

@@ -334,6 +334,8 @@ def test_units_and_values_that_cannot_be(load: Load, row: str, wanted: list[str]
     [
         ("fire,AHP_depth,4.5,1,mV", "ABOVE rest"),
         ("down,voltage_base,65,1,mV", "minus"),
+        ("down,ohmic_input_resistance,-10,1,MOhm", "sign"),
+        ("down,time_constant,-10,1,ms", "sign"),
         ("fire,Spikecount,12.5,0.0000001,constant", "no whole number"),
         ("down,sag_ratio1,1.2,0.1,constant", "from 0 to 1"),
     ],
