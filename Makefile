@@ -4,10 +4,13 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 THINKING = tests/agent tests/surrogate tests/scripts tests/docs
-CLEAN = $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+OLDER = .venv-neuron8
+ON_OLDER = tests/models/test_hh.py tests/sim/cell/test_cell.py tests/sim/engine/test_response.py \
+	tests/sim/engine/test_steps.py tests/sim/mechanisms/test_mechanisms.py
+CLEAN = $(VENV) $(OLDER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[.a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .venv: $(STAMP) ## install gbar and everything it needs into .venv
 
@@ -24,6 +27,18 @@ tests-thinking:
 
 tests-simulating:
 	@$(BIN)/pytest $(THINKING:%=--ignore %)
+
+test-neuron8: $(OLDER)/.installed ## a fast part of the tests on NEURON 8
+	@$(OLDER)/bin/python -m pytest -q $(ON_OLDER)
+
+# Only what simulating needs: no JAX, no editable install. The checkout is found because pytest runs in it.
+$(OLDER)/.installed: pyproject.toml constraints.txt
+	@echo "Creating $(OLDER) …"
+	@$(PYTHON) -m venv --clear $(OLDER)
+	@grep -v '^neuron==' constraints.txt > $(OLDER)/constraints.txt
+	@$(OLDER)/bin/python -m pip install -qq --disable-pip-version-check -c $(OLDER)/constraints.txt neuron==8.2.7 \
+		efel numpy openpyxl psutil pydantic rich scipy typer hypothesis pytest pytest-timeout
+	@touch $@
 
 lint: $(STAMP) ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -82,4 +97,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
-.PHONY: help .venv tune test tests-thinking tests-simulating lint format docs reference cells clean
+.PHONY: help .venv tune test test-neuron8 tests-thinking tests-simulating lint format docs reference cells clean

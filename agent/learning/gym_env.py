@@ -2,7 +2,6 @@
 
 from typing import Any, SupportsFloat
 
-import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +10,13 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
 from gbar.agent.learning.environment import EnvConfig, State, View, World
 from gbar.agent.learning.target import Aim
+from gbar.sim.errors import GbarError
 from gbar.surrogate import Response
+
+try:
+    import gymnasium
+except ImportError:
+    raise GbarError("this environment needs gymnasium: install it with pip install 'gbar[gym]'") from None
 
 JITTER = 0.05  # of a start, as in agent.learning.actor_critic
 

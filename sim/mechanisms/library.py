@@ -272,17 +272,41 @@ def _compile_error(output: str, files: dict[str, Path]) -> str:
             file = files.get(f"{found[1]}.mod", Path(f"{found[1]}.mod"))
             number = _first_line_with(re.search(r"[‘'`](\w+)[’']", found[3]), file)
             where = f"{file}, line {number}" if number else f"{file}, line {found[2]} of its translation to C++"
-            return f"{where}: does not compile: {found[3]}"
+            return f"{where}: does not compile: {found[3]}{_made_for_8(file)}"
+    if missing := _declared_nowhere(lines, files):
+        return missing
     if refused := _refused_by_nmodl(lines, files):
         return refused
     said = next((line for line in lines if re.search(r"^error|not found|cannot|couldn't", line, re.I)), lines[-1])
-    named = re.search(r"in file ([\w.-]+\.mod)", said)  # of several translated at once, the one that it is about
+    named = re.search(r"([\w.-]+\.mod)\b", said)  # of several translated at once, the one that it is about
     translated = (
         named[1]
         if named
         else next((found[1] for line in lines if (found := re.match(r"Translating (\S+\.mod)", line))), "")
     )
     return f"{files.get(translated, 'the MOD files')}: does not compile: {said.removeprefix('Error: ')}"
+
+
+def _declared_nowhere(lines: list[str], files: dict[str, Path]) -> str:
+    """What only the linker misses: NEURON 8 translates to C, which takes any function for declared elsewhere."""
+    for line in lines:
+        found = re.search(r"undefined reference to [`'‘](\w+)", line)
+        for file in files.values():
+            if found and (number := _first_line_with(found, file)):
+                return f"{file}, line {number}: does not compile: '{found[1]}' is not declared anywhere"
+    return ""
+
+
+def _made_for_8(file: Path) -> str:
+    """The usual reason why a compiler refuses the C of a published MOD, and the fix."""
+    if int(metadata.version("neuron").partition(".")[0]) < 9 or not file.is_file():
+        return ""
+    if not re.search(r"^\s*VERBATIM\b", file.read_text(errors="replace"), re.M):
+        return ""
+    return (
+        "; NEURON 9 takes VERBATIM blocks for C++ and keeps its data elsewhere: if it compiles with NEURON 8, "
+        "adapt the block, or install that with pip install 'neuron<9'"
+    )
 
 
 def _refused_by_nmodl(lines: list[str], files: dict[str, Path]) -> str:

@@ -1,5 +1,7 @@
 """The gymnasium adapter: gymnasium's own checks, and one session for each way to end."""
 
+import importlib
+import sys
 import warnings
 
 import gymnasium
@@ -14,6 +16,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
 from gbar.agent.learning.environment import EnvConfig, World
 from gbar.agent.learning.gym_env import TuningEnv
+from gbar.sim import GbarError
 
 # gymnasium's advice, not a complaint: features have no bounds, and the adapter is not in its registry
 ADVICE = ["infinity", "minimum value", "maximum value", "`env.spec`", "spec is None"]
@@ -38,6 +41,13 @@ def play(tuning: TuningEnv, seed: int, actions: np.random.Generator) -> list[tup
         kept.append((seen, info["u"], reward, terminated, truncated))
         ended = terminated or truncated
     return kept
+
+
+def test_without_gymnasium_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    monkeypatch.delitem(sys.modules, "gbar.agent.learning.gym_env")
+    with pytest.raises(GbarError, match=r"needs gymnasium: install it with pip install 'gbar\[gym\]'$"):
+        importlib.import_module("gbar.agent.learning.gym_env")
 
 
 def test_gymnasium_accepts_it(tuning: TuningEnv) -> None:

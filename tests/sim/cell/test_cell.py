@@ -198,7 +198,7 @@ def test_wrong_names(answers: dict[str, Any], kind: str, call: tuple[str, str]) 
 def test_global(tmp_path: Path, fresh: Callable[..., Any]) -> None:
     """A GLOBAL of a mechanism and a plain hoc variable; the section of the model stays as it was."""
     (tmp_path / "cell.hoc").write_text("create soma\nsoma insert hh\nshift = 3\n")
-    calls = [("places", "global.usetable_hh"), ("places", "global.shift"), ("sections", "soma")]
+    calls = [("places", "global.nai0_na_ion"), ("places", "global.shift"), ("sections", "soma")]
     found = fresh(SCRIPT, tmp_path, json.dumps(["cell.hoc", None, calls]))
     assert found == [[1, [0.125]], [1, [0.125]], ["soma"]]
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gbar.sim import GbarError
 from gbar.sim.mechanisms import library as mechanisms
 
 ROOT = Path(__file__).resolve().parents[3]
+NEURON = int(metadata.version("neuron").partition(".")[0])
 
 pytestmark = pytest.mark.neuron
 
@@ -99,13 +101,13 @@ def test_an_included_file_is_part_of_the_mechanism(own_cache: Path, write: Write
 BROKEN = {  # what replaces what in LEAK; the line named; what the message must hold
     "syntax": ("g * (v + 70)", "g * * (v + 70)", 9, ["Illegal expression", "i = g * * (v + 70)"]),
     "brace": ("(v + 70)\n}", "(v + 70)\n", 10, ["Illegal"]),
-    "undeclared variable": ("v + 70", "v - erest", 9, ["erest", "not declared"]),
-    "undeclared function": ("v + 70", "v - rest(v)", 9, ["rest", "not declared"]),
+    "undeclared variable": ("v + 70", "v - erest", 9, ["erest", "declared"]),
+    "undeclared function": ("v + 70", "v - rest(v)", 9, ["rest", "declared"]),
     "C in a VERBATIM block": (
         "BREAKPOINT {",
         "BREAKPOINT {\nVERBATIM\n    int q = unheard_of;\nENDVERBATIM",
         10,
-        ["unheard_of", "not declared"],
+        ["unheard_of", "declared"],
     ),
     "unknown block": ("BREAKPOINT {", "BREAKPOINT {\n    SOLVE states METHOD cnexp", None, ["states"]),
     "a function called as a variable": (
@@ -183,10 +185,11 @@ def test_a_damaged_library(own_cache: Path, write: Write, fresh: Callable[..., s
     library = write("x86_64", **{"libnrnmech.so": b"\x7fELF nonsense"}) / "libnrnmech.so"
     script = """
 import json, sys
+from pathlib import Path
 from gbar.sim import GbarError
 from gbar.sim import mechanisms
 try:
-    mechanisms.load(mechanisms.Path(sys.argv[1]))
+    mechanisms.load(Path(sys.argv[1]))
 except GbarError as error:
     print(json.dumps(str(error)))
 """
@@ -202,6 +205,34 @@ def test_what_coreneuron_alone_refuses_is_named(own_cache: Path, write: Write) -
     folder = write("mod", **{"fine.mod": LEAK.replace("leaky", "fine"), "leaky.mod": mod})
     assert mechanisms.build([folder]) is not None
     message = refusal(lambda: mechanisms.build_core([folder]))
+    if NEURON < 9:
+        assert message.startswith(f"{folder / 'leaky.mod'}: does not compile: ") and "thread safe" in message
+        return
     assert re.match(rf'{folder / "leaky.mod"}, line \d+: CoreNEURON does not take it: "tadj" variable', message), (
         message
     )
+
+
+C_ALONE = "PROCEDURE allocate() {\nVERBATIM\n    double* x = malloc(8);\n    free(x);\nENDVERBATIM\n}\n"
+UNDECLARED = "PROCEDURE call() {\nVERBATIM\n    nowhere_to_be_found(1);\nENDVERBATIM\n}\n"
+
+
+def test_what_was_written_for_neuron_8_is_named_with_the_fix(own_cache: Path, write: Write) -> None:
+    """C that is no C++: NEURON 8 takes it, 9 does not."""
+    folder = write("old", **{"leaky.mod": LEAK + C_ALONE})
+    if NEURON < 9:
+        assert mechanisms.build([folder]) is not None
+        return
+    said = refusal(lambda: mechanisms.build([folder]))
+    assert "leaky.mod" in said and "invalid conversion" in said and said.endswith("pip install 'neuron<9'")
+    own = refusal(
+        lambda: mechanisms.build([write("own", **{"leaky.mod": LEAK.replace("i = g", "i = nowhere(v) * g")})])
+    )
+    assert "nowhere" in own and "neuron<9" not in own  # no VERBATIM in it
+
+
+def test_a_function_that_nothing_defines_is_named(own_cache: Path, write: Write) -> None:
+    """By C++'s compiler, or where NEURON 8 translates to C by the linker."""
+    folder = write("undeclared", **{"leaky.mod": LEAK + UNDECLARED})
+    said = refusal(lambda: mechanisms.build([folder]))
+    assert "leaky.mod" in said and "nowhere_to_be_found" in said
