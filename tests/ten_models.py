@@ -302,7 +302,7 @@ from neuron import h
 h.load_file("stdrun.hoc")
 
 
-def by_hand(code, library, celsius, p):
+def by_hand(code, library, celsius, interval, p):
     if library:
         h.nrn_load_dll(library)
     h.celsius, h.v_init = celsius, -65
@@ -320,7 +320,7 @@ def by_hand(code, library, celsius, p):
         trace = {"T": np.array(t), "V": np.array(v), "stim_start": [20.0], "stim_end": [60.0]}
         trace["stimulus_current"] = [amplitude]
         efel.reset()
-        efel.set_setting("interp_step", 0.025)
+        efel.set_setting("interp_step", interval)
         efel.set_setting("Threshold", -20.0)
         values = efel.get_feature_values([trace], FEATURES)[0]
         found |= {f"{protocol}.{key}": float(values[key][0]) for key in FEATURES if values[key] is not None}
@@ -328,13 +328,13 @@ def by_hand(code, library, celsius, p):
     return found
 
 
-for folder, code, library, celsius, p in json.load(sys.stdin):
+for folder, code, library, celsius, interval, p in json.load(sys.stdin):
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.chdir(folder)
         os.dup2(2, 1)
-        os.write(writing, json.dumps(by_hand(code, library, celsius, p)).encode())
+        os.write(writing, json.dumps(by_hand(code, library, celsius, interval, p)).encode())
         os._exit(0)
     os.close(writing)
     print(os.fdopen(reading).read() or "null", flush=True)
@@ -348,7 +348,8 @@ def by_hand(asked: Sequence[tuple[Problem, Kind, np.ndarray]]) -> list[dict[str,
     for problem, kind, x in asked:
         library = build([problem.folder / name for name in kind.needs]) if kind.needs else None
         p = dict(zip(problem.names, map(float, x), strict=True))
-        content.append([str(problem.folder), kind.by_hand, library and str(library), problem.model.celsius, p])
+        folder, interval = str(problem.folder), problem.efel_settings("hyp")["interp_step"]
+        content.append([folder, kind.by_hand, library and str(library), problem.model.celsius, interval, p])
     done = subprocess.run(
         [sys.executable, "-c", f"AMPLITUDES, FEATURES = {AMPLITUDES!r}, {FEATURES!r}\n{HEAD}"],
         input=json.dumps(content),

@@ -24,6 +24,7 @@ class Cell:
         self.sections = own
         self.stimuli: dict[str, Any] = {}  # what the model brought along, in words -> the clamp, switched off
         self.ranged: dict[str, list[tuple[Any, str]]] = {}  # GLOBALs that have a value in each place of this cell
+        self.tolerances: dict[str, float] = {}  # by how much CVODE's is multiplied for each state, by its mechanism
         self.stated: dict[str, float] = {}  # celsius and v_init where the model's own code sets others while it loads
 
 
@@ -36,6 +37,7 @@ def own_code(cell: Cell) -> Iterator[None]:
     """
     before, held = set(h.allsec()), _held(cell)
     yield
+    tighten(cell)
     for section in held - _held(cell):
         if section in set(h.allsec()):
             h.delete_section(sec=section)
@@ -43,6 +45,21 @@ def own_code(cell: Cell) -> Iterator[None]:
     if set(now) != before:
         own = set(cell.sections)
         cell.sections = [section for section in now if section in own or section not in before]
+
+
+def tighten(cell: Cell) -> None:
+    """Put back CVODE's tolerances where the model's own code has made them looser than its mechanisms ask for.
+
+    In one thread with one step for all, as a worker simulates: NEURON crashes where tolerances change under others.
+    """
+    cvode, threads = h.CVode(), h.ParallelContext()
+    if threads.nthread() != 1:
+        threads.nthread(1)
+    if cvode.use_local_dt():
+        cvode.use_local_dt(0)
+    for state, scale in cell.tolerances.items():
+        if cvode.atolscale(state) > scale:
+            cvode.atolscale(state, scale)
 
 
 def _held(cell: Cell) -> set[Any]:
@@ -58,7 +75,9 @@ def _held(cell: Cell) -> set[Any]:
 
 
 def shape(cell: Cell, kinds: set[str]) -> list[tuple[Any, ...]]:
-    """What decides where things lie in a cell: sections, their parents, lengths, segments and mechanisms.
+    """What decides where things lie in a cell.
+
+    For each section: itself and its point processes, then, in words, its name, parent, length, segments, mechanisms.
 
     Args:
         cell: the cell.
@@ -69,7 +88,8 @@ def shape(cell: Cell, kinds: set[str]) -> list[tuple[Any, ...]]:
         mechanisms = tuple(mechanism.name() for mechanism in section(0.5))
         points = tuple(p.hname() for kind in sorted(kinds) for p in point_processes_of([section], kind))
         length = f"{section.L:.9g}"  # of a traced section it is never quite what was set
-        found.append((section, str(section.parentseg()), length, section.nseg, mechanisms, points))
+        words = section.name(), str(section.parentseg()), length, section.nseg, mechanisms, len(points)
+        found.append((section, points, *words))
     return found
 
 

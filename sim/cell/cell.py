@@ -11,7 +11,7 @@ from typing import Any
 
 from neuron import h, nrn
 
-from gbar.sim.cell.anatomy import Cell, distance, own_code, sections, segment, shape, short_name
+from gbar.sim.cell.anatomy import Cell, distance, own_code, sections, segment, shape, short_name, tighten
 from gbar.sim.cell.leftovers import clamps, described, switched_off
 from gbar.sim.cell.loaders import arguments_of, load_flat, load_python, load_template, run_hoc, working_folder
 from gbar.sim.cell.morphology import cut, load_morphology
@@ -73,11 +73,9 @@ def assemble(folder: Path, model: Any, load: Load) -> Cell:
     with working_folder(folder), arguments_of(folder / model.load.partition(":")[0]):
         cell = Cell(folder, *load(folder, model, hold))
     hold()
+    cell.tolerances = tolerances
+    tighten(cell)
     cell.stated = stated
-    h.ParallelContext().nthread(1)  # a worker has one core
-    for name, scale in tolerances.items():
-        if h.CVode().atolscale(name) > scale:  # a looser one than the mechanism's own
-            h.CVode().atolscale(name, scale)
     if not cell.sections:
         raise GbarError(
             f"{model.load} made no section: if it only opens a panel, load the file that makes the cell, or give what "
@@ -265,18 +263,25 @@ class Bound:
     def set(self) -> None:
         """Set what `assign` was given. Raises GbarError."""
         for _ in range(ROUNDS):
-            for setting in self.settings:
-                setting.restore()
-            for setting in self.settings:
-                setting.assign(self.values)
+            looked = [words for _, _, *words in self.shape]
+            self._put()
             for statement in self.calls:
                 call(self.cell, statement, self.values)
             if not self.find():
+                return
+            if looked == [words for _, _, *words in self.shape]:  # a call makes the same sections anew every time
+                self._put()
                 return
         raise GbarError(
             "the cell's sections, segments or mechanisms change every time that the parameters are set: expected that "
             f"what apply calls ({', '.join(self.calls) or 'nothing'}) does the same to the same values"
         )
+
+    def _put(self) -> None:
+        for setting in self.settings:
+            setting.restore()
+        for setting in self.settings:
+            setting.assign(self.values)
 
     def settle(self, start: Callable[[], None]) -> None:
         """Start a simulation, and set everything again where the model's own code has changed the cell in it.
