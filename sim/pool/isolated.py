@@ -1,6 +1,5 @@
 """One question asked of NEURON in a process of its own: whatever a model does at load, the caller goes on."""
 
-import importlib
 import json
 import os
 import socket
@@ -14,7 +13,6 @@ import gbar
 from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
 from gbar.sim.files import cache_folder
-from gbar.sim.pool.life import die_with_parent
 
 
 def importable() -> str:
@@ -50,7 +48,7 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
     ours, life = socket.socketpair()  # its end of it tells the other process that this one has ended
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "gbar.sim.pool.isolated", named, str(life.fileno())],
+            [sys.executable, "-m", "gbar.sim.pool.answering", named, str(life.fileno())],
             pass_fds=[life.fileno()],
             input=json.dumps(content),
             capture_output=True,
@@ -74,25 +72,3 @@ def ask(function: Callable[[Any], Any], content: Any, limit_s: float) -> Any:
     if kind == "refused":
         raise GbarError(answer)
     return answer
-
-
-def main() -> None:
-    """The other process: keep stdout for the answer, send everything that is printed to stderr."""
-    die_with_parent(int(sys.argv[2]))
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
-    module, _, name = sys.argv[1].partition(":")
-    sys.argv = sys.argv[:1]
-    try:
-        answer = ["answer", getattr(importlib.import_module(module), name)(json.load(sys.stdin))]
-    except GbarError as error:
-        answer = ["refused", str(error)]
-    out.write(json.dumps(answer))
-    out.flush()
-    sys.stdout.flush()
-    os._exit(0)  # NEURON's own clean-up can crash after a model that tore down its sections
-
-
-if __name__ == "__main__":
-    main()
