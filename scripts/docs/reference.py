@@ -136,7 +136,7 @@ def _catalogue() -> str:
 def _settings() -> str:
     """eFEL's settings and the defaults in force, as TOML writes them."""
     known = {**known_settings(), **SETTINGS}
-    return ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in known.items())
+    return ", ".join(f"`{name}={json.dumps(value)}`" for name, value in known.items())
 
 
 def _rows(heading: list[str], rows: list[list[str]]) -> str:
