@@ -51,7 +51,8 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
     if own and problem.model.advance is None:
         yield (
             f"{own} has a proc advance() of its own, which gbar bypasses: "
-            'if it does more than fadvance(), give advance = "advance()" in [model]'
+            'if it does more than fadvance(), give advance = "advance()" in [model] '
+            "(what it does must not depend on how many steps there are)"
         )
     for name, value in found.get("stated", {}).items():
         yield f"the model sets {name} to {value:g} while it loads: {getattr(problem.model, name):g} of [model] counts"
