@@ -28,7 +28,8 @@ def tune(
     dask: terminal.DaskOption = None,
     as_json: terminal.JsonFlag = False,
 ) -> None:
-    """Find parameter sets that reproduce the measurements, each confirmed by NEURON. Resumes what it finds in DIR.
+    """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
+    Resumes what it finds in DIR: the same command, given again, ends with the answer that a run left alone has.
 
     Exit codes: 0 solutions found; 3 none within the budget (the nearest and what they miss is printed); 2 bad input.
     """

@@ -55,6 +55,7 @@ def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None
     session.pace = _remembered(file)
     if session.pace is None:
         if not designed:  # all of it was in the archive
+            session.batch = session.batch_before or session.batch
             return
         think_s, round_s = _thinking_s(session), design_s / math.ceil(designed / pool.at_once)
         batch = choose_batch(think_s, round_s, pool.at_once)

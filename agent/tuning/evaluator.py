@@ -8,7 +8,7 @@ import numpy as np
 from gbar.agent.learning import DISTINCT, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
-from gbar.agent.tuning.session import Confirmed, Observer, Predicted, Session, run_name
+from gbar.agent.tuning.session import Confirmed, Kept, Observer, Predicted, Session, run_name
 from gbar.sim import Accuracy, Archive, Evaluation, Pool
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
@@ -88,6 +88,9 @@ class Lab:
         """Simulate at the confirming accuracy whatever meets the tolerance; what holds there is a solution."""
         session = self.session
         while batch := self._worth_confirming() or self._near_miss():
+            if self._parts(session.x[batch], confirming=True):
+                self.take_up()
+                continue
             before = session.evaluations
             done = self._run(session.x[batch], ["confirm"] * len(batch), self.tight, session.confirmations)
             session.confirmations += len(batch)
@@ -98,16 +101,52 @@ class Lab:
             session.history[-1].solutions = len(session.solutions)
             session.history[-1].evaluations = session.evaluations
 
-    def confirm_again(self) -> None:
-        """Simulate what earlier sessions of this run confirmed, for its traces: outside the budget, which has paid."""
+    def known(self, u: np.ndarray) -> int:
+        """How many of the points [B, D] earlier sessions of this run have simulated."""
+        return sum((x.tobytes(), False) in self.session.kept for x in self.session.problem.physical(u))
+
+    def parts_from_before(self, u: np.ndarray) -> bool:
+        """Whether a batch [B, D] leads away from what earlier sessions made. The one they broke off in does not."""
+        return self._parts(self.session.problem.physical(u), confirming=False)
+
+    def _parts(self, x: np.ndarray, confirming: bool) -> bool:
+        kept = self.session.kept
+        met = sum((each.tobytes(), confirming) in kept for each in x)
+        return met < len(x) and met < len(kept)
+
+    def take_up(self) -> None:
+        """Learn all that earlier sessions have made and the loop has not come to; what they confirmed, for its traces
+        again: outside the budget, which has paid."""
+        session = self.session
+        searched = [kept for (_, confirming), kept in session.kept.items() if not confirming]
+        confirmed = [kept for (_, confirming), kept in session.kept.items() if confirming]
+        session.kept = {}
+        if searched:
+            x = np.array([kept.x for kept in searched])
+            features = [[kept.done.features.get(key, np.nan) for key in session.keys] for kept in searched]
+            ok = np.array([kept.done.status == "ok" for kept in searched])
+            session.x = np.concatenate([session.x, x])
+            session.u = np.concatenate([session.u, session.problem.unit(x)])
+            session.features = np.concatenate([session.features, np.where(ok[:, None], features, np.nan)])
+            session.proposers += [kept.proposer for kept in searched]
+        for kept in searched + confirmed:
+            self._count(kept.done)
+            session.batches = max(session.batches, kept.batch + 1 - len(session.history))
+        session.confirmations += len(confirmed)
+        session.confirmed_before |= {kept.x.tobytes() for kept in confirmed}
+        self._confirm_again(confirmed)
+
+    def _confirm_again(self, confirmed: list[Kept]) -> None:
         session = self.session
         where = {x.tobytes(): index for index, x in enumerate(session.x)}
         inside = session.inside
-        known = [(where[x], evaluation) for x, evaluation in session.reconfirm if x in where and inside[where[x]]]
+        known = [(where[kept.x.tobytes()], kept.number) for kept in confirmed if kept.x.tobytes() in where]
+        known = [(index, number) for index, number in known if inside[index]]
         indices = [index for index, _ in known]
         done = self._run(session.x[indices], ["confirm"] * len(known), self.tight)
         for i, (index, evaluation) in enumerate(known):
             self._judge(index, done[i], evaluation)
+        self._compare(indices, done)
 
     def _worth_confirming(self) -> list[int]:
         """The next few evaluations that meet the tolerance, distinct from every solution and from one another."""
@@ -185,14 +224,27 @@ class Lab:
         session, done = self.session, {}
         run, batch = run_name(session.problem, session.config), session.batches + len(session.history)
         confirming = accuracy == self.tight
+        kept = {i: session.kept.pop((x[i].tobytes(), proposers[i] == "confirm"), None) for i in range(len(x))}
+        for i, found in kept.items():
+            if found is not None and found.proposer != "confirm":
+                done[i] = found.done
+                self._count(found.done)
+        missing = [i for i in range(len(x)) if i not in done]
         with session.timed("simulate"):
-            for i, evaluation in self.pool.run(list(x), traces=confirming, accuracy=accuracy):
+            for k, evaluation in self.pool.run(list(x[missing]), traces=confirming, accuracy=accuracy):
+                i = missing[k]
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in session.confirmed_before:
                     continue  # simulated again for its traces alone
-                self.archive.add(run, batch, slot + i, proposers[i], str(accuracy), x[i], evaluation)
-                session.evaluations += 1
-                if evaluation.status == "failed":
-                    session.failures[evaluation.reason] += 1
-                self.observe(session)
+                if kept[i] is None:
+                    self.archive.add(run, batch, slot + i, proposers[i], str(accuracy), x[i], evaluation)
+                self._count(evaluation)
         return done
+
+    def _count(self, done: Evaluation) -> None:
+        """One more of the run's evaluations, made now or by an earlier session."""
+        session = self.session
+        session.evaluations += 1
+        if done.status == "failed":
+            session.failures[done.reason] += 1
+        self.observe(session)

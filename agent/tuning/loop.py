@@ -14,8 +14,8 @@ from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Lab
 from gbar.agent.tuning.interrupts import was_stopped
-from gbar.agent.tuning.session import BEYOND, Observer, Session, TuneConfig, run_name
-from gbar.sim import Accuracy, Archive, Problem, Rows, design, open_pool
+from gbar.agent.tuning.session import BEYOND, Kept, Observer, Session, TuneConfig, run_name
+from gbar.sim import Accuracy, Archive, Evaluation, Problem, Rows, design, open_pool
 from gbar.sim.problem import within
 
 
@@ -48,14 +48,16 @@ def search(
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
         lab = Lab(session, archive, pool, observe)
         try:
-            lab.confirm_again()
             # 1. sample the parameter space with NEURON
+            if lab.parts_from_before(_design(session)):  # other bounds, or another run has been at work
+                lab.take_up()
             points, before = _design(session), session.seconds["simulate"]
+            new = len(points) - lab.known(points)
             lab.simulate(points, ["design"])
             design_s = session.seconds["simulate"] - before
             lab.confirm()
             with _phase(session, observe, "fit"):
-                pace.settle(session, pool, design_s, len(points))
+                pace.settle(session, pool, design_s, new)
             while len(session.solutions) < config.solutions and session.left > 0:
                 # 2. learn the response
                 with _phase(session, observe, "fit"):
@@ -63,6 +65,9 @@ def search(
                 # 3. let the agent plan on it
                 with _phase(session, observe, "plan"):
                     batch, proposers, forecast = _planned(session, mind)
+                if lab.parts_from_before(batch):  # other things are asked for than before, or more is known
+                    lab.take_up()
+                    continue
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
                 done = lab.simulate(batch, proposers, forecast)
                 mind.learn_from(forecast, done)
@@ -74,6 +79,7 @@ def search(
             with _phase(session, observe, "diagnose"):
                 lab.confirm_nearest()
                 session.reach = explore(session, archive, pool)
+            session.evaluations = archive.count(session.name)
         except BaseException as error:
             if not was_stopped(error):
                 raise
@@ -100,20 +106,29 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     rows = every.only(within(problem.unit(every.x), BEYOND))
     features = np.where(rows.ok[:, None], rows.features, np.nan)
     goal = goal_of(problem.measurements, config.tolerance)
-    session = Session(problem, config, keys, goal, engine, rows.x, problem.unit(rows.x), features, list(rows.proposer))
-    session.foreign = np.array([run != run_name(problem, config) for run in rows.run], bool)
-    session.evaluations = archive.count(run_name(problem, config))
-    tight = str(Accuracy.of(problem).tight())
-    _resume(session, every, archive.rows([], tight))
-    if tight != engine:
-        _compare(session, archive.rows(keys, tight))
+    tight, run = archive.rows(keys, str(Accuracy.of(problem).tight())), run_name(problem, config)
+    others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
+    x, features = rows.x[others], features[others]
+    proposers = [name for name, other in zip(rows.proposer, others, strict=True) if other]
+    session = Session(problem, config, keys, goal, engine, x, problem.unit(x), features, proposers)
+    session.foreign = np.ones(len(x), bool)
+    asked = archive.rows([], str(Accuracy.of(problem).tight()))  # of other features too
+    session.confirmed_before = {x.tobytes() for x, name in zip(asked.x, asked.run, strict=True) if name != run}
+    _keep(session, rows, ~others, tight, ~confirmed)
+    session.evaluations = archive.count(run) - len(session.kept)  # by another engine
+    if str(Accuracy.of(problem).tight()) != engine:
+        _compare(session, tight, confirmed)
     return session
 
 
-def _compare(session: Session, confirmed: Rows) -> None:
-    """Learn what the searching engine gets wrong from everything that any run has confirmed."""
+def _compare(session: Session, confirmed: Rows, others: np.ndarray) -> None:
+    """Learn what the searching engine gets wrong from everything that other runs have confirmed."""
     where = {x.tobytes(): index for index, x in enumerate(session.x)}
-    both = [(where[x.tobytes()], i) for i, x in enumerate(confirmed.x) if x.tobytes() in where and confirmed.ok[i]]
+    both = [
+        (where[x.tobytes()], i)
+        for i, x in enumerate(confirmed.x)
+        if others[i] and x.tobytes() in where and confirmed.ok[i]
+    ]
     if both:
         searched, tight = (list(part) for part in zip(*both, strict=True))
         session.compare(session.features[searched], confirmed.features[tight])
@@ -133,20 +148,20 @@ def _recall(session: Session, archive: Archive) -> None:
     session.memory, session.memory_note = recall(archive.path, stamp, u, features, goal, mind.memory, mind.env)
 
 
-def _resume(session: Session, searched: Rows, confirmed: Rows) -> None:
-    """Take up what earlier sessions of this run have done, and what any run has confirmed."""
-    run = run_name(session.problem, session.config)
-    own = [np.array([name == run for name in rows.run], bool) for rows in (searched, confirmed)]
-    for rows, ours in zip((searched, confirmed), own, strict=True):
-        session.failures.update(rows.reason[i] for i in np.flatnonzero(ours & ~rows.ok))
-        session.batches = max([session.batches, *(int(batch) + 1 for batch in rows.batch[ours])])
-    session.confirmed_before = {x.tobytes() for x in confirmed.x}
-    session.confirmations = int(own[1].sum())
-    searched_before = [int((searched.batch[own[0]] < batch).sum()) for batch in confirmed.batch[own[1]]]
-    session.reconfirm = [
-        (x.tobytes(), before + number)
-        for number, (x, before) in enumerate(zip(confirmed.x[own[1]], searched_before, strict=True), start=1)
-    ]
+def _keep(session: Session, searched: Rows, ours: np.ndarray, confirmed: Rows, ours_too: np.ndarray) -> None:
+    """Lay out what earlier sessions of this run have made: the loop comes to it again, in the same order."""
+    made = searched.batch[ours]
+    for rows, own, confirming in ((searched, ours, False), (confirmed, ours_too, True)):
+        for count, i in enumerate(np.flatnonzero(own), start=1):
+            features = dict(zip(session.keys, map(float, rows.features[i]), strict=True))
+            status = "ok" if rows.ok[i] else "failed"
+            done = Evaluation(features, status=status, reason=rows.reason[i], seconds=float(rows.seconds[i]))
+            if confirming == (rows.proposer[i] == "confirm"):
+                number = count + (int((made < rows.batch[i]).sum()) if confirming else 0)
+                kept = Kept(rows.x[i], done, int(rows.batch[i]), rows.proposer[i], number)
+                session.kept[rows.x[i].tobytes(), confirming] = kept
+    if (made > 1).any():
+        session.batch_before = int((made == 1).sum()) or None
 
 
 def _design(session: Session) -> np.ndarray:

@@ -61,6 +61,8 @@ def tune_into(
             if finished is not None:
                 return finished
             session = search(problem, config, kept, out / "neuron.log", observe)
+        if session.status == "interrupted" and session.kept and (out / "result.json").is_file():
+            raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(session, archive or Path("archive.sqlite"))
             result.engine_why = choice.why

@@ -74,6 +74,17 @@ class Predicted:
     features: np.ndarray  # [F] simulated
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier session of this run has simulated."""
+
+    x: np.ndarray  # [D]
+    done: Evaluation  # without traces
+    batch: int
+    proposer: str
+    number: int  # which of the run's evaluations
+
+
 @dataclass
 class Session:
     """Everything a run has gathered; `tune` fills it and a result is made from it."""
@@ -97,10 +108,11 @@ class Session:
     first_solution_at: int | None = None
     batch: int = BATCH  # evaluations between two fits; agent.tuning.batch_size chooses it after the design
     pace: Pace | None = None  # what that was chosen from; None where the user or a memory decides
-    batches: int = 0  # made by earlier sessions of this run
+    kept: dict[tuple[bytes, bool], Kept] = field(default_factory=dict)  # by earlier sessions; not come to again yet
+    batches: int = 0  # made by earlier sessions of this run and not gone through again
+    batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
     confirmations: int = 0  # made for this run, earlier sessions of it included
-    confirmed_before: set[bytes] = field(default_factory=set)  # x that an earlier session paid for
-    reconfirm: list[tuple[bytes, int]] = field(default_factory=list)  # this run's own: x, and which evaluation it was
+    confirmed_before: set[bytes] = field(default_factory=set)  # x that have been paid for
     rejected: set[bytes] = field(default_factory=set)  # looked like solutions until confirmed
     predictions: list[Predicted] = field(default_factory=list)
     history: list[Progress] = field(default_factory=list)

@@ -45,6 +45,7 @@ PLAIN = {
     "“": '"',
     "”": '"',
 }
+NO_ROOM = ("failed to map segment", "annot allocate memory")  # a library that cannot be loaded for that
 PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
 
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
@@ -78,8 +79,6 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        from gbar.sim.errors import GbarError, printable
-
         any_letter()
         try:
             with (
@@ -87,21 +86,34 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
                 caught(),
             ):  # libraries' remarks
                 return command(*args, **kwargs)
-        except GbarError as error:
-            said = str(error)
-        except MemoryError:
-            said = "not enough memory for this: fewer workers, or a smaller budget or archive, need less"
-        except OSError as error:  # a folder that cannot be written, a full disk
-            if error.errno == errno.EPIPE or error.strerror is None:
-                raise  # EPIPE: typer ends quietly when whoever reads has gone
-            said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         except KeyboardInterrupt:
             print(f"gbar: stopped{kept}", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
+        except Exception as error:
+            said = _said(error)
+            if said is None:
+                raise
+        from gbar.sim.errors import printable
+
         print(f"gbar: {printable(' '.join(said.split()))}", file=sys.stderr)
         raise typer.Exit(2)
 
     return run
+
+
+def _said(error: Exception) -> str | None:
+    """What to tell the user where it is the input, the disk or the machine; None where it is gbar's own fault."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and any(said in str(error) for said in NO_ROOM)
+    ):
+        return "not enough memory for this: fewer workers, or a smaller budget or archive, need less (ulimit -v)"
+    if isinstance(error, OSError):  # a folder that cannot be written, a full disk
+        if error.errno == errno.EPIPE or error.strerror is None:
+            return None  # EPIPE: typer ends quietly when whoever reads has gone
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    from gbar.sim.errors import GbarError
+
+    return str(error) if isinstance(error, GbarError) else None
 
 
 archiving = functools.partial(guarded, kept="; everything simulated so far is kept")  # for a command with an archive

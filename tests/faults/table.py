@@ -3,6 +3,7 @@
 Each function makes one thing go wrong, checks that nothing finished is lost, and says what the user saw.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,14 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import psutil
 
-from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem
+from gbar.agent.tuning import TuneConfig
+from gbar.agent.tuning.run import tune_into
+from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem, with_engine
 from gbar.sim.archive import archive as archives
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +170,39 @@ def a_stopped_run(folder: Path) -> Iterator[Fault]:
     yield Fault("two runs on one archive at once", "nothing", "what each says when alone")
 
 
+def a_narrow_place(folder: Path) -> Iterator[Fault]:
+    """A run folder that another run is in, one core, no room for temporary files, a model killed as it loads."""
+    run = folder / "run"
+    run.mkdir()
+    other = os.open(run, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    said = _refused(lambda: tune_into(with_engine(load_problem(HH), CVODE), TuneConfig(budget=8), run, None, print))
+    os.close(other)
+    assert list(run.iterdir()) == []
+    yield Fault("two runs in one run folder", "nothing", said)
+    if shutil.which("taskset"):
+        file = folder / "one.sqlite"
+        running = _sampling(file, 0, "4", before=["taskset", "-c", str(min(os.sched_getaffinity(0)))])
+        assert running.communicate(timeout=LIMIT_S)[1] == "" and (running.returncode, _whole(file)) == (0, 4)
+        yield Fault("two workers have one core", "nothing", "nothing")
+    full = folder / "full"
+    full.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", full], capture_output=True).returncode == 0:
+        (full / "filled").write_bytes(bytes(4096))
+        running = _sampling(folder / "a.sqlite", 0, "4", TMPDIR=str(full))
+        said = running.communicate(timeout=LIMIT_S)[1]
+        assert [file.name for file in full.iterdir()] == ["filled"]
+        subprocess.run(["umount", full], check=True)
+        assert (said, running.returncode, _whole(folder / "a.sqlite")) == ("", 0, 4)
+        yield Fault("`$TMPDIR` is full", "nothing", "nothing")
+    model = shutil.copytree(HH, folder / "model")
+    (model / "cell.py").write_text("import os\ndef build(): os.kill(os.getpid(), 9)\n")
+    toml = (model / "problem.toml").read_text()
+    (model / "problem.toml").write_text(toml.replace("hh.hoc", "cell.py:build").replace('template = "SquidAxon"', ""))
+    said = _refused(lambda: Workers(load_problem(model, measured=False)))
+    yield Fault("a worker is killed whenever it loads the model", "nothing", said)
+
+
 FILL = """
 import resource, sys
 import numpy as np
@@ -201,10 +237,12 @@ def _python(script: str, *arguments: object) -> str:
     return done.stdout.strip()
 
 
-def _sampling(file: Path, seed: int, count: str = "5000") -> "subprocess.Popen[str]":
+def _sampling(
+    file: Path, seed: int, count: str = "5000", before: Sequence[str] = (), **more: str
+) -> "subprocess.Popen[str]":
     options = ["-n", count, "--seed", str(seed), "--archive", str(file), "--engine", CVODE]
-    command = [sys.executable, "-c", "from gbar.scripts.main import main; main()", "sample", str(HH), *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [*before, sys.executable, "-m", "gbar", "sample", str(HH), *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -256,7 +294,7 @@ def rows() -> Iterator[Fault]:
     yield from in_a_worker(Accuracy())
     yield from in_a_worker(Accuracy("neuron"))
     yield from a_killed_worker()
-    for several in (a_changed_model, a_bad_archive, a_stopped_run):
+    for several in (a_changed_model, a_bad_archive, a_stopped_run, a_narrow_place):
         with tempfile.TemporaryDirectory() as scratch:
             yield from (row._replace(saw=row.saw.replace(scratch, "RUN")) for row in several(Path(scratch)))
 

@@ -30,7 +30,9 @@ def test_a_killed_worker() -> None:
     documented(list(table.a_killed_worker()))
 
 
-@pytest.mark.parametrize("several", [table.a_changed_model, table.a_bad_archive, table.a_stopped_run])
+@pytest.mark.parametrize(
+    "several", [table.a_changed_model, table.a_bad_archive, table.a_stopped_run, table.a_narrow_place]
+)
 def test_outside_the_worker(several: table.Several, tmp_path: Path) -> None:
     documented(list(several(tmp_path)), tmp_path)
     assert not [p for p in psutil.Process().children(recursive=True) if "gbar.sim.pool.worker" in " ".join(p.cmdline())]

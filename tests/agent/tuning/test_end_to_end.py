@@ -226,8 +226,14 @@ def test_verify_says_what_lies_outside_narrowed_bounds(run: Path, problem: Probl
     assert {one.verdict for one in again} == {f"outside the bounds: {narrow.parameter[0].name}"}
 
 
+def told(out: Path) -> tuple[object, ...]:
+    """All that a run tells but for the time it took: result, history and every prediction."""
+    result = read_result(out)
+    return result.model_dump(exclude={"wall_s", "pace", "workers"}), (out / "predictions.csv").read_text()
+
+
 @pytest.mark.parametrize("at", [5, DESIGN + 7], ids=["in the design", "in a batch"])
-def test_interrupted_and_resumed(problem: Problem, tmp_path: Path, at: int) -> None:
+def test_interrupted_and_resumed(run: Path, problem: Problem, tmp_path: Path, at: int) -> None:
     def interrupt(session: Session) -> None:
         if session.evaluations >= at:
             raise KeyboardInterrupt
@@ -238,6 +244,8 @@ def test_interrupted_and_resumed(problem: Problem, tmp_path: Path, at: int) -> N
     assert read_result(tmp_path / "hh") == first
     second = tune(problem, CONFIG, tmp_path / "hh")
     assert second.status == "solved"
+    assert told(tmp_path / "hh") == told(run), "a resumed run is the uninterrupted one"
+    assert sorted(rows_in(tmp_path / "hh")) == sorted(rows_in(run))
     all_rows = rows_in(tmp_path / "hh")
     assert all_rows[:at] == rows
     assert second.evaluations == len(all_rows) == len({row[:2] for row in all_rows})
