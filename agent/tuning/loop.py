@@ -11,12 +11,15 @@ import numpy as np
 from gbar.agent.learning import PROPOSERS, Compiling, Forecast, Mind, choose, goal_of, recall
 from gbar.agent.learning import stamp as memories_stamp
 from gbar.agent.tuning import batch_size as pace
+from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Lab
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.session import BEYOND, Kept, Observer, Session, TuneConfig, run_name
-from gbar.sim import Accuracy, Archive, Evaluation, Problem, Rows, design, open_pool
+from gbar.sim import Accuracy, Archive, Evaluation, Problem, Rows, open_pool
 from gbar.sim.problem import within
+
+SMALL, TURNS = 2, 12  # evaluations in the first batches from scratch, and how many batches until they double
 
 
 def search(
@@ -46,14 +49,17 @@ def search(
     with opened as pool:
         archive.hold_to(pool.found.get("reads_outside", []))
         session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
+        own = np.array([pool.found["parameters"][name]["value"] for name in problem.names], float)
         lab = Lab(session, archive, pool, observe)
         try:
             # 1. sample the parameter space with NEURON
-            if lab.parts_from_before(_design(session)):  # other bounds, or another run has been at work
+            if lab.parts_from_before(first_design(session, own)):  # other bounds, or another run has been at work
                 lab.take_up()
-            points, before = _design(session), session.seconds["simulate"]
-            new = len(points) - lab.known(points)
-            lab.simulate(points, ["design"])
+            before, new = session.seconds["simulate"], 0
+            for lay_out in (first_design, wider_design):
+                points = lay_out(session, own)
+                new += len(points) - lab.known(points)
+                lab.simulate(points, ["design"])
             design_s = session.seconds["simulate"] - before
             lab.confirm()
             with _phase(session, observe, "fit"):
@@ -164,17 +170,6 @@ def _keep(session: Session, searched: Rows, ours: np.ndarray, confirmed: Rows, o
         session.batch_before = int((made == 1).sum()) or None
 
 
-def _design(session: Session) -> np.ndarray:
-    """The space-filling points still missing before the first fit, [n, D] in the unit cube."""
-    dimension = len(session.problem.names)
-    wanted = session.config.design(dimension)
-    known = {x.tobytes() for x in session.x}
-    points = design(dimension, wanted, session.config.seed)
-    new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
-    missing = max(0, min(wanted - int(session.inside.sum()), session.left))
-    return np.array(new[:missing]).reshape(-1, dimension)
-
-
 def _learned(session: Session) -> Mind:
     """The session's mind, refitted to all evaluations."""
     mind = session.mind or session.new_mind(jax.random.key(session.config.seed))
@@ -190,7 +185,15 @@ def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forec
     pool = mind.plan(session.u, session.judged)
     draw = np.random.default_rng([config.seed, len(session.u)])
     taken = np.array([solution.u for solution in session.solutions]).reshape(-1, session.u.shape[1])
-    size = min(session.batch, session.left)
+    size = min(_batch_size(session), session.left)
     chosen = choose(draw, pool, size, config.tolerance, mind.noise(), taken, session.u, config.mind.plan.apart)
     forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
     return pool.u[chosen], [PROPOSERS[i] for i in pool.proposer[chosen]], forecast
+
+
+def _batch_size(session: Session) -> int:
+    """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think."""
+    if session.config.batch or session.memory:
+        return session.batch
+    done = session.batches + len(session.history)
+    return min(session.batch, SMALL << (done // TURNS))

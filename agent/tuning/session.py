@@ -37,7 +37,7 @@ class TuneConfig(NamedTuple):
     dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
-        """Evaluations before the first fit: two a parameter, in whole vectors; the batch is chosen after it."""
+        """Evaluations of a design that is spread out: two a parameter, in whole vectors."""
         return max(LEAST_DESIGN, -(-2 * dimension // WHOLE) * WHOLE)
 
 

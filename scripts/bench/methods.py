@@ -50,6 +50,8 @@ ARMS: dict[str, Arm] = {
     ),
 }
 PEERS: dict[str, Other] = {
+    "dfo-ls": Other("least_squares:search_from_centre", "dfols"),
+    "dfo-ls-own": Other("least_squares:search_from_own", "dfols"),
     "random": Other("plain:search_sobol", None),
     "cma": Other("plain:search_cma", "cma"),
     "cma-max": Other("plain:search_cma_max", "cma"),

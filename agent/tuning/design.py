@@ -1,0 +1,56 @@
+"""What is simulated before anything is learned: where the modeller is, and small steps from there.
+
+Slopes around a good guess tell more about a narrow target than points spread all over the bounds, most of which lie
+where the cell does something else. Points lie further out only where the cell does not do there what was measured.
+"""
+
+import numpy as np
+from scipy.linalg import hadamard
+
+from gbar.agent.tuning.session import Session
+from gbar.sim import design
+from gbar.sim.problem import within
+
+STEP = 0.1  # of the ranges, to each side of the centre
+DEFINED = 0.25  # share of the first design in which every measured feature must be, or a second is laid further out
+REACH = 0.4  # of the ranges, to each side of the centre, in that one
+
+
+def first_design(session: Session, own: np.ndarray) -> np.ndarray:
+    """The model's own values, the centre, and steps in all parameters at once, [n, D] in the unit cube.
+
+    Args:
+        session: nothing is asked for where its archive holds as many cells inside the bounds.
+        own: [D] the model's own values, NEURON's units; left out where they lie outside the bounds.
+    """
+    dimension = len(own)
+    if session.inside.sum() >= session.config.design(dimension):
+        return np.empty((0, dimension))
+    u = session.problem.unit(own)[None]
+    steps = STEP * two_level(dimension, session.config.seed)
+    return _unknown(session, np.concatenate([u[within(u)], np.full((1, dimension), 0.5), 0.5 + steps]))
+
+
+def wider_design(session: Session, own: np.ndarray) -> np.ndarray:
+    """Space-filling points further out, [n, D], where a measured feature is hardly ever defined near the centre."""
+    dimension = len(own)
+    defined = np.isfinite(session.features[session.inside]).mean(axis=0) if session.inside.any() else np.zeros(1)
+    if (defined >= DEFINED).all():
+        return np.empty((0, dimension))
+    points = design(dimension, session.config.design(dimension), session.config.seed)
+    return _unknown(session, 0.5 + 2 * REACH * (points - 0.5))
+
+
+def two_level(dimension: int, seed: int) -> np.ndarray:  # [R, dimension] of -1 and 1, R a power of two beyond it
+    """Rows balanced in every parameter and every pair of them (Plackett & Burman 1946), drawn by a seed."""
+    size = 1 << dimension.bit_length()
+    draw = np.random.default_rng(seed)
+    columns = draw.permutation(size - 1)[:dimension] + 1  # the first is constant
+    return hadamard(size)[:, columns] * draw.choice([-1, 1], dimension)
+
+
+def _unknown(session: Session, points: np.ndarray) -> np.ndarray:
+    """Those of the points that were not simulated yet, as many as the budget allows."""
+    known = {x.tobytes() for x in session.x}
+    new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
+    return np.array(new[: session.left]).reshape(-1, points.shape[1])
