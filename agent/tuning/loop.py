@@ -44,8 +44,8 @@ def search(
     with _phase(session, observe, "start"):
         opened = open_pool(problem, config.workers, log=log, dask=config.dask)
     with opened as pool:
-        archive.hold_to(pool.found.get("reads_outside", []))
-        session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
+        archive.hold_to(pool.found.reads_outside)
+        session.units = pool.found.units
         lab = Lab(session, archive, pool, observe)
         try:
             lab.confirm_again()
