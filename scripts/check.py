@@ -23,25 +23,27 @@ def check(
 
     loaded = load_problem(problem, measurements, measured=False)
     with terminal.waiting("Building, loading and trying the model"):
-        found = {} if quick else tried(loaded)
+        found = None if quick else tried(loaded)
     if as_json:
-        terminal.print_json({"problem": loaded.name, **remarks(loaded, found), **found})
+        terminal.print_json({"problem": loaded.name, **remarks(loaded, found)})
         return
-    if names := list(found.get("sections", [])):
+    if found:
+        names = list(found.model.sections)
         shown = ", ".join(names[:8]) + (", …" if names[8:] else "")
-        terminal.say(f"{loaded.name}: {found['compartments']} compartments in sections {shown}\n")
+        terminal.say(f"{loaded.name}: {found.model.compartments} compartments in sections {shown}\n")
     rows = []
     for p in loaded.parameter:
-        here = found["parameters"][p.name] if found else {"unit": p.unit_of_value(""), "places": "", "known": False}
-        value = f"{here['value']:.4g}" if here["known"] else "–"
+        here = found.model.parameters[p.name] if found else None
+        value = f"{here.value:.4g}" if here and here.known else "–"
+        unit, places = (here.unit, str(here.places)) if here else (p.unit_of_value(""), "")
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
-        rows.append((p.name, ", ".join(p.set), value, bounds, str(here["unit"]), str(here["places"])))
+        rows.append((p.name, ", ".join(p.set), value, bounds, unit, places))
     terminal.print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
-    measured = [m.protocol.partition(":")[0] for m in loaded.measurements]
+    measured = [m.under for m in loaded.measurements]
     kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
     terminal.print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
-    if found:
-        terminal.say(f"Engine: {found['engine']}: {found['engine_why']}\n")
+    if found and found.choice:
+        terminal.say(f"Engine: {found.choice.engine}: {found.choice.why}\n")
     for note in notes(loaded, found):
         terminal.say(f"note: {note}")
     terminal.say(f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {problem}")

@@ -8,7 +8,7 @@ from gbar.agent.export.chosen import Chosen, hoc_string
 from gbar.agent.export.model import copy_model, mechanism_name
 from gbar.sim import Accuracy
 from gbar.sim.files import write_whole
-from gbar.sim.problem import FACTOR, Formula, stimulated
+from gbar.sim.problem import FACTOR, Formula
 from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
 
 
@@ -37,7 +37,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         mechanisms=[f"{model}/{name}" for name in mechanisms],
         known=mechanism_name(problem),
         accuracy=Accuracy.of(problem).tight(),
-        stimuli=list(stimulated(problem)),
+        stimuli=list(problem.stimuli.items()),
         **(loading if written else loading | _spoken(chosen)),
     )
     file = folder / "solution.hoc"

@@ -14,7 +14,7 @@ from gbar.agent.export.model import copy_model
 from gbar.sim import Accuracy
 from gbar.sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
 from gbar.sim.files import write_whole
-from gbar.sim.problem import FiCurve, Model, Parameter, Rheobase, Stimulus, Waveform
+from gbar.sim.problem import CurrentStimulus, FiCurve, Model, Parameter, ResponseKey, Stimulus, Waveform
 
 MEASURE = "gbar_measure.py"  # a name that no model file has
 NEEDED = {  # what the script itself calls
@@ -138,12 +138,12 @@ def _module(line: str) -> str:
 def _protocols(chosen: Chosen) -> dict[str, dict[str, Any]]:
     """The protocols that measurements need, in the problem's order; steps before the curves made of them."""
     problem = chosen.problem
-    needed = {m.protocol.partition(":")[0] for m in chosen.result.measurements}
-    needed |= {step for name in needed for step in getattr(problem.protocol[name], "steps", ())}
-    needed |= {getattr(problem.protocol[name], "relative_to", None) or name for name in needed}
-    listed = [(name, protocol) for name, protocol in problem.protocol.items() if name in needed]
-    listed.sort(key=lambda item: isinstance(item[1], FiCurve))
-    return {name: _plain(protocol) for name, protocol in listed}
+    needed = {ResponseKey.parse(m.protocol).protocol for m in chosen.result.measurements}
+    needed |= {step for name, curve in problem.curves.items() if name in needed for step in curve.steps}
+    sized = {name: p for name, p in problem.stimuli.items() if name in needed and isinstance(p, CurrentStimulus)}
+    needed |= {protocol.relative_to for protocol in sized.values() if protocol.relative_to}
+    listed: dict[str, Stimulus | FiCurve] = {**problem.stimuli, **problem.curves}
+    return {name: _plain(protocol) for name, protocol in listed.items() if name in needed}
 
 
 def _plain(protocol: Stimulus | FiCurve) -> dict[str, Any]:
@@ -169,17 +169,17 @@ def _kinds(chosen: Chosen) -> list[str]:
 
 
 def _roots(chosen: Chosen) -> list[tuple[str, str]]:
-    protocols = [chosen.problem.protocol[name] for name in _protocols(chosen)]
+    kinds = {protocol["kind"] for protocol in _protocols(chosen).values()}
     roots = [(module, name) for module, names in NEEDED.items() for name in names]
     roots += [("gbar.sim.cell.inject", name) for name in _kinds(chosen)]
-    if any(isinstance(protocol, Rheobase) for protocol in protocols):
+    if "rheobase" in kinds:
         roots += [("gbar.sim.cell.protocols", "find_rheobase")]
-    if any(isinstance(protocol, Waveform) for protocol in protocols):
+    if "waveform" in kinds:
         roots += [("gbar.sim.problem.waveform", "read_waveform")]
     load = _loader(chosen)
     roots += [("gbar.sim.cell.morphology" if load == "load_morphology" else "gbar.sim.cell.loaders", load)]
     roots += [("gbar.sim.features.definitions", name) for name in _definitions(chosen)]
-    if any(isinstance(protocol, FiCurve) for protocol in protocols):
+    if "fi" in kinds:
         roots += [("gbar.sim.features.definitions", "f_I_gain")]
     return roots
 

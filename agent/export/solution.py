@@ -14,7 +14,6 @@ from gbar.sim import Accuracy, GbarError, Problem, load_problem
 from gbar.sim.archive import said_of, why_another
 from gbar.sim.files import write_whole
 from gbar.sim.made import resolved
-from gbar.sim.problem import FiCurve
 
 Form = Literal["hoc", "python", "json", "bluepyopt"]
 TableForm = Literal["csv", "parquet"]
@@ -169,11 +168,9 @@ def _problem(run: Path, result: Result) -> Problem:
     if str(Accuracy.of(problem).tight()) != result.confirmed_by:
         raise GbarError(f"{folder}: [simulation] has {again} ({result.confirmed_by})")
     for m in result.measurements:
-        name, _, recording = m.protocol.partition(":")
-        protocol = problem.protocol.get(name)
-        if protocol is None or (recording and recording not in getattr(protocol, "recordings", {})):
+        if m.protocol not in problem.responses:
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is gone")
-        if (m.feature == "f_I_gain") != isinstance(protocol, FiCurve):
+        if (m.feature == "f_I_gain") != (m.protocol in problem.curves):
             raise GbarError(f"{folder}: the protocols have {again}: '{m.protocol}' is of another kind")
     return problem
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gbar.agent.result import Candidate, Result, Traces, read_result, read_traces
 from gbar.sim import GbarError, load_problem
 from gbar.sim.features import unit_of
-from gbar.sim.problem import named, stimulated
+from gbar.sim.problem import ResponseKey
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def _read_stimuli(folder: str) -> dict[str, Stimulus]:
     except (GbarError, OSError):
         return {}
     stimuli = {}
-    for name, protocol in stimulated(problem):
+    for name, protocol in problem.stimuli.items():
         described = f"{protocol.words} for {protocol.duration:g} ms".replace("-", "−")
         for recording, variable in protocol.variables.items():
-            stimuli[named(name, recording)] = Stimulus(
+            stimuli[str(ResponseKey(name, recording))] = Stimulus(
                 protocol.kind, protocol.delay, protocol.duration, described, _axis(variable)
             )
     return stimuli

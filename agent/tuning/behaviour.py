@@ -1,14 +1,13 @@
 """What solutions do in protocols that nobody measured: what no modeller would accept is said, whatever their z."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from gbar.agent.result import Misbehaviour
 from gbar.sim import Problem
 from gbar.sim.engine import amplitude
-from gbar.sim.problem import MAIN, Clamp, FiCurve, Rheobase, stimulated
+from gbar.sim.problem import MAIN, Clamp, Rheobase, Stimulus
 
 SUSTAINED_MS = 200.0  # a step that long is there to make a cell fire again and again
 STRONG = 1.5  # times its rheobase: a current at which a cell is expected to do so
@@ -47,34 +46,33 @@ def misbehaviour(
     return sorted(listed, key=lambda one: -len(one.sets))
 
 
-def _unmeasured(problem: Problem) -> Iterator[tuple[str, Any]]:
+def _unmeasured(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
     """The current clamps that no measurement looks at, neither by itself nor through a curve."""
-    measured = {m.protocol.partition(":")[0] for m in problem.measurements}
-    for name, protocol in problem.protocol.items():
-        if isinstance(protocol, FiCurve) and name in measured:
-            measured |= set(protocol.steps)
-    for name, protocol in stimulated(problem):
+    measured = {m.under for m in problem.measurements}
+    measured |= {step for name, curve in problem.curves.items() if name in measured for step in curve.steps}
+    for name, protocol in problem.stimuli.items():
         if name not in measured and not isinstance(protocol, Clamp | Rheobase) and protocol.variables[MAIN] == "v":
             yield name, protocol
 
 
 def _stimulus(problem: Problem, name: str) -> str:
-    protocol: Any = problem.protocol[name]
+    protocol = problem.stimuli[name]
     return f"{protocol.words} for {protocol.duration:g} ms"
 
 
 def _rheobase(problem: Problem, values: Mapping[str, float]) -> float | None:
     """The set's own, where a protocol looks for it with a long current."""
-    known = [values.get(f"{name}.rheobase") for name, p in problem.protocol.items() if isinstance(p, Rheobase)]
+    known = [values.get(f"{name}.rheobase") for name in problem.rheobases]
     return next((value for value in known if value is not None and np.isfinite(value)), None)
 
 
 def _current(problem: Problem, name: str, values: Mapping[str, float]) -> float | None:
-    rheobases = {p: values.get(f"{p}.rheobase") for p, q in problem.protocol.items() if isinstance(q, Rheobase)}
-    return amplitude(problem, name, rheobases)
+    return amplitude(problem, name, {found: values.get(f"{found}.rheobase") for found in problem.rheobases})
 
 
-def _seen(protocol: Any, trace: Trace, current: float | None, crossing: float, rheobase: float | None) -> Iterator[str]:
+def _seen(
+    protocol: Stimulus, trace: Trace, current: float | None, crossing: float, rheobase: float | None
+) -> Iterator[str]:
     """What one trace shows of what it should not."""
     t, v = trace
     start, end = protocol.delay, protocol.delay + protocol.duration

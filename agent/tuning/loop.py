@@ -47,9 +47,8 @@ def search(
     with _phase(session, observe, "start"):
         opened = open_pool(problem, config.workers, log=log, dask=config.dask)
     with opened as pool:
-        archive.hold_to(pool.found.get("reads_outside", []))
-        session.units = {name: found["unit"] for name, found in pool.found["parameters"].items()}
-        own = np.array([pool.found["parameters"][name]["value"] for name in problem.names], float)
+        archive.hold_to(pool.found.reads_outside)
+        session.units, own = pool.found.units, pool.found.own
         lab = Lab(session, archive, pool, observe)
         try:
             # 1. sample the parameter space with NEURON

@@ -13,7 +13,6 @@ def published_figure(
 ) -> None:
     """Simulate -5 nA for 100 ms at the middle of the soma with the model's own parameters, and plot the voltage."""
     import matplotlib
-    import numpy as np
 
     from gbar.sim import Accuracy, Workers, load_problem
 
@@ -23,7 +22,7 @@ def published_figure(
 
     problem = load_problem(ROOT / "models" / "motoneuron", measured=False)
     with Workers(problem, 1) as pool:
-        own = np.array([pool.found["parameters"][name]["value"] for name in problem.names])
+        own = pool.found.own
         ((_, done),) = pool.run([own], traces=True, accuracy=Accuracy.of(problem).tight())
     t, v = done.traces["published"]
     after = t >= 100

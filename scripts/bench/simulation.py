@@ -14,7 +14,7 @@ from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.features import unit_of
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Accuracy, Measurement, Problem, load_problem, typical_sd
+from gbar.sim.problem import Accuracy, Measurement, Problem, ResponseKey, load_problem, typical_sd
 
 REFERENCE = Accuracy("cvode", 1e-7)
 PLAIN = Accuracy("plain")  # h.continuerun at dt 0.025 on one cell: what a script does
@@ -133,7 +133,7 @@ def near_points(problem: Problem, count: int, seed: int) -> Points:
     cells = list(_cells(problem.folder / "measurements" / "cells", problem))
     if not cells:
         with Workers(problem, 1) as pool:
-            own = [pool.found["parameters"][name]["value"] for name in problem.names]
+            own = pool.found.own
         cells = [(np.array(own, float), problem.measurements)]
     draw = np.random.default_rng(seed)
     chosen = [cells[i % len(cells)] for i in range(count)]
@@ -165,7 +165,7 @@ def _errors(found: Sequence[Evaluation], truth: Sequence[Evaluation], sds: Seque
         for key in sd or other.features:
             a, b = one.features.get(key, math.nan), other.features.get(key, math.nan)
             if math.isfinite(a) or math.isfinite(b):
-                width = sd.get(key) or typical_sd(unit_of(key.rpartition(".")[2]) or "", b)
+                width = sd.get(key) or typical_sd(unit_of(ResponseKey.parse(key).feature) or "", b)
                 z.append(abs(a - b) / width if math.isfinite(a) and math.isfinite(b) else math.inf)
     size = np.array(z)
     return Errors(float(np.mean(size <= 0.25)), float(np.mean(size <= 1.0)), len(size))

@@ -47,7 +47,7 @@ def sample(
     if log:
         archive.made.file(log)  # so that it goes with the archive where nothing comes of it
     with open_pool(problem, workers, accuracy, log, dask) as pool:
-        archive.hold_to(pool.found.get("reads_outside", []))
+        archive.hold_to(pool.found.reads_outside)
         for number, (i, evaluation) in enumerate(pool.run(list(x[missing])), start=1):
             archive.add(run, 0, missing[i], "design", str(accuracy), x[missing[i]], evaluation)
             observe(count - len(missing) + number, evaluation)

@@ -2,10 +2,13 @@
 
 from gbar.sim.engine.engines import load_engine
 from gbar.sim.engine.evaluation import Evaluation
+from gbar.sim.engine.modelinfo import ModelInfo, ParameterInfo
 from gbar.sim.engine.response import amplitude
 
 __all__ = [
     "Evaluation",
+    "ModelInfo",
+    "ParameterInfo",
     "amplitude",
     "load_engine",
 ]

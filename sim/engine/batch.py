@@ -18,12 +18,13 @@ from gbar.sim import cell, mechanisms
 from gbar.sim.cell import ROUNDS, Reused, RheobaseSearch, crossed, initialise, order, place, point_processes_of
 from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
+from gbar.sim.engine.modelinfo import ModelInfo
 from gbar.sim.engine.rig import Currents, Rig, recordings_of
 from gbar.sim.engine.single import describe
 from gbar.sim.engine.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 from gbar.sim.errors import GbarError
 from gbar.sim.mechanisms import Ranged
-from gbar.sim.problem import LANES, MAIN, Accuracy, Problem, Rheobase, Stimulus, named, searched, stimulated
+from gbar.sim.problem import LANES, MAIN, Accuracy, Problem, ResponseKey, Rheobase, Stimulus
 
 LOOKS = (0.2, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
@@ -78,7 +79,7 @@ class Batch:
         first = self.copies[0]
         self._rig = Rig([first.cell])
         self.found = describe(problem, first.cell, first.bound)
-        for _, protocol in stimulated(problem):
+        for protocol in problem.stimuli.values():
             place(first.cell, protocol, 0.0).close()
         if first.bound.process_wide:
             name = next(iter(first.bound.process_wide))
@@ -90,7 +91,7 @@ class Batch:
             said = str(error).partition(": if ")[0]  # the usual fix that follows is for a first one
             raise GbarError(f"a second copy of the cell cannot be made ({said})") from None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelInfo:
         """What was found in the model; see `sim.engine.single.describe`."""
         return self.found
 
@@ -114,11 +115,11 @@ class Batch:
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
         rheobases: list[dict[str, float | None]] = [{} for _ in xs]
         at_rheobase: dict[str, list[Recorded]] = {}
-        for name, rheobase in searched(self.problem):
+        for name, rheobase in self.problem.rheobases.items():
             found, at_rheobase[name] = self._rheobase(name, rheobase, settled.get(name), accuracy, len(xs))
             for own, current in zip(rheobases, found, strict=True):
                 own[name] = current
-        for name, protocol in stimulated(self.problem):
+        for name, protocol in self.problem.stimuli.items():
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
             if name in at_rheobase:
                 recorded = at_rheobase.pop(name)
@@ -171,7 +172,7 @@ class Batch:
             evaluation.features |= response.measure_protocol(self.problem, name, traces, current)
         except GbarError as error:
             evaluation.status, evaluation.reason, evaluation.features = "failed", str(error), {}
-        evaluation.traces |= {named(name, recording): trace for recording, trace in traces.items()}
+        evaluation.traces |= {str(ResponseKey(name, recording)): trace for recording, trace in traces.items()}
 
     def _engage(self) -> None:
         """Let NEURON or CoreNEURON take the steps; a model may have changed either setting when it was loaded."""
@@ -189,7 +190,7 @@ class Batch:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
         from neuron import h
 
-        driven, coarse = list(stimulated(self.problem)), COARSE * accuracy.dt
+        driven, coarse = list(self.problem.stimuli.items()), COARSE * accuracy.dt
         counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in driven}
         if max(counts.values()) <= 0:
             return {}
@@ -203,7 +204,7 @@ class Batch:
             self._parallel.psolve(count * coarse)
             states[count] = h.SaveState()
             states[count].save()
-        until = max([p.total for _, p in searched(self.problem) if p.bounds[0] == 0], default=0.0)
+        until = max([p.total for p in self.problem.rheobases.values() if p.bounds[0] == 0], default=0.0)
         if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
             self._parallel.psolve(until)
         traces = {

@@ -1,14 +1,13 @@
 """From one cell's traces to all its features: what every engine shares. Never touches NEURON."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from gbar.sim import features
 from gbar.sim.errors import GbarError
 from gbar.sim.features import AFTER_MS, f_I_gain
-from gbar.sim.problem import MAIN, Clamp, FiCurve, Problem, Rheobase, Stimulus, named
+from gbar.sim.problem import MAIN, Clamp, CurrentStimulus, Problem, ResponseKey, Rheobase, Stimulus
 
 MARGIN_MS = 5.0  # that a trace goes on after the last time a feature looks at
 
@@ -26,28 +25,29 @@ def amplitude(problem: Problem, name: str, rheobases: Mapping[str, float | None]
     Returns:
         None where the candidate lacks the rheobase that the protocol needs: nothing to simulate, nothing defined.
     """
-    protocol: Any = problem.protocol[name]
+    protocol = problem.stimuli[name]
     if isinstance(protocol, Rheobase):
         return rheobases[name]
     if protocol.current is not None:
         return float(protocol.current)
+    assert isinstance(protocol, CurrentStimulus) and protocol.relative_to and protocol.percent is not None
     found = rheobases[protocol.relative_to]
     return None if found is None else protocol.percent / 100 * found
 
 
 def wanted(problem: Problem, name: str, recording: str = MAIN) -> list[str]:
     """The features to compute on a recording: the catalogue's and the measured ones."""
-    protocol: Any = problem.protocol[name]
+    protocol = problem.stimuli[name]
     variable = protocol.variables[recording]
-    response = named(name, recording)
+    response = str(ResponseKey(name, recording))
     measured = {m.feature for m in problem.measurements if m.protocol == response}
-    return sorted({*features.catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable)} | measured)
+    return sorted({*features.catalogue(protocol.kind, protocol.sign, variable)} | measured)
 
 
 def watched_until(problem: Problem, name: str) -> float:
     """The time (ms) after which no feature of a protocol looks: its end, or earlier where all that is computed lies in
     the stimulus or in the decay after it."""
-    protocol: Any = problem.protocol[name]
+    protocol = problem.stimuli[name]
     names = {feature for recording in protocol.variables for feature in wanted(problem, name, recording)}
     if protocol.kind != "step" or not names <= features.BEFORE_DECAY_ENDS:
         return float(protocol.total)
@@ -73,17 +73,17 @@ def measure_protocol(problem: Problem, name: str, traces: Traces, amplitude: flo
     Raises:
         GbarError: a recording is not finite.
     """
-    protocol: Any = problem.protocol[name]
+    protocol = problem.stimuli[name]
     found: dict[str, float] = {}
     for recording in protocol.variables:
         names, values = wanted(problem, name, recording), dict[str, float]()
+        key = ResponseKey(name, recording)
         if amplitude is not None:
             trace = _trace(name, protocol, recording, traces[recording], amplitude)
-            values = features.measure(trace, names, problem.efel_settings(named(name, recording)))
+            values = features.measure(trace, names, problem.efel_settings(str(key)))
             if isinstance(protocol, Rheobase) and recording == MAIN:
                 values["rheobase"] = amplitude
-        response = named(name, recording)
-        found |= {f"{response}.{feature}": values.get(feature, float("nan")) for feature in names}
+        found |= {key.of(feature): values.get(feature, float("nan")) for feature in names}
     return found
 
 
@@ -93,7 +93,7 @@ def _trace(
     """A recording with its stimulus. Raises GbarError where it is not finite."""
     t, v = recorded
     if not np.isfinite(v.sum()) and not np.isfinite(v).all():  # a sum is sooner made than a look at each
-        what = "the voltage" if protocol.variables[recording] == "v" else named(name, recording)
+        what = "the voltage" if protocol.variables[recording] == "v" else str(ResponseKey(name, recording))
         raise GbarError(f"protocol {name}: {what} is not finite from {t[~np.isfinite(v)][0]:.3f} ms on")
     end = protocol.delay + protocol.duration
     if isinstance(protocol, Clamp):
@@ -110,9 +110,8 @@ def finish(problem: Problem, found: Mapping[str, float], amplitudes: Mapping[str
         amplitudes: protocol -> the current (nA) it ran at; None where there was none.
     """
     added = {}
-    for name, curve in problem.protocol.items():
-        if isinstance(curve, FiCurve):
-            ran = [step for step in curve.steps if amplitudes[step] is not None]
-            rates = np.array([found[f"{step}.mean_frequency"] for step in ran])
-            added[f"{name}.f_I_gain"] = float(f_I_gain([amplitudes[step] for step in ran], rates))
+    for name, curve in problem.curves.items():
+        ran = [step for step in curve.steps if amplitudes[step] is not None]
+        rates = np.array([found[f"{step}.mean_frequency"] for step in ran])
+        added[f"{name}.f_I_gain"] = float(f_I_gain([amplitudes[step] for step in ran], rates))
     return added

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from gbar.sim.cell import Cell, Placed, inject, place, recorder, segment, step
-from gbar.sim.problem import MAIN, Stimulus
+from gbar.sim.cell import Cell, Placed, place, recorder, segment, step
+from gbar.sim.problem import MAIN, Rheobase, Step, Stimulus
 
 Currents = Sequence[float | None]  # nA for each copy; None where it has none
 Recordings = tuple[tuple[str, str], ...]  # (recording, place), the main one first
@@ -40,7 +40,7 @@ class Rig:
         """
         self.rest()
         amplitudes = [current or 0.0 for current, _ in zip(itertools.cycle(currents), self.cells, strict=False)]
-        if getattr(inject, protocol.kind) is not step or getattr(protocol, "holding", 0.0) != 0.0:
+        if not isinstance(protocol, Step | Rheobase) or protocol.holding != 0.0:
             pairs = zip(self.cells, amplitudes, strict=True)
             self._passing = [place(cell, protocol, amplitude) for cell, amplitude in pairs]
             return [placed.recorded for placed in self._passing]

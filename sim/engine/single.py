@@ -10,8 +10,9 @@ from gbar.sim import cell, features, mechanisms
 from gbar.sim.cell import Reused, find_rheobase, initialise, own_code, place, run, working_folder
 from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
+from gbar.sim.engine.modelinfo import ModelInfo, ParameterInfo
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.problem import FACTOR, PURE, Accuracy, Parameter, Problem, Rheobase, Stimulus, named, searched, stimulated
+from gbar.sim.problem import FACTOR, PURE, Accuracy, Parameter, Problem, ResponseKey, Rheobase, Stimulus
 
 
 class Single:
@@ -29,7 +30,7 @@ class Single:
         self._restless = problem.model.init is not None  # whether a start may change the cell's segments
         runs_code = self._restless or problem.model.advance is not None
         self.bound = Reused(self.cell, problem.parameter, runs_code)
-        for _, protocol in stimulated(problem):
+        for protocol in problem.stimuli.values():
             place(self.cell, protocol, 0.0).close()
 
     def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
@@ -56,14 +57,14 @@ class Single:
 
     def _responses(self) -> Evaluation:
         out, amplitudes = Evaluation(), {}
-        rheobases = {name: self._rheobase(name, protocol) for name, protocol in searched(self.problem)}
-        for name, protocol in stimulated(self.problem):
+        rheobases = {name: self._rheobase(name, protocol) for name, protocol in self.problem.rheobases.items()}
+        for name, protocol in self.problem.stimuli.items():
             amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
             simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
             out.measuring += time.process_time() - simulated
-            out.traces |= {named(name, recording): trace for recording, trace in recorded.items()}
+            out.traces |= {str(ResponseKey(name, recording)): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out
 
@@ -89,7 +90,7 @@ class Single:
         with working_folder(self.problem.folder), own_code(self.cell):
             initialise(model.celsius, model.v_init, self._integration, model.init)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelInfo:
         """What was found in the model; see `describe`."""
         return describe(self.problem, self.cell, self.bound)
 
@@ -110,7 +111,7 @@ def check_units(problem: Problem) -> None:
             raise GbarError(f"{m.key} is in '{m.unit}': NEURON has it in '{unit}', convert mean and sd")
 
 
-def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, Any]:
+def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> ModelInfo:
     """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
 
     Raises:
@@ -122,20 +123,16 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> dict[str, 
         of_place = _unit(places)
         unit = parameter.unit_of_value(of_place)
         _check_unit(parameter, unit, of_place, places)
-        found[parameter.name] = {
-            "value": own[0] if own else parameter.middle,  # what nobody can read stands in the middle of its bounds
-            "varies": bool(own and own[1] > own[0]),
-            "known": own is not None,
-            "unit": unit,
-            "places": len(places),
-        }
-    return {
-        "sections": {cell.short_name(section): section.nseg for section in made.sections},
-        "compartments": sum(section.nseg for section in made.sections),
-        "stimuli": list(made.stimuli),
-        "stated": made.stated,
-        "parameters": found,
-    }
+        found[parameter.name] = ParameterInfo(
+            value=own[0] if own else parameter.middle,
+            varies=bool(own and own[1] > own[0]),
+            known=own is not None,
+            unit=unit,
+            places=len(places),
+        )
+    sections = {cell.short_name(section): section.nseg for section in made.sections}
+    compartments = sum(section.nseg for section in made.sections)
+    return ModelInfo(sections, compartments, list(made.stimuli), made.stated, found)
 
 
 def _check_unit(parameter: Parameter, unit: str, of_place: str, places: list[tuple[Any, Any]]) -> None:

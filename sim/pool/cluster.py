@@ -11,12 +11,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from gbar.sim.engine import Evaluation
+from gbar.sim.engine import Evaluation, ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import modelfolder
 from gbar.sim.pool.workers import Workers, tasks
@@ -50,7 +51,7 @@ class Cluster:
         self._client = _client(address)
         try:
             self._wait_for_workers()
-            self.found: dict[str, Any] = self._describe()
+            self.found = self._describe()
         except BaseException:
             self.close()
             raise
@@ -170,15 +171,14 @@ class Cluster:
                 )
             time.sleep(0.2)
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> ModelInfo:
         future = self._client.submit(
             describe, self._packed, vars(self.accuracy), key=f"gbar-{uuid.uuid4().hex}", pure=False, retries=RETRIES
         )
         answer = self._answer(future)
         if "lost" in answer:
             raise GbarError(f"--dask {self.address}: loading the model: {answer['lost']}")
-        found: dict[str, Any] = answer["found"]
-        return found
+        return ModelInfo.of(answer["found"])
 
 
 def _client(address: str) -> Any:
@@ -242,7 +242,7 @@ def describe(packed: dict[str, Any], accuracy: dict[str, Any]) -> dict[str, Any]
     """{"found": what is in the model}, or {"refused": why it cannot be loaded on this worker}."""
     try:
         with _process(packed, Accuracy(**accuracy)) as pool:
-            return {"found": pool.found if pool else {}}
+            return {"found": asdict(pool.found)} if pool else {"refused": "the model's files did not arrive"}
     except GbarError as error:
         return {"refused": _from_here(error)}
 

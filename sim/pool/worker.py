@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -34,7 +35,7 @@ def serve(pipe: Connection) -> None:
     try:
         with outside([problem.folder, *(problem.folder / name for name in problem.model.mechanisms)]) as read:
             engine = load_engine(problem, setup)
-        pipe.send(("ready", {**engine.describe(), "reads_outside": read}))
+        pipe.send(("ready", replace(engine.describe(), reads_outside=read)))
     except GbarError as error:
         pipe.send(("refused", str(error)))
         return

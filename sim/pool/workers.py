@@ -19,13 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 
 from gbar.sim import mechanisms
-from gbar.sim.engine import Evaluation
+from gbar.sim.engine import Evaluation, ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool.isolated import neuron_environment
 from gbar.sim.pool.modelfolder import Watch
@@ -89,7 +88,7 @@ class Workers:
         self._crews: dict[mechanisms.Setup, Crew] = {}
         self._lost = 0  # workers that have ended while they loaded the model, since one was ready
         self._seconds = 0.0  # the longest that an evaluation of a whole task has taken so far
-        self.found: dict[str, Any] = {}
+        self._found: ModelInfo | None = None
         try:
             setup, crew = self._crew(self.accuracy)
             while not self._ready(setup, 0):
@@ -103,6 +102,12 @@ class Workers:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    @property
+    def found(self) -> ModelInfo:
+        """What a worker found in the model."""
+        assert self._found is not None, "the pool is made when the first worker is ready"
+        return self._found
 
     @property
     def at_once(self) -> int:
@@ -252,8 +257,8 @@ class Workers:
             complaint, by_neuron, _ = content.partition(": NEURON: ")
             said = complaint + self._last_words() if by_neuron else content
             raise GbarError(f"{said}{TWICE if 'name already exists' in said else ''}")
-        worker.ready, self.found, self._lost = True, content, 0
-        self._watch.add(Path(file) for file in content["reads_outside"])
+        worker.ready, self._found, self._lost = True, content, 0
+        self._watch.add(Path(file) for file in content.reads_outside)
         return True
 
     def _lost_loading(self, setup: mechanisms.Setup, slot: int) -> None:
@@ -264,7 +269,7 @@ class Workers:
         """
         ending = self._ending(self._crews[setup][slot])
         self._lost += 1
-        if self._lost < LOADS and (self.found or ending in KILLED):
+        if self._lost < LOADS and (self._found or ending in KILLED):
             self._replace(setup, slot)
             return
         often = f", {self._lost} times in a row" if self._lost > 1 else ""

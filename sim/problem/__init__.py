@@ -4,7 +4,7 @@ from gbar.sim.problem.formats.bluepyopt import content, is_folder
 from gbar.sim.problem.formats.toml import written
 from gbar.sim.problem.formula import Formula
 from gbar.sim.problem.integrator import CONFIRM_DT, LANES, Accuracy
-from gbar.sim.problem.kinds import KINDS, MAIN, Clamp, FiCurve, Rheobase, Step, Stimulus, Waveform
+from gbar.sim.problem.kinds import KINDS, MAIN, Clamp, CurrentStimulus, FiCurve, Rheobase, Step, Stimulus, Waveform
 from gbar.sim.problem.loading import load_problem, read_measurements
 from gbar.sim.problem.modelfiles import (
     MODEL_SOURCES,
@@ -20,8 +20,8 @@ from gbar.sim.problem.parameter import FACTOR, PURE, Parameter
 from gbar.sim.problem.plausible import of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
+from gbar.sim.problem.responsekey import ResponseKey
 from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
-from gbar.sim.problem.stimuli import named, searched, stimulated
 from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
@@ -34,6 +34,7 @@ __all__ = [
     "CONFIRM_DT",
     "Cell",
     "Clamp",
+    "CurrentStimulus",
     "FACTOR",
     "FiCurve",
     "Formula",
@@ -49,6 +50,7 @@ __all__ = [
     "Parameter",
     "Problem",
     "RESULTS",
+    "ResponseKey",
     "Rheobase",
     "SD_FLOORS",
     "SD_FLOOR_OF_A_RATIO",
@@ -70,14 +72,11 @@ __all__ = [
     "is_folder",
     "load_problem",
     "model_files",
-    "named",
     "numerals_of",
     "of_measurements",
     "read_measurements",
     "read_sheet",
     "rows_of",
-    "searched",
-    "stimulated",
     "typical_sd",
     "unit",
     "within",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.problem.kinds import FiCurve, Rheobase, Sized, Step, Waveform
+from gbar.sim.problem.kinds import CurrentStimulus, FiCurve, Step, Waveform
 from gbar.sim.problem.problem import Problem
 from gbar.sim.problem.strict import LONGEST_NAME, is_name
 from gbar.sim.problem.waveform import read_waveform
@@ -51,13 +51,12 @@ def check_protocols(problem: Problem, where: str) -> None:
             )
         if isinstance(protocol, FiCurve):
             _check_curve(name, protocol, problem, where)
-        if isinstance(protocol, Sized) and protocol.relative_to is not None:
-            rheobases = [key for key, other in problem.protocol.items() if isinstance(other, Rheobase)]
-            if protocol.relative_to not in rheobases:
-                raise GbarError(
-                    f"{where}: protocol.{name}.relative_to: '{protocol.relative_to}' is no rheobase protocol"
-                    f"{nearest(protocol.relative_to, rheobases)}"
-                )
+        base = protocol.relative_to if isinstance(protocol, CurrentStimulus) else None
+        if base is not None and base not in problem.rheobases:
+            raise GbarError(
+                f"{where}: protocol.{name}.relative_to: '{base}' is no rheobase protocol"
+                f"{nearest(base, problem.rheobases)}"
+            )
 
 
 def _check_curve(name: str, curve: FiCurve, problem: Problem, where: str) -> None:

@@ -28,12 +28,13 @@ ELECTRODE = "clamp.i"  # what the electrode of a voltage clamp injects, nA
 MAIN = "record"  # what the main recording is called among a protocol's recordings
 
 
-class Timed(Strict):
-    """What every stimulus has: when, where, what is recorded. Times in ms from the start of the simulation.
+class Stimulus(Strict):
+    """What is put on a cell: when, where, and what is recorded. Times in ms from the start of the simulation.
 
     `coreneuron` says whether CoreNEURON can run what the kind is made of.
     """
 
+    kind: str
     coreneuron: ClassVar[bool] = True  # IClamp, SEClamp, Exp2Syn, NetStim and Vector.play are all its own
 
     delay: Millisecond = Field(
@@ -57,7 +58,7 @@ class Timed(Strict):
     )
 
     @model_validator(mode="after")
-    def _inside(self) -> "Timed":
+    def _inside(self) -> "Stimulus":
         if self.delay + self.duration > self.total:
             raise ValueError(
                 f"delay + duration = {self.delay + self.duration:g} ms is longer than total = {self.total:g} ms: "
@@ -94,7 +95,7 @@ class Timed(Strict):
         return recordings
 
     @model_validator(mode="after")
-    def _settings_of_recordings(self) -> "Timed":
+    def _settings_of_recordings(self) -> "Stimulus":
         for name in self.recordings_efel:
             if name not in self.recordings:
                 raise ValueError(f"recordings_efel: no recording '{name}'{nearest(name, self.recordings)}")
@@ -121,12 +122,17 @@ class Timed(Strict):
         return 0.0
 
     @property
+    def sign(self) -> float:
+        """Below 0 for a current that hyperpolarises, above 0 for one that depolarises; 0 where nobody can say."""
+        return 0.0
+
+    @property
     def words(self) -> str:
         """What is put in, for tables."""
         return self.at
 
 
-class Current(Timed):
+class Held(Stimulus):
     """A stimulus on top of a holding current that flows from the start to the end."""
 
     holding: Nanoampere = Field(
@@ -135,7 +141,7 @@ class Current(Timed):
     )
 
 
-class Sized(Current):
+class CurrentStimulus(Held):
     """A current whose amplitude is given in nA, or in percent of each candidate's own rheobase."""
 
     amplitude: Nanoampere | None = Field(
@@ -148,7 +154,7 @@ class Sized(Current):
     percent: Percent | None = Field(default=None, description="that share; 150 is one and a half times the rheobase")
 
     @model_validator(mode="after")
-    def _one_amplitude(self) -> "Sized":
+    def _one_amplitude(self) -> "CurrentStimulus":
         if self.amplitude is None and self.relative_to is None and self.percent is None:
             raise ValueError("no amplitude: expected amplitude = NA, or relative_to = PROTOCOL with percent = NUMBER")
         if (self.relative_to is None) != (self.percent is None):
@@ -171,11 +177,11 @@ class Sized(Current):
 
     @property
     def sign(self) -> float:
-        """Below 0 for a current that hyperpolarises."""
+        """That of the amplitude."""
         return (self.percent or 0.0) if self.amplitude is None else self.amplitude
 
 
-class Step(Sized):
+class Step(CurrentStimulus):
     """A square current. `pulse` is the same, brief: what follows it is measured rather than what happens in it."""
 
     kind: Literal["step", "pulse"]
@@ -186,7 +192,7 @@ class Step(Sized):
         return 0.0 if self.holding else self.delay
 
 
-class Train(Sized):
+class Train(CurrentStimulus):
     """Brief square currents at a fixed rate, from the delay until the duration is over."""
 
     kind: Literal["train"]
@@ -208,14 +214,14 @@ class Train(Sized):
         return self
 
 
-class Ramp(Sized):
+class Ramp(CurrentStimulus):
     """A current that changes linearly: to the amplitude at the end, or with `triangle` in the middle and back."""
 
     kind: Literal["ramp", "triangle"]
     first: Nanoampere = Field(default=0.0, description="the current at the start; with `triangle` also at the end")
 
 
-class Noise(Sized):
+class Noise(CurrentStimulus):
     """A current that fluctuates around the amplitude: white, or Ornstein–Uhlenbeck with a correlation time."""
 
     kind: Literal["noise"]
@@ -232,7 +238,7 @@ class Noise(Sized):
         return f"{super().words} ± {self.sd:g} nA"
 
 
-class Waveform(Timed):
+class Waveform(Stimulus):
     """A current from a file, played from the start of the simulation. Delay and duration say where to measure."""
 
     kind: Literal["waveform"]
@@ -264,7 +270,7 @@ class Waveform(Timed):
         return float(self.scale * (means[0] - means[1]))
 
 
-class Clamp(Timed):
+class Clamp(Stimulus):
     """A voltage clamp: held, stepped for the duration, and held again or at a tail voltage."""
 
     kind: Literal["clamp"]
@@ -283,7 +289,7 @@ class Clamp(Timed):
         return f"{self.holding:g} to {self.voltage:g} mV"
 
 
-class Synapse(Current):
+class Synapse(Held):
     """A conductance of two exponentials (NEURON's Exp2Syn), opened once or several times."""
 
     kind: Literal["synapse"]
@@ -312,7 +318,7 @@ class Synapse(Current):
         return self
 
 
-class Rheobase(Current):
+class Rheobase(Held):
     """The smallest square current that makes a spike, found by bisection for each candidate."""
 
     kind: Literal["rheobase"]
@@ -348,7 +354,7 @@ class Rheobase(Current):
 
 
 class FiCurve(Strict):
-    """No stimulus of its own: relates the firing in several step protocols to their currents."""
+    """A curve, not a stimulus: relates the firing in several step protocols to their currents."""
 
     kind: Literal["fi"]
     steps: tuple[str, ...] = Field(
@@ -369,5 +375,6 @@ KINDS: dict[str, type[BaseModel]] = {
     "rheobase": Rheobase,
     "fi": FiCurve,
 }
-Stimulus = Step | Train | Ramp | Noise | Waveform | Clamp | Synapse | Rheobase  # the kinds that are simulated
-Protocol = Annotated[Stimulus | FiCurve, Field(discriminator="kind")]
+Protocol = Annotated[
+    Step | Train | Ramp | Noise | Waveform | Clamp | Synapse | Rheobase | FiCurve, Field(discriminator="kind")
+]

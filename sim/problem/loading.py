@@ -16,10 +16,9 @@ from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
 from gbar.sim.problem.explain import explained
 from gbar.sim.problem.formats import bluepyopt
-from gbar.sim.problem.kinds import KINDS, MAIN, Timed
+from gbar.sim.problem.kinds import KINDS, MAIN, Stimulus
 from gbar.sim.problem.parameter import Parameter, check_parameters
 from gbar.sim.problem.problem import OURS, Measurement, Model, Problem, Simulation
-from gbar.sim.problem.stimuli import stimulated
 from gbar.sim.problem.tables import rows_of
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -111,7 +110,7 @@ def _check_problem(problem: Problem, where: str) -> None:
     """Cross-checks that no single field can make. Raises GbarError."""
     check_parameters(problem.parameter, where)
     check_protocols(problem, where)
-    for name, protocol in stimulated(problem):
+    for name, protocol in problem.stimuli.items():
         _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
         for recording, settings in protocol.recordings_efel.items():
             _check_settings(settings, f"{where}: protocol.{name}.recordings_efel.{recording}")
@@ -217,7 +216,7 @@ def _in_our_words(measurement: Measurement, problem: Problem, where: str) -> Mea
     protocol = problem.protocol.get(name)
     if protocol is None:
         raise GbarError(f"{where}: no protocol '{name}'{nearest(name, problem.protocol)}")
-    variables = protocol.variables if isinstance(protocol, Timed) else {MAIN: "v"}
+    variables = problem.variables(name)
     if recording == MAIN or (":" in measurement.protocol and recording not in variables):
         others = [key for key in variables if key != MAIN]
         raise GbarError(
@@ -227,7 +226,7 @@ def _in_our_words(measurement: Measurement, problem: Problem, where: str) -> Mea
     variable = variables[recording or MAIN]
     feature = _feature(measurement.feature, protocol.kind, variable, where)
     by_tau = feature in {"time_constant", "membrane_capacitance"}
-    if by_tau and isinstance(protocol, Timed) and protocol.duration < features.TAU_STEP_MS:
+    if by_tau and isinstance(protocol, Stimulus) and protocol.duration < features.TAU_STEP_MS:
         raise GbarError(
             f"{where}: {measurement.protocol}.{feature} is not defined for a step of {protocol.duration:g} ms: "
             f"eFEL asks for {features.TAU_STEP_MS:g} ms or more"

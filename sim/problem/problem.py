@@ -13,9 +13,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gbar.sim import features
 from gbar.sim.made import check_name
-from gbar.sim.problem.kinds import MAIN, Protocol
+from gbar.sim.problem.kinds import MAIN, FiCurve, Protocol, Rheobase, Stimulus
 from gbar.sim.problem.modelfiles import ModelFiles, file_digest, find_model_files
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
+from gbar.sim.problem.responsekey import ResponseKey
 from gbar.sim.problem.strict import Strict
 from gbar.sim.problem.units import (
     Celsius,
@@ -156,6 +157,11 @@ class Measurement(Strict):
     def key(self) -> str:
         return f"{self.protocol}.{self.feature}"
 
+    @property
+    def under(self) -> str:
+        """The protocol alone, whatever is recorded."""
+        return ResponseKey.parse(self.protocol).protocol
+
 
 class Problem(Strict):
     """One tuning problem: the frozen content of problem.toml and of a table of measurements."""
@@ -198,6 +204,21 @@ class Problem(Strict):
         return tuple(parameter.name for parameter in self.parameter)
 
     @property
+    def stimuli(self) -> dict[str, Stimulus]:
+        """The protocols that are simulated, in their order."""
+        return {name: protocol for name, protocol in self.protocol.items() if isinstance(protocol, Stimulus)}
+
+    @property
+    def rheobases(self) -> dict[str, Rheobase]:
+        """Those whose current is searched for each candidate, before all others, as these may depend on it."""
+        return {name: protocol for name, protocol in self.protocol.items() if isinstance(protocol, Rheobase)}
+
+    @property
+    def curves(self) -> dict[str, FiCurve]:
+        """The protocols that relate others, and are not simulated themselves."""
+        return {name: protocol for name, protocol in self.protocol.items() if isinstance(protocol, FiCurve)}
+
+    @property
     def globals(self) -> tuple[str, ...]:
         """The global variables that parameters set, as hoc calls them."""
         targets = [target for parameter in self.parameter for target in (*parameter.set, *parameter.tied)]
@@ -229,27 +250,28 @@ class Problem(Strict):
 
     def efel_settings(self, response: str) -> dict[str, float | int | bool | str]:
         """The eFEL settings in force for "protocol" or "protocol:recording"."""
-        name, _, recording = response.partition(":")
-        protocol = self.protocol[name]
-        of_recording = getattr(protocol, "recordings_efel", {}).get(recording, {})
-        return {**features.SETTINGS, **self.efel, **getattr(protocol, "efel", {}), **of_recording}
+        key = ResponseKey.parse(response)
+        stimulus = self.stimuli.get(key.protocol)
+        own = {**stimulus.efel, **stimulus.recordings_efel.get(key.recording, {})} if stimulus else {}
+        return {**features.SETTINGS, **self.efel, **own}
 
     def unit_of(self, key: str) -> str | None:
         """The unit of "protocol.feature" or "protocol:recording.feature"; None where only NEURON knows."""
-        response, _, feature = key.partition(".")
-        return features.unit_of(feature, self.variable(response))
+        return features.unit_of(ResponseKey.parse(key).feature, self.variable(key))
 
     @property
     def responses(self) -> list[str]:
         """What is recorded: "protocol" for main recordings, "protocol:recording" for others."""
-        found = {name: getattr(protocol, "recordings", {}) for name, protocol in self.protocol.items()}
-        return [response for name, more in found.items() for response in (name, *(f"{name}:{key}" for key in more))]
+        return [str(ResponseKey(name, key)) for name in self.protocol for key in self.variables(name)]
+
+    def variables(self, protocol: str) -> dict[str, str]:
+        """Recording -> what is recorded; a curve counts as a voltage."""
+        return {MAIN: "v"} if isinstance(found := self.protocol[protocol], FiCurve) else found.variables
 
     def variable(self, response: str) -> str:
-        """What is recorded as "protocol" or "protocol:recording"."""
-        name, _, recording = response.partition(":")
-        variables: dict[str, str] = getattr(self.protocol[name], "variables", {MAIN: "v"})
-        return variables[recording or MAIN]
+        """What is recorded as "protocol" or "protocol:recording", with a feature of it or without."""
+        key = ResponseKey.parse(response)
+        return self.variables(key.protocol)[key.recording]
 
     def model_files(self) -> ModelFiles:
         """The files that decide what a simulation gives. Raises GbarError where there are too many to be a model's."""

@@ -9,6 +9,7 @@ from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.loading import measurement_of
 from gbar.sim.problem.problem import Measurement, Problem
 from gbar.sim.problem.quantity import Numerals, TwoNumbers
+from gbar.sim.problem.responsekey import ResponseKey
 
 Ask = Callable[[str], str]  # shows a prompt and returns the answer; EOFError at the end of the input
 Say = Callable[[str], None]
@@ -29,7 +30,7 @@ def interview(problem: Problem, ask: Ask, say: Say, given: Sequence[Measurement]
     say(f"Measurements of {problem.name}: one row a feature. ? lists what is known, an empty answer goes back.")
     responses = problem.responses
     for response in responses:
-        say(f"  {response}: {problem.protocol[response.partition(':')[0]].kind}")
+        say(f"  {response}: {_kind(problem, response)}")
 
     def known(text: str) -> str:
         return _one_of(text, responses, "protocol")
@@ -51,16 +52,17 @@ def interview(problem: Problem, ask: Ask, say: Say, given: Sequence[Measurement]
 
 def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, say: Say) -> Measurement | None:
     """Feature, mean and SD under one protocol; None where the user went back."""
-    protocol, variable = problem.protocol[name.partition(":")[0]], problem.variable(name)
-    known = known_features(protocol.kind, variable)
-    usual = [f for f in catalogue(protocol.kind, getattr(protocol, "sign", 0.0), variable) if f in known]
+    kind, variable = _kind(problem, name), problem.variable(name)
+    stimulus = problem.stimuli.get(ResponseKey.parse(name).protocol)
+    known = known_features(kind, variable)
+    usual = [f for f in catalogue(kind, stimulus.sign if stimulus else 0.0, variable) if f in known]
     say(f"  often measured here: {', '.join(usual)}")
 
     def new(text: str) -> str:
         spelled = synonyms.feature_of(text, known)
         if spelled is None and text != "?" and (hint := synonyms.meant(text)):
-            raise GbarError(f"no feature '{text}' under a {protocol.kind} protocol{hint}")
-        feature = _one_of(spelled or text, known, "feature", f" under a {protocol.kind} protocol")
+            raise GbarError(f"no feature '{text}' under a {kind} protocol{hint}")
+        feature = _one_of(spelled or text, known, "feature", f" under a {kind} protocol")
         if any(other.key == f"{name}.{feature}" for other in taken):
             raise GbarError(f"{name}.{feature} is in the table already")
         # what only the whole row shows: a step too short for a time constant, say
@@ -85,6 +87,10 @@ def _row(problem: Problem, name: str, taken: Sequence[Measurement], ask: Ask, sa
     if doubt and ask(f"  {doubt}. Keep it as it is? (y, or empty goes back): ").strip().lower() not in {"y", "yes"}:
         return None
     return row
+
+
+def _kind(problem: Problem, response: str) -> str:
+    return problem.protocol[ResponseKey.parse(response).protocol].kind
 
 
 def _content(problem: Problem, response: str, feature: str, mean: float, sd: float) -> dict[str, object]:

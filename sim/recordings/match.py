@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gbar.sim.problem import Problem, Rheobase, Step
+from gbar.sim.problem import CurrentStimulus, Problem, Step
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.stimulus import Square
 
@@ -24,11 +24,6 @@ def close(value: float, wanted: float, tolerance: tuple[float, float], of: float
 def lasts(duration: float, wanted: float) -> bool:
     """Whether two durations (ms) are the same."""
     return abs(duration - wanted) <= max(DURATION[0] * wanted, min(DURATION[1] * wanted, DURATION[2]))
-
-
-def holding_of(protocol: Any) -> float:
-    """The current (nA) under a protocol's own."""
-    return float(getattr(protocol, "holding", 0.0))
 
 
 def assigned(problem: Problem, good: Sequence[Good]) -> tuple[dict[str, list[Good]], list[Good]]:
@@ -54,7 +49,7 @@ def _is(one: Good, protocol: Step, amplitude: float) -> bool:
     return (
         close(one.step.amplitude, amplitude, AMPLITUDE)
         and lasts(one.step.duration, protocol.duration)
-        and close(one.step.holding, holding_of(protocol), HOLDING, one.step.amplitude)
+        and close(one.step.holding, protocol.holding, HOLDING, one.step.amplitude)
     )
 
 
@@ -114,10 +109,9 @@ def families(problem: Problem, name: str, good: Sequence[Good], threshold: float
         good: all sweeps.
         threshold: mV that a spike crosses.
     """
-    protocol = problem.protocol[name]
-    assert isinstance(protocol, Rheobase)
-    shared = any(getattr(other, "relative_to", None) == name for other in problem.protocol.values())
-    found = rheobases(good, protocol.duration, None if shared else holding_of(protocol), threshold)
+    protocol = problem.rheobases[name]
+    shared = any(isinstance(p, CurrentStimulus) and p.relative_to == name for p in problem.stimuli.values())
+    found = rheobases(good, protocol.duration, None if shared else protocol.holding, threshold)
     return {cell: one for cell, one in found.items() if np.isfinite(one.gap)}
 
 

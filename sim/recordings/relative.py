@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gbar.sim.errors import GbarError
-from gbar.sim.problem import Problem, Rheobase, Step
+from gbar.sim.problem import Problem, Step
 from gbar.sim.recordings.intake import Good
 from gbar.sim.recordings.match import (
     HOLDING,
@@ -44,8 +44,7 @@ def assigned_percentages(problem: Problem, good: Sequence[Good], threshold: floa
     found = Relative()
     steps = {name: p for name, p in problem.protocol.items() if isinstance(p, Step) and p.percent is not None}
     for base in dict.fromkeys(str(protocol.relative_to) for protocol in steps.values()):
-        rheobase = problem.protocol[base]
-        assert isinstance(rheobase, Rheobase)
+        rheobase = problem.rheobases[base]
         at = rheobases(good, rheobase.duration, None, threshold)
         found.said += _said(at, rheobase.duration)
         for one in _with_percentages(good, at, None):
@@ -79,9 +78,7 @@ def created_percentages(problem: Problem, good: Sequence[Good], known: Relative,
         silent = [cell for cell in series(good, duration, None) if cell not in at]
         said = _said(at, duration) + [f"{cell_name(cell)} fires under no {duration:.4g} ms step" for cell in silent]
         found.said += [line for line in said if line not in found.said]
-        base = next(
-            (n for n, p in problem.protocol.items() if isinstance(p, Rheobase) and lasts(duration, p.duration)), ""
-        )
+        base = next((name for name, p in problem.rheobases.items() if lasts(duration, p.duration)), "")
         rest = [one for one in _with_percentages(good, at, duration) if one.sweep.name not in assigned]
         groups = _groups(rest)
         if not groups:

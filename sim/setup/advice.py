@@ -1,45 +1,49 @@
 """What `gbar check` remarks on: nothing that is wrong, but what a modeller would want to know before a long run."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gbar.sim.engine import ModelInfo
 from gbar.sim.problem import Problem, of_measurements
+from gbar.sim.setup.effects import Effects
 
 FEW = 5  # compartments: below that gbar still works, but it is not what it is for
 
 
-def outside(problem: Problem, found: Mapping[str, Any]) -> list[str]:
+def outside(problem: Problem, model: ModelInfo) -> list[str]:
     """The parameters whose value in the model lies outside their bounds."""
-    own = {name: here["value"] for name, here in found.get("parameters", {}).items() if here["known"]}
+    own = {name: here.value for name, here in model.parameters.items() if here.known}
     return [p.name for p in problem.parameter if p.name in own and not p.bounds[0] <= own[p.name] <= p.bounds[1]]
 
 
-def remarks(problem: Problem, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for a program: how many measurements, the parameters outside their bounds, every line of `notes`."""
-    said = list(notes(problem, found))
-    return {"measurements": len(problem.measurements), "outside": outside(problem, found), "notes": said}
+def remarks(problem: Problem, found: Effects | None) -> dict[str, Any]:
+    """For a program: how many measurements, the parameters outside their bounds, `notes`, and all that was found."""
+    beyond = outside(problem, found.model) if found else []
+    said = {"measurements": len(problem.measurements), "outside": beyond, "notes": list(notes(problem, found))}
+    return said | (found.as_json() if found else {})
 
 
-def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
+def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
     """One line a remark.
 
     Args:
         problem: as loaded.
-        found: what a worker found in the model, with the `inert` and `untried` parameters; empty if it was not loaded.
+        found: what was found in the model; None if it was not loaded.
     """
     if not problem.measurements:
         yield "no measurements yet: gbar tune needs a table of them"
     yield from of_measurements(problem)
     if not found:
         return
-    yield from _files(problem, found)
-    for name in outside(problem, found):
+    model = found.model
+    yield from _files(problem, model)
+    for name in outside(problem, model):
         yield f"{name} has a value outside its bounds in the model as it is"
-    if found["compartments"] < FEW:
-        yield f"{found['compartments']} compartments: gbar is made for cells of at least {FEW}, but goes on"
-    for stimulus in found["stimuli"]:
+    if model.compartments < FEW:
+        yield f"{model.compartments} compartments: gbar is made for cells of at least {FEW}, but goes on"
+    for stimulus in model.stimuli:
         yield f'the model brings along {stimulus}: it is switched off (stimuli = "keep" in [model] leaves it on)'
     own = own_procedure(problem.folder, problem.model.load, "init")
     if own and problem.model.init is None:
@@ -54,25 +58,25 @@ def notes(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
             'if it does more than fadvance(), give advance = "advance()" in [model] '
             "(what it does must not depend on how many steps there are)"
         )
-    for name, value in found.get("stated", {}).items():
+    for name, value in model.stated.items():
         yield f"the model sets {name} to {value:g} while it loads: {getattr(problem.model, name):g} of [model] counts"
     for parameter in problem.parameter:
-        here = found["parameters"][parameter.name]
-        if here["varies"]:
+        here = model.parameters[parameter.name]
+        if here.varies:
             yield (
-                f"{parameter.name} differs between its {here['places']} places in the model, and gets one value: "
+                f"{parameter.name} differs between its {here.places} places in the model, and gets one value: "
                 'mode = "scale" keeps the shape'
             )
-    for name in found["inert"]:
+    for name in found.inert:
         yield f"{name} changes nothing: {reason(problem, name)}"
-    if found["untried"]:
-        yield f"not found out in the time there is whether they change anything: {', '.join(found['untried'])}"
+    if found.untried:
+        yield f"not found out in the time there is whether they change anything: {', '.join(found.untried)}"
 
 
-def _files(problem: Problem, found: Mapping[str, Any]) -> Iterator[str]:
+def _files(problem: Problem, model: ModelInfo) -> Iterator[str]:
     """What the model reads beside its folder, and what nobody can see of that."""
     files = problem.model_files()
-    for name in dict.fromkeys([*files.outside, *found.get("reads_outside", [])]):
+    for name in dict.fromkeys([*files.outside, *model.reads_outside]):
         yield f"the model reads {name}, outside its folder: a change of it is noticed, an export does not hold it"
     if files.unseen:
         yield (

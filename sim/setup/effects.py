@@ -2,17 +2,20 @@
 
 import math
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gbar.sim import mechanisms
+from gbar.sim.engine import ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import Problem
-from gbar.sim.setup.choice import choose_engine
+from gbar.sim.setup.choice import Choice, choose_engine
 from gbar.sim.setup.reuse import with_process
 
 STEP = 0.1  # of a parameter's range
@@ -23,15 +26,31 @@ SHORT_S = 20.0  # for the short simulations of all parameters
 PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
 
 
-def tried(problem: Problem) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Effects:
+    """What a worker finds in a model, and which of its parameters act."""
+
+    model: ModelInfo
+    inert: list[str]  # parameters that change nothing
+    untried: list[str]  # those that there was no time for
+    choice: Choice | None = None  # the engine that is to simulate the model, where it was asked for
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object for programs."""
+        said = {"inert": self.inert, "untried": self.untried}
+        if self.choice:
+            said |= {"engine": self.choice.engine, "engine_why": self.choice.why, "process": self.choice.process}
+        return asdict(self.model) | said
+
+
+def tried(problem: Problem) -> Effects:
     """What `looked_at` finds, and the engine that is to simulate the model. Raises GbarError as it does."""
     found = looked_at(problem)
-    _, choice = choose_engine(problem)
-    return {**found, "engine": choice.engine, "engine_why": choice.why, "process": choice.process}
+    return replace(found, choice=choose_engine(problem)[1])
 
 
-def looked_at(problem: Problem) -> dict[str, Any]:
-    """What a worker finds in the model; as `inert` the parameters that change nothing, as `untried` those left out.
+def looked_at(problem: Problem) -> Effects:
+    """What a worker finds in the model, and which parameters change nothing.
 
     A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols. Both
     have a limit in seconds, so that a large model takes no longer than a small one.
@@ -44,8 +63,7 @@ def looked_at(problem: Problem) -> dict[str, Any]:
         with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
-    left = {"inert": inert, "untried": sorted(untried + later)}
-    return {**pool.found, **{key: [problem.names[i] for i in of] for key, of in left.items()}}
+    return Effects(pool.found, *([problem.names[i] for i in of] for of in (inert, sorted(untried + later))))
 
 
 def _moved(problem: Problem) -> tuple[list[int], list[int]]:
@@ -67,7 +85,7 @@ def _moved(problem: Problem) -> tuple[list[int], list[int]]:
 
 def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> tuple[list[int], list[int]]:
     """Of the suspects, those that change nothing under the protocols, and those that there was no time for."""
-    base, changed = _points(problem, [pool.found["parameters"][name]["value"] for name in problem.names])
+    base, changed = _points(problem, pool.found.own)
     done = dict(pool.run([base, *changed[suspects]], traces=True, within=PROTOCOLS_S))
     if 0 not in done or done[0].status != "ok":
         return [], suspects  # nothing to compare with
@@ -75,7 +93,7 @@ def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> tuple[list[i
     return [i for i, one in tried.items() if _same(done[0], one)], [i for i in suspects if i not in tried]
 
 
-def _points(problem: Problem, own: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _points(problem: Problem, own: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The model's own values inside the bounds [D], and the same with one parameter changed in each row [D, D]."""
     low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
     unit = np.clip(problem.unit(np.clip(own, low, high)), 0, 1)

@@ -19,18 +19,17 @@ from gbar.sim.problem import (
     KINDS,
     SUFFIXES,
     Problem,
+    ResponseKey,
     feature_of,
     is_folder,
     load_problem,
     rows_of,
-    searched,
-    stimulated,
     written,
 )
 from gbar.sim.problem import content as bluepyopt_content
 from gbar.sim.setup.candidates import Candidate, find_candidates, find_celsius, find_mechanisms, loaded_by
 from gbar.sim.setup.proposal import MOST, propose_parameters, propose_protocols, quoted
-from gbar.sim.setup.survey import DEFAULT_CELSIUS, DT_MS, MOST_S, look
+from gbar.sim.setup.survey import DEFAULT_CELSIUS, DT_MS, MOST_S, Section, Survey, look
 
 SPARE = 3.0  # times what an evaluation is thought to take, as its limit: other points, and busy machines, take longer
 TABLE = "measurements.csv"
@@ -79,7 +78,7 @@ def begin(folder: Path, load: str | None = None, template: str | None = None, ce
     named = table or new_table
     text, protocols, free = _written(folder, chosen, candidates, sources, found, named, table, refused, warmth)
     made = Made()
-    remarks = [*_others(folder, chosen, candidates), *warmth.remarks(found["celsius"]), *_stopped(found), *unused]
+    remarks = [*_others(folder, chosen, candidates), *warmth.remarks(found.celsius), *_stopped(found), *unused]
     try:
         _claim(made, toml)
         toml.write_text(text, encoding="utf-8")
@@ -104,8 +103,8 @@ def begin(folder: Path, load: str | None = None, template: str | None = None, ce
         [str(other) for other in candidates if other != chosen],
         free,
         list(problem.protocol),
-        sum(section["nseg"] for section in found["sections"]),
-        [*found["stimuli"]],
+        found.compartments,
+        [*found.stimuli],
         remarks,
     )
 
@@ -117,7 +116,7 @@ def _converted(folder: Path, toml: Path) -> Begun:
         raise GbarError(f"no features.json in {folder}: a BluePyOpt folder has one beside its parameters.json")
     problem = load_problem(folder)
     with Workers(problem, 1) as pool:
-        compartments = pool.found["compartments"]
+        compartments = pool.found.compartments
     made = Made()
     try:
         _claim(made, toml)
@@ -189,20 +188,20 @@ LEAK = "it has no more than a leak"
 PASSIVE = {"pas", "fastpas", "extracellular", "capacitance", "morphology"}
 
 
-def _is_passive(found: dict[str, Any]) -> bool:
+def _is_passive(found: Survey) -> bool:
     """Whether nothing in a model could fire: a part of one, most often, where another file loads it."""
-    return {name for section in found["sections"] for name in section["has"]} <= PASSIVE
+    return {name for section in found.sections for name in section.has} <= PASSIVE
 
 
 def _first_that_loads(
     folder: Path, candidates: Sequence[Candidate], sources: list[str], library: Path | None, warmth: Warmth
-) -> tuple[Candidate, dict[str, Any], dict[str, str]]:
+) -> tuple[Candidate, Survey, dict[str, str]]:
     """The first candidate with a section in it, what a look at it found, and why those before it would not do.
 
     One that has no more than a leak is taken only where no other has channels.
     """
     refused: dict[str, str] = {}
-    passive: list[tuple[Candidate, dict[str, Any]]] = []
+    passive: list[tuple[Candidate, Survey]] = []
     for candidate in candidates:
         model: dict[str, Any] = {
             "load": candidate.load,
@@ -221,7 +220,7 @@ def _first_that_loads(
             "celsius": warmth.given,
         }
         try:
-            found = ask(look, content, START_LIMIT_S + MOST_S)
+            found = Survey.model_validate(ask(look, content, START_LIMIT_S + MOST_S))
         except GbarError as error:
             refused[str(candidate)] = str(error)
             continue
@@ -277,7 +276,7 @@ def _written(
     chosen: Candidate,
     candidates: Sequence[Candidate],
     sources: list[str],
-    found: dict[str, Any],
+    found: Survey,
     named: Path,
     table: Path | None,
     refused: dict[str, str],
@@ -289,7 +288,7 @@ def _written(
     name = named.relative_to(folder).as_posix()
     lines = [
         "# Made by gbar init from what the model holds. Every line is yours to change; docs/problem.md has the keys.",
-        f"# {len(found['sections'])} sections, {sum(s['nseg'] for s in found['sections'])} compartments:",
+        f"# {len(found.sections)} sections, {found.compartments} compartments:",
         *_sections(found),
         "#",
         "# Next: gbar check, then gbar measure, then gbar tune.",
@@ -315,20 +314,20 @@ def _written(
     return "\n".join(lines).rstrip() + "\n", protocols.measured, min(len(free), MOST)
 
 
-def _sections(found: dict[str, Any]) -> list[str]:
-    bases: dict[str, list[dict[str, Any]]] = {}
-    for section in found["sections"]:
-        bases.setdefault(section["name"].partition("[")[0], []).append(section)
+def _sections(found: Survey) -> list[str]:
+    bases: dict[str, list[Section]] = {}
+    for section in found.sections:
+        bases.setdefault(section.name.partition("[")[0], []).append(section)
     lines = []
     for base, members in bases.items():
         count = f"[{len(members)}]" if len(members) > 1 else ""
-        mechanisms_ = sorted({name for section in members for name in section["has"]})
+        mechanisms_ = sorted({name for section in members for name in section.has})
         lines.append(f"#   {base}{count}: {', '.join(mechanisms_) or 'no mechanism'}")
-    named = [name for name in found["lists"] if name not in bases and name != "all"]
+    named = [name for name in found.lists if name not in bases and name != "all"]
     return lines + ([f"# lists of sections: {', '.join(named)}"] if named else [])
 
 
-def _model(chosen: Candidate, sources: list[str], found: dict[str, Any], warmth: Warmth) -> list[str]:
+def _model(chosen: Candidate, sources: list[str], found: Survey, warmth: Warmth) -> list[str]:
     lines = ["[model]", f'load = "{chosen.load}"']
     if chosen.template:
         lines.append(f'template = "{chosen.template}"')
@@ -339,10 +338,10 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any], warmth:
         lines.append(f"requires = {quoted(chosen.requires)} ".ljust(34) + "# loaded first: templates that it makes")
     if sources:
         lines.append(f"mechanisms = {quoted(sources)}")
-    lines.append(f"celsius = {found['celsius']:g}".ljust(34) + f"# degC: {warmth.comment(found['celsius'])}")
-    lines.append(f"v_init = {found['response']['rest']:.1f}".ljust(34) + "# mV: where the model rests after 100 ms")
+    lines.append(f"celsius = {found.celsius:g}".ljust(34) + f"# degC: {warmth.comment(found.celsius)}")
+    lines.append(f"v_init = {found.response.rest:.1f}".ljust(34) + "# mV: where the model rests after 100 ms")
     lines += [
-        f'# the model brings along {what}: switched off (stimuli = "keep" leaves it on)' for what in found["stimuli"]
+        f'# the model brings along {what}: switched off (stimuli = "keep" leaves it on)' for what in found.stimuli
     ]
     if chosen.load.lower().endswith((".swc", ".asc")):
         lines += [
@@ -354,9 +353,9 @@ def _model(chosen: Candidate, sources: list[str], found: dict[str, Any], warmth:
     return [*lines, ""]
 
 
-def _simulation(problem: Problem, found: dict[str, Any]) -> list[str]:
+def _simulation(problem: Problem, found: Survey) -> list[str]:
     """The [simulation] that a model needs: nothing but fixed steps, more time than usual."""
-    fixed, lines = not found["variable_step"], []
+    fixed, lines = not found.variable_step, []
     if fixed:
         lines.append('confirm = "fixed"'.ljust(34) + "# a mechanism of the model cannot be used with CVODE")
     dt = CONFIRM_DT if fixed else DT_MS  # CVODE, which confirms others, usually takes less
@@ -369,39 +368,39 @@ def _simulation(problem: Problem, found: dict[str, Any]) -> list[str]:
     return ["[simulation]", *lines, ""] if lines else []
 
 
-def _seconds(problem: Problem, found: dict[str, Any]) -> float:
+def _seconds(problem: Problem, found: Survey) -> float:
     """That an evaluation would take in fixed steps of the survey's size."""
-    runs = [(p.total, 3 + math.log2((p.bounds[1] - p.bounds[0]) / p.precision)) for _, p in searched(problem)]
-    runs += [(p.total, 1.0) for _, p in stimulated(problem)]
-    return float(sum(total * times for total, times in runs) * found["response"]["pace"])
+    runs = [(p.total, 3 + math.log2((p.bounds[1] - p.bounds[0]) / p.precision)) for p in problem.rheobases.values()]
+    runs += [(p.total, 1.0) for p in problem.stimuli.values()]
+    return float(sum(total * times for total, times in runs) * found.response.pace)
 
 
 def _without_searches(problem: Problem) -> Problem:
     """The problem without the protocols that take it longest."""
-    left_out = {name for name, _ in searched(problem)}
-    return problem.model_copy(update={"protocol": {n: p for n, p in problem.protocol.items() if n not in left_out}})
+    kept = {name: protocol for name, protocol in problem.protocol.items() if name not in problem.rheobases}
+    return problem.model_copy(update={"protocol": kept})
 
 
-def _stopped(found: dict[str, Any]) -> list[str]:
+def _stopped(found: Survey) -> list[str]:
     """What the survey did not come to the end of."""
-    seconds = found["response"]["stopped"]
+    seconds = found.response.stopped
     if seconds is None:
         return []
-    what = "of 1 ms that fires" if found["response"]["rheobase"] else "that fires"
+    what = "of 1 ms that fires" if found.response.rheobase else "that fires"
     return [f"no current {what} was found within {seconds:.0f} s: add a protocol with one that you know"]
 
 
-def _also_there(found: dict[str, Any]) -> list[str]:
+def _also_there(found: Survey) -> list[str]:
     """What else can be free, as comments: the other variables of the mechanisms, RANGE and GLOBAL."""
     taken = {place.rpartition(".")[2] for parameter in propose_parameters(found) for place in parameter.set}
     lines = []
-    for variable in (v for v in found["variables"] if v["name"] not in taken):
-        section, (low, high) = next(iter(variable["where"].items()))
+    for variable in (v for v in found.variables if v.name not in taken):
+        section, (low, high) = next(iter(variable.where.items()))
         value = f"{low:g}" if low == high else f"{low:g} … {high:g}"
-        section = section if len(variable["where"]) == 1 else "all"
-        lines.append(f'#   set = ["{section}.{variable["name"]}"]'.ljust(44) + f"# {value} {variable['unit']}".rstrip())
-    for g in found["globals"]:
-        lines.append(f'#   set = ["global.{g["name"]}"]'.ljust(44) + f"# {g['value']:g} {g['unit']}".rstrip())
+        section = section if len(variable.where) == 1 else "all"
+        lines.append(f'#   set = ["{section}.{variable.name}"]'.ljust(44) + f"# {value} {variable.unit}".rstrip())
+    for g in found.globals:
+        lines.append(f'#   set = ["global.{g.name}"]'.ljust(44) + f"# {g.value:g} {g.unit}".rstrip())
     return ["# Also there to be freed, with the present values:", *lines, ""] if lines else []
 
 
@@ -414,7 +413,7 @@ def _template(measured: dict[str, list[str]], own: dict[str, float], why: str) -
     lines += ["# The means below are the model's own as it is now, for orientation."] if own else []
     lines += [f"# Where MEAN stands, the model's own value is not there: {why}."] if why else []
     lines.append(",".join(COLUMNS))
-    simulated = {key.partition(".")[0] for key in own}
+    simulated = {ResponseKey.parse(key).response for key in own}
     for protocol, names in measured.items():
         unknown = why and protocol not in simulated
         for name in (name for name in names if unknown or f"{protocol}.{name}" in own):
@@ -432,8 +431,7 @@ def _rounded_sd(value: float, unit: str) -> float:
 def _own_values(problem: Problem) -> tuple[dict[str, float], str]:
     """The features of the model as it is, those that are defined; none, and why, if it cannot be simulated."""
     with Workers(problem, 1) as pool:
-        x = np.array([pool.found["parameters"][name]["value"] for name in problem.names])
-        done = dict(pool.run([x], within=OWN_S)).get(0)
+        done = dict(pool.run([pool.found.own], within=OWN_S)).get(0)
     if done is None:
         return {}, f"it was simulated for {OWN_S:g} s and was not done; gbar measure waits for time_limit"
     if done.status != "ok":

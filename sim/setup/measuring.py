@@ -34,8 +34,8 @@ def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]
     """
     changed = {name: _checked(problem, name, value) for name, value in parameters.items()}
     with Workers(problem, 1) as pool:
-        own = {name: found["value"] for name, found in pool.found["parameters"].items()}
-        x = np.array([changed.get(name, own[name]) for name in problem.names])
+        own = zip(problem.names, pool.found.own, strict=True)
+        x = np.array([changed.get(name, value) for name, value in own])
         ((_, done),) = pool.run([x], accuracy=Accuracy.of(problem).tight())
     if done.status != "ok":
         raise GbarError(f"the simulation failed: {done.reason}")

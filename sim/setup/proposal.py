@@ -3,12 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from gbar.sim import features
 from gbar.sim.problem import KINDS
+from gbar.sim.setup.survey import Survey
 
 DENSITY = {"S/cm2", "mho/cm2", "mS/cm2", "cm/s", "uS", "pS/um2", "S/m2"}  # units of what is usually free
 NO_CONDUCTANCE = re.compile(  # what has a conductance's unit and is its noise: an SD, a correlation, an amplitude
@@ -91,20 +91,20 @@ class Protocols:
     measured: dict[str, list[str]] = field(default_factory=dict)
 
 
-def propose_parameters(found: dict[str, Any]) -> list[Free]:
+def propose_parameters(found: Survey) -> list[Free]:
     """Every conductance that is not zero, one parameter for all sections that share a value; no SDs of noise."""
     free: list[Free] = []
-    for variable in found["variables"]:
-        where = {name: spread for name, spread in variable["where"].items() if spread[1] > 0}
-        is_density = variable["unit"] in DENSITY or re.match(r"(g|p|perm)(bar|max|_?[a-z]*bar)?_|g_", variable["name"])
-        own = variable["name"].removesuffix(f"_{variable['mechanism']}")
+    for variable in found.variables:
+        where = {name: spread for name, spread in variable.where.items() if spread[1] > 0}
+        is_density = variable.unit in DENSITY or re.match(r"(g|p|perm)(bar|max|_?[a-z]*bar)?_|g_", variable.name)
+        own = variable.name.removesuffix(f"_{variable.mechanism}")
         if is_density and where and not NO_CONDUCTANCE.search(own):
-            free += _of_variable(variable["name"], variable["unit"], where, found)
+            free += _of_variable(variable.name, variable.unit, where, found)
     return free
 
 
-def _of_variable(name: str, unit: str, where: dict[str, list[float]], found: dict[str, Any]) -> Iterable[Free]:
-    everywhere = len(where) == len(found["sections"])
+def _of_variable(name: str, unit: str, where: Mapping[str, tuple[float, float]], found: Survey) -> Iterable[Free]:
+    everywhere = len(where) == len(found.sections)
     low, high = min(low for low, _ in where.values()), max(high for _, high in where.values())
     if low == high and (everywhere or len(where) > 1):
         group = "all" if everywhere else _name_of(list(where), found)
@@ -126,38 +126,38 @@ def _of_variable(name: str, unit: str, where: dict[str, list[float]], found: dic
         )
 
 
-def _name_of(members: Sequence[str], found: dict[str, Any]) -> str:
+def _name_of(members: Sequence[str], found: Survey) -> str:
     """The section, array or list that has exactly these sections; empty where nothing has."""
     if len(members) == 1:
         return members[0].replace("[", "_").rstrip("]")
-    for name, listed in found["lists"].items():
+    for name, listed in found.lists.items():
         if sorted(listed) == sorted(members):
             return str(name)
     bases = {section.partition("[")[0] for section in members}
     (base, *others) = sorted(bases)
-    array = [s["name"] for s in found["sections"] if s["name"].partition("[")[0] == base]
+    array = [s.name for s in found.sections if s.name.partition("[")[0] == base]
     return base if not others and sorted(array) == sorted(members) else ""
 
 
-def _places(group: str, members: Iterable[str], variable: str, found: dict[str, Any]) -> tuple[str, ...]:
-    names = {"all", *found["lists"], *(s["name"].partition("[")[0] for s in found["sections"])}
+def _places(group: str, members: Iterable[str], variable: str, found: Survey) -> tuple[str, ...]:
+    names = {"all", *found.lists, *(s.name.partition("[")[0] for s in found.sections)}
     members = list(members)
     single = len(members) == 1
     return (f"{group}.{variable}",) if group in names and not single else tuple(f"{s}.{variable}" for s in members)
 
 
-def propose_protocols(found: dict[str, Any], measured: dict[str, set[str]]) -> Protocols:
+def propose_protocols(found: Survey, measured: dict[str, set[str]]) -> Protocols:
     """Stimuli sized by how the model responds: for the names of a table of measurements, else a usual set."""
     wanted = {name: _kind_for(features_) for name, features_ in measured.items()}
     if not wanted:
         wanted = {"hyperpolarise": "hyperpolarise"}
-        if found["response"]["rheobase"]:
+        if found.response.rheobase:
             wanted |= {"threshold": "rheobase", "fire": "fire"}
-        if found["response"]["brief"]:
+        if found.response.brief:
             wanted |= {"brief": "brief"}
     out = Protocols()
-    at = f"{found['soma']}(0.5)"
-    place = [] if found["soma"] == "soma" else [f'at = "{at}"', f'record = "{at}.v"']
+    at = f"{found.soma}(0.5)"
+    place = [] if found.soma == "soma" else [f'at = "{at}"', f'record = "{at}.v"']
     for name, kind in sorted(wanted.items(), key=lambda item: item[1] == "fi"):
         if kind == "fi":
             for step, times in ((f"{name}_low", 1.3), (f"{name}_high", 2.0)):
@@ -187,29 +187,29 @@ def _kind_for(measured: set[str]) -> str:
     return "fire"
 
 
-def _stimulus(kind: str, found: dict[str, Any], place: list[str]) -> list[str]:
-    response = found["response"]
+def _stimulus(kind: str, found: Survey, place: list[str]) -> list[str]:
+    response = found.response
     if kind == "hyperpolarise":
         return [
             'kind = "step"',
             *place,
-            _amplitude(-5.0 / response["resistance"], "about 5 mV below rest in a passive cell"),
+            _amplitude(-5.0 / response.resistance, "about 5 mV below rest in a passive cell"),
             *_times(300, 300, 700),
         ]
     if kind == "rheobase":
-        high = 4 * (response["rheobase"] or 100.0 / response["resistance"])
+        high = 4 * (response.rheobase or 100.0 / response.resistance)
         bounds = f"bounds = [0.0, {_rounded(high):g}]".ljust(34) + "# nA, between which it is looked for"
         precision = f"precision = {_rounded(high / 400):g}"
         return ['kind = "rheobase"', *place, bounds, precision, *_times(300, 50, 450)]
     if kind == "brief":
-        strong = 1.5 * (response["brief"] or 400.0 / response["resistance"])
+        strong = 1.5 * (response.brief or 400.0 / response.resistance)
         return ['kind = "pulse"', *place, _amplitude(strong, "for one spike"), *_times(300, 1, 600)]
     return _step(found, 1.5, place)
 
 
-def _step(found: dict[str, Any], times: float, place: list[str]) -> list[str]:
-    rheobase = found["response"]["rheobase"]
-    current = times * (rheobase or 20.0 / found["response"]["resistance"])
+def _step(found: Survey, times: float, place: list[str]) -> list[str]:
+    rheobase = found.response.rheobase
+    current = times * (rheobase or 20.0 / found.response.resistance)
     why = f"{times:g} times what makes the model fire" if rheobase else "the model did not fire at what was tried"
     return ['kind = "step"', *place, _amplitude(current, why), *_times(300, 500, 900)]
 

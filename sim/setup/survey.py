@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from gbar.sim import mechanisms
 from gbar.sim.problem import Model
 
@@ -16,8 +18,68 @@ START_MV = 10.0  # the first current tried would move a passive cell by this muc
 THRESHOLD_MV = -20.0
 
 
+class Section(BaseModel):
+    """One section."""
+
+    name: str
+    nseg: int
+    L: float  # um
+    diam: float  # um
+    has: list[str]  # density mechanisms
+
+
+class Variable(BaseModel):
+    """A parameter of a mechanism."""
+
+    name: str
+    mechanism: str
+    unit: str
+    where: dict[str, tuple[float, float]]  # section -> the least and the greatest value in it
+
+
+class Global(BaseModel):
+    """A GLOBAL of a mechanism."""
+
+    name: str
+    mechanism: str
+    unit: str
+    value: float
+
+
+class Response(BaseModel):
+    """How the soma responds; currents are None where none made it fire."""
+
+    rest: float  # mV
+    resistance: float  # MOhm, passive
+    pace: float  # s that simulating a millisecond takes in fixed steps
+    rheobase: float | None = None  # nA, of 50 ms
+    brief: float | None = None  # nA, of 1 ms
+    stopped: float | None = None  # s after which the search for currents was given up
+
+
+class Survey(BaseModel):
+    """What a loaded model holds."""
+
+    sections: list[Section]
+    lists: dict[str, list[str]]  # a name that stands for several sections -> these
+    soma: str  # how a protocol calls it
+    celsius: float  # degC
+    v_init: float  # mV
+    variables: list[Variable]
+    globals: list[Global]
+    points: list[str]  # kinds of point processes
+    stimuli: list[str]  # that the model brings along
+    response: Response
+    variable_step: bool  # whether every mechanism works with CVODE
+
+    @property
+    def compartments(self) -> int:
+        """Segments of all sections."""
+        return sum(section.nseg for section in self.sections)
+
+
 def look(content: dict[str, Any]) -> dict[str, Any]:
-    """Load a model and describe it. Raises GbarError where it does not load.
+    """Load a model and describe it: a `Survey`, as JSON holds it. Raises GbarError where it does not load.
 
     Args:
         content: "folder", "model", "library"; "celsius", at which it is tried whatever it sets itself, or None.
@@ -31,22 +93,22 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
     built = cell.build(Path(content["folder"]), model)
     celsius = content["celsius"] or built.stated.get("celsius", model.celsius)
     v_init = built.stated.get("v_init", model.v_init)
-    found: dict[str, Any] = {
-        "sections": [
-            {"name": short_name(s), "nseg": s.nseg, "L": s.L, "diam": s.diam, "has": _inserted(s)}
-            for s in built.sections
+    survey = Survey(
+        sections=[
+            Section(name=short_name(s), nseg=s.nseg, L=s.L, diam=s.diam, has=_inserted(s)) for s in built.sections
         ],
-        "lists": _lists(built),
-        "soma": _soma(built),
-        "celsius": celsius,
-        "v_init": v_init,
-        "variables": _variables(built),
-        "globals": _globals(built),
-        "points": sorted({p.hname().partition("[")[0] for s in built.sections for x in s for p in x.point_processes()}),
-        "stimuli": list(built.stimuli),
-    }
-    response = _response(built, celsius, v_init)
-    return found | {"response": response, "variable_step": _steps_as_it_likes()}
+        lists=_lists(built),
+        soma=_soma(built),
+        celsius=celsius,
+        v_init=v_init,
+        variables=_variables(built),
+        globals=_globals(built),
+        points=sorted({p.hname().partition("[")[0] for s in built.sections for x in s for p in x.point_processes()}),
+        stimuli=list(built.stimuli),
+        response=_response(built, celsius, v_init),
+        variable_step=_steps_as_it_likes(),
+    )
+    return survey.model_dump()
 
 
 def _steps_as_it_likes() -> bool:
@@ -98,7 +160,7 @@ def _soma(built: Any) -> str:
     return short_name(here)
 
 
-def _variables(built: Any) -> list[dict[str, Any]]:
+def _variables(built: Any) -> list[Variable]:
     """Every parameter of every mechanism: name, unit, and the least and greatest value in each section that has it."""
     from neuron import h
 
@@ -115,12 +177,12 @@ def _variables(built: Any) -> list[dict[str, Any]]:
             for section in built.sections:
                 if section.has_membrane(mechanism):
                     values = [float(getattr(segment, key)) for segment in section]
-                    where[short_name(section)] = [min(values), max(values)]
-            found.append({"name": key, "mechanism": mechanism, "unit": h.units(key), "where": where})
+                    where[short_name(section)] = min(values), max(values)
+            found.append(Variable(name=key, mechanism=mechanism, unit=h.units(key), where=where))
     return found
 
 
-def _globals(built: Any) -> list[dict[str, Any]]:
+def _globals(built: Any) -> list[Global]:
     """The GLOBALs of the mechanisms in use."""
     from neuron import h
 
@@ -130,18 +192,14 @@ def _globals(built: Any) -> list[dict[str, Any]]:
     names = [(mechanism, name) for mechanism in used for name in globals_of(mechanism)]
     found = [(mechanism, name, getattr(h, name)) for mechanism, name in names if not name.startswith("usetable")]
     return [
-        {"name": name, "mechanism": mechanism, "unit": h.units(name), "value": float(value)}
+        Global(name=name, mechanism=mechanism, unit=h.units(name), value=float(value))
         for mechanism, name, value in found
         if isinstance(value, float | int)
     ]
 
 
-def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | None]:
-    """Rest (mV), passive input resistance (MΩ), and the currents (nA) of 50 ms and of 1 ms that make the soma fire.
-
-    Also the `pace`, seconds that simulating a millisecond takes in fixed steps, and after how many seconds the search
-    for currents was `stopped`, None where it came to its end.
-    """
+def _response(built: Any, celsius: float, v_init: float) -> Response:
+    """Rest, passive input resistance, and the currents that make the soma fire."""
     from neuron import h
 
     from gbar.sim.cell import initialise, integrate, soma
@@ -162,19 +220,21 @@ def _response(built: Any, celsius: float, v_init: float) -> dict[str, float | No
     impedance.loc(at.x, sec=at.sec)
     impedance.compute(0)
     resistance = float(impedance.input(at.x, sec=at.sec))
-    found: dict[str, float | None] = {"rest": rest, "resistance": resistance, "rheobase": None, "brief": None}
-    found |= {"pace": pace, "stopped": None}
-    for name, duration in (("rheobase", PULSE_MS), ("brief", 1.0)):
 
-        def fires(current: float, duration: float = duration) -> bool:
-            return _fires(at, current, duration, start)
+    def least(duration: float, first: float) -> float | None:
+        return _least(lambda current: _fires(at, current, duration, start), first, since + enough)
 
-        first = START_MV / resistance * (1 if duration == PULSE_MS else 8)
-        if name == "rheobase" or found["rheobase"] is not None:
-            found[name] = _least(fires, first, since + enough)
-            if found[name] is None and time.perf_counter() > since + enough:
-                found["stopped"] = enough
-    return found
+    rheobase = least(PULSE_MS, START_MV / resistance)
+    brief = None if rheobase is None else least(1.0, 8 * START_MV / resistance)
+    late = None in (rheobase, brief) and time.perf_counter() > since + enough
+    return Response(
+        rest=rest,
+        resistance=resistance,
+        pace=pace,
+        rheobase=rheobase,
+        brief=brief,
+        stopped=enough if late else None,
+    )
 
 
 def _fires(at: Any, current: float, duration: float, start: Callable[[], None]) -> bool:

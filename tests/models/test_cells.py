@@ -68,6 +68,6 @@ def test_the_harder_problem_is_the_same_cell() -> None:
 def test_kinetics_surround_the_published_cell() -> None:
     problem = load_problem(MODEL / "kinetics.toml", measured=False)
     with Workers(problem, 1) as pool:
-        own = [pool.found["parameters"][name]["value"] for name in problem.names]
-    u = problem.unit(np.array(own))[12:]
+        own = pool.found.own
+    u = problem.unit(own)[12:]
     assert ((u > 0.3) & (u < 0.7)).all(), dict(zip(problem.names[12:], u, strict=True))

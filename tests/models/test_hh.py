@@ -45,10 +45,10 @@ def test_what_is_found_in_the_model(problem: Problem) -> None:
     """Five compartments, and every parameter everywhere, with the squid's value and NEURON's unit."""
     with Workers(problem) as pool:
         found = pool.found
-    assert found["compartments"] == 5
-    assert list(found["parameters"]) == list(problem.names) == ["gnabar", "gkbar", "gl"]
-    assert [p["value"] for p in found["parameters"].values()] == pytest.approx(SQUID)
-    assert {(p["unit"], p["places"]) for p in found["parameters"].values()} == {("S/cm2", 5)}
+    assert found.compartments == 5
+    assert list(found.parameters) == list(problem.names) == ["gnabar", "gkbar", "gl"]
+    assert [p.value for p in found.parameters.values()] == pytest.approx(SQUID)
+    assert {(p.unit, p.places) for p in found.parameters.values()} == {("S/cm2", 5)}
     low, high = (problem.physical(np.full(3, end)) for end in (0.0, 1.0))
     assert (low < SQUID).all() and (high > SQUID).all()
 

@@ -18,8 +18,7 @@ def search_from_centre(trial: Trial, seed: int) -> None:
 
 def search_from_own(trial: Trial, seed: int) -> None:
     """From the model's own values, or the nearest to them inside the bounds."""
-    own = np.array([trial.pool.found["parameters"][name]["value"] for name in trial.problem.names], float)
-    u = trial.problem.unit(own)
+    u = trial.problem.unit(trial.pool.found.own)
     _search(trial, seed, np.clip(np.where(np.isfinite(u), u, 0.5), 0.0, 1.0))
 
 

@@ -69,7 +69,7 @@ def response(made: Problem, x: float = 0.12) -> dict[str, float]:
 def remarks(made: Problem) -> tuple[str, list[str]]:
     """What `gbar check` would say, and the parameters that change nothing."""
     found = looked_at(made)
-    return "\n".join(notes(made, found)), found["inert"]
+    return "\n".join(notes(made, found)), found.inert
 
 
 @pytest.fixture(scope="module")
@@ -338,9 +338,9 @@ def test_equal_names_and_addresses_in_names(write: Write) -> None:
     """`<Cell object at 0x…>.dend` four times: the name is all of them, an index one, and no address is shown."""
     both = MODULE_TOML.replace('["module.GNA"]', '["dend.g_pas", "dend[1].cm"]')
     with Workers(problem(write, "", toml=both, **{"cell.py": MODULE}), 1) as pool:
-        assert pool.found["parameters"]["gnabar"]["places"] == 5
-        assert pool.found["compartments"] == 5
-        assert list(pool.found["sections"]) == ["soma", "dend"]
+        assert pool.found.parameters["gnabar"].places == 5
+        assert pool.found.compartments == 5
+        assert list(pool.found.sections) == ["soma", "dend"]
     missing = MODULE_TOML.replace("module.GNA", "dendr.g_pas")
     with pytest.raises(GbarError, match=r"'dendr' \(nearest: 'dend'\)$") as caught:
         Workers(problem(write, "", toml=missing, **{"cell.py": MODULE}), 1)
@@ -354,7 +354,7 @@ def test_a_file_called_like_a_module_of_ours(write: Write) -> None:
     )
     toml = MODULE_TOML.replace('cell.py:Cell"', 'sim.py:Cell"\narguments = [6]').replace("module.GNA", "soma.gnabar_hh")
     with Workers(problem(write, "", toml=toml, **{"sim.py": text}), 1) as pool:
-        assert pool.found["compartments"] == 7
+        assert pool.found.compartments == 7
         ((_, done),) = pool.run([np.array([0.2])])
     assert done.status == "ok", done.reason
 

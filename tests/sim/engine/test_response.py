@@ -10,7 +10,6 @@ import pytest
 
 from gbar.sim import GbarError, load_problem
 from gbar.sim.engine.response import finish, measure_protocol
-from gbar.sim.problem.stimuli import stimulated
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +40,10 @@ def test_a_voltage_that_is_not_finite_is_an_error_with_its_time() -> None:
 
 def test_protocols_say_how_long_they_are_quiet() -> None:
     problem = load_problem(ROOT / "models" / "hh")
-    assert {name: protocol.quiet_until for name, protocol in stimulated(problem)} == {"hyperpolarise": 50, "fire": 50}
+    assert {name: protocol.quiet_until for name, protocol in problem.stimuli.items()} == {
+        "hyperpolarise": 50,
+        "fire": 50,
+    }
 
 
 @pytest.mark.neuron

@@ -170,7 +170,7 @@ def test_a_model_reaches_a_machine_that_cannot_see_it(
     hidden = folder.rename(folder.with_name("hidden"))
     monkeypatch.setattr(modelfolder, "Watch", lambda problem: type("", (), {"check": lambda self: None})())
     with open_pool(problem, dask=loopback.address) as pool:
-        assert pool.found["parameters"]["L"]["value"] == 42.0
+        assert pool.found.parameters["L"].value == 42.0
         assert dict(pool.run([np.array([40.0])]))[0].status == "ok"
     assert hidden.is_dir() and not folder.exists()
 

@@ -456,8 +456,8 @@ def test_relative_files_of_a_model(write: Callable[..., Path]) -> None:
     )
     (problem.folder / "size.dat").write_text("42")
     with Workers(problem) as pool:
-        assert pool.found["parameters"]["g_pas"]["value"] == 42.0
-        assert pool.found["parameters"]["g_pas"]["unit"] == "um"
+        assert pool.found.parameters["g_pas"].value == 42.0
+        assert pool.found.parameters["g_pas"].unit == "um"
 
 
 def test_a_factor_has_no_unit_of_the_place(write: Callable[..., Path]) -> None:
@@ -466,7 +466,7 @@ def test_a_factor_has_no_unit_of_the_place(write: Callable[..., Path]) -> None:
         'from neuron import h\ndef build():\n    soma = h.Section(name="soma")\n    soma.insert("pas")\n    return soma'
     )
     with Workers(python_problem(write, model, factor % "")) as pool:
-        assert pool.found["parameters"]["g_pas"]["unit"] == "× model"
+        assert pool.found.parameters["g_pas"].unit == "× model"
     assert "has no unit: leave unit out" in refusal(python_problem(write, model, factor % "nA"))
 
 

@@ -271,8 +271,8 @@ def test_what_python_opens_elsewhere_is_watched_and_kept(write: Callable[..., Pa
     put(tmp_path, "library/parts_of_it.py", "")
     problem = load_problem(folder, measured=False)
     with Archive(tmp_path / "a.sqlite", problem) as archive, Workers(problem) as pool:
-        assert pool.found["reads_outside"] == [str(tmp_path / "library/parts_of_it.py"), str(tmp_path / "size.json")]
-        archive.hold_to(pool.found["reads_outside"])
+        assert pool.found.reads_outside == [str(tmp_path / "library/parts_of_it.py"), str(tmp_path / "size.json")]
+        archive.hold_to(pool.found.reads_outside)
         assert [done.status for _, done in pool.run([X])] == ["ok"]
         put(tmp_path, "size.json", "30")
         assert "size.json: has changed since this run" in refusal(lambda: list(pool.run([X])))

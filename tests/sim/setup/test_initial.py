@@ -279,7 +279,7 @@ def test_a_template_that_makes_another_ones_object(write: Write) -> None:
     model = tomllib.loads((folder / "problem.toml").read_text())["model"]
     assert model["requires"] == ["import3d.hoc", "parts/biophysics.hoc"]
     found = looked_at(load_problem(folder, measured=False))
-    assert found["parameters"]["g_pas"]["value"] == pytest.approx(2e-4)
+    assert found.model.parameters["g_pas"].value == pytest.approx(2e-4)
 
 
 def test_a_mechanism_that_cvode_refuses(write: Write) -> None:
@@ -356,14 +356,14 @@ def test_parameters_there_was_no_time_for_are_named(write: Write, monkeypatch: p
     problem = load_problem(folder, measured=False)
     monkeypatch.setattr(effects, "SHORT_S", 0.0)
     found = looked_at(problem)
-    assert (found["inert"], found["untried"]) == ([], list(problem.names))
+    assert (found.inert, found.untried) == ([], list(problem.names))
     assert [note for note in notes(problem, found) if note.endswith(", ".join(problem.names))]
     monkeypatch.setattr(effects, "SHORT_S", 20.0)
     monkeypatch.setattr(effects, "PROTOCOLS_S", 0.0)
     nothing = {"name": "nothing", "set": [], "bounds": (0.0, 1.0)}
     more = problem.model_copy(update={"parameter": (*problem.parameter, Parameter.model_validate(nothing))})
     found = looked_at(more)
-    assert (found["inert"], found["untried"]) == ([], ["nothing"])
+    assert (found.inert, found.untried) == ([], ["nothing"])
 
 
 def test_bare_sections_are_passed_over(write: Write) -> None:
