@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.problems import ROOT
+
 START_LIMIT_S = 120.0  # two busy cores
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and programs that tests start inherit that.

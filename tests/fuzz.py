@@ -33,8 +33,8 @@ from gbar.sim.files import packed_arrays
 from gbar.sim.problem import written
 from tests import recorded
 from tests.agent.report.test_report import a_result
+from tests.problems import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 10.0
 LONGEST_LINE = 2000  # characters of a message
 EVIL_NUMBERS = [0, -1, 1e-300, 1e300, -1e300, float("nan"), float("inf"), -0.0, 2**63, 10**400, 3, 1e9, 5e-324]

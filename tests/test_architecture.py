@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.problems import ROOT
 
 # scripts -> agent -> surrogate, agent -> sim; worker processes import sim alone and must start without JAX
 MAY_NOT_IMPORT = {

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 import gbar
+from tests.problems import HH, ROOT
 from tests.synthetic import MIND
-
-ROOT = Path(__file__).resolve().parent.parent
-HH = ROOT / "models" / "hh"
 
 
 def test_the_door_lists_what_it_offers() -> None:

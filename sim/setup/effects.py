@@ -37,7 +37,7 @@ class Effects:
 
     def as_json(self) -> dict[str, Any]:
         """One flat object for programs."""
-        said = {"inert": self.inert, "untried": self.untried}
+        said: dict[str, Any] = {"inert": self.inert, "untried": self.untried}
         if self.choice:
             said |= {"engine": self.choice.engine, "engine_why": self.choice.why, "process": self.choice.process}
         return asdict(self.model) | said
@@ -63,7 +63,8 @@ def looked_at(problem: Problem) -> Effects:
         with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
-    return Effects(pool.found, *([problem.names[i] for i in of] for of in (inert, sorted(untried + later))))
+    inert_names, untried_names = ([problem.names[i] for i in of] for of in (inert, sorted(untried + later)))
+    return Effects(pool.found, inert_names, untried_names)
 
 
 def _moved(problem: Problem) -> tuple[list[int], list[int]]:

@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.problems import ROOT
+
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 

@@ -24,8 +24,8 @@ from gbar.sim.features import traces as features
 from gbar.sim.problem import formula, kinds, parameter
 from gbar.sim.recordings import files, quality
 from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
+from tests.problems import HH, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 COMMANDS = typer.main.get_group(app).commands
 
@@ -121,7 +121,7 @@ def test_every_form_of_place_and_formula_is_documented() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "hh.hoc").write_text((ROOT / "models" / "hh" / "hh.hoc").read_text())
+    (tmp_path / "hh.hoc").write_text((HH / "hh.hoc").read_text())
     (tmp_path / "cell.swc").touch()
     (tmp_path / "measurements").mkdir()
     (tmp_path / "measurements" / "squid.csv").write_text("protocol,feature,mean,sd,unit\nfire,AP_height,30,2,mV\n")
@@ -153,7 +153,7 @@ def test_csv_example_loads(folder: Path) -> None:
 
 def test_the_shortened_example_is_the_bundled_model() -> None:
     shown = tomllib.loads(blocks("problem.md", "toml")[0])
-    bundled = tomllib.loads((ROOT / "models" / "hh" / "problem.toml").read_text())
+    bundled = tomllib.loads((HH / "problem.toml").read_text())
     shown["parameter"], bundled["parameter"] = shown["parameter"][:1], bundled["parameter"][:1]
     assert shown == bundled
 
@@ -263,7 +263,7 @@ def test_columns_of_predictions() -> None:
 
 def kept(tmp_path: Path) -> Path:
     """An archive of the bundled model with three made-up evaluations."""
-    problem = load_problem(ROOT / "models" / "hh")
+    problem = load_problem(HH)
     with Archive(tmp_path / "archive.sqlite", problem) as archive:
         for slot, height in enumerate([20.0, 30.0, float("nan")]):
             x, done = np.array([0.1 + slot, 0.03, 3e-4]), Evaluation({"fire.AP_height": height})

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.problems import ROOT
+
 DOCS = ROOT / "docs"
 # What a browser loads by itself: not the target of a link that a reader follows.
 LOADED = re.compile(

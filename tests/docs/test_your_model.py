@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gbar.scripts.main import app
+from tests.problems import MOTONEURON, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "your-model.md").read_text()
 
 pytestmark = pytest.mark.neuron
@@ -48,8 +48,8 @@ def edited(text: str, diff: str) -> str:
 
 def test_the_transcript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "models" / "motoneuron" / "mod", "cell/mod")
-    shutil.copy(ROOT / "models" / "motoneuron" / "motoneuron.hoc", "cell")
+    shutil.copytree(MOTONEURON / "mod", "cell/mod")
+    shutil.copy(MOTONEURON / "motoneuron.hoc", "cell")
     (table,) = blocks("csv")
     Path("cell/rig.csv").write_text(table)
     listed = [line for line in shown("ls cell cell/mod") if not line.endswith(":")]

@@ -23,9 +23,8 @@ from typing import NamedTuple
 import psutil
 
 from gbar.sim import Archive, load_problem
+from tests.problems import HH, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-HH = ROOT / "models" / "hh"
 KINDS = ("kill", "ctrl-c", "full")
 LIMIT_S = 300.0
 GONE_WITHIN_S = 20.0

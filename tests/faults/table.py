@@ -24,10 +24,8 @@ from gbar.agent.tuning import TuneConfig
 from gbar.agent.tuning.run import tune_into
 from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem, with_engine
 from gbar.sim.archive import archive as archives
+from tests.problems import HH, ROOT, TROUBLE
 
-ROOT = Path(__file__).resolve().parents[2]
-TROUBLE = ROOT / "tests" / "data" / "trouble"
-HH = ROOT / "models" / "hh"
 PAGE = ROOT / "docs" / "notes" / "faults.md"
 FINE, SEGFAULT, EXIT, HANG, MEMORY, HOC_ERROR, NOT_FINITE, ABORT = range(8)
 KINDS = {

@@ -8,15 +8,15 @@ import pytest
 
 from gbar.scripts.bench.synthetic import SD_SHARE, _usable
 from gbar.sim import Accuracy, Workers, load_problem, simulate
+from tests.problems import MOTONEURON
 
-MODEL = Path(__file__).parents[2] / "models" / "motoneuron"
 TABLES = {"problem.toml": "cells", "kinetics.toml": "kinetics"}
 PROBLEMS = list(TABLES)
 PARAMETERS = {"problem.toml": 12, "kinetics.toml": 25}
 
 
 def folder_of(name: str) -> Path:
-    return MODEL / "measurements" / TABLES[name]
+    return MOTONEURON / "measurements" / TABLES[name]
 
 
 def hidden(name: str) -> dict[str, list[float]]:
@@ -29,11 +29,11 @@ def hidden(name: str) -> dict[str, list[float]]:
 def test_hidden_vectors_reproduce_their_tables(name: str) -> None:
     vectors, cells = hidden(name), folder_of(name)
     assert sorted(vectors) == [f"{number:02d}" for number in range(10)]
-    problem = load_problem(MODEL / name, cells / "00.csv")
+    problem = load_problem(MOTONEURON / name, cells / "00.csv")
     accuracy = Accuracy.of(problem).tight()
     names = ["00", "04", "09"]
     for cell_name, cell in zip(names, simulate(problem, [vectors[n] for n in names], accuracy=accuracy), strict=True):
-        measured = load_problem(MODEL / name, cells / f"{cell_name}.csv").measurements
+        measured = load_problem(MOTONEURON / name, cells / f"{cell_name}.csv").measurements
         assert _usable(problem, cell, [m.key for m in measured])
         z = np.array([(cell.features[m.key] - m.mean) / m.sd for m in measured])
         assert np.abs(z).max() < 0.02, dict(zip([m.key for m in measured], z, strict=True))
@@ -42,8 +42,10 @@ def test_hidden_vectors_reproduce_their_tables(name: str) -> None:
 @pytest.mark.parametrize("number", range(10))
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_tables_are_alike(name: str, number: int) -> None:
-    measured = load_problem(MODEL / name, folder_of(name) / f"{number:02d}.csv").measurements
-    assert [m.key for m in measured] == [m.key for m in load_problem(MODEL, folder_of(name) / "00.csv").measurements]
+    measured = load_problem(MOTONEURON / name, folder_of(name) / f"{number:02d}.csv").measurements
+    assert [m.key for m in measured] == [
+        m.key for m in load_problem(MOTONEURON, folder_of(name) / "00.csv").measurements
+    ]
     for m in measured:
         assert m.sd >= SD_SHARE * abs(m.mean) * 0.999, m.key
     assert all(m.mean > 0 for m in measured if m.feature == "mean_frequency")
@@ -51,7 +53,7 @@ def test_tables_are_alike(name: str, number: int) -> None:
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_hidden_vectors_keep_off_the_bounds(name: str) -> None:
-    problem = load_problem(MODEL / name, measured=False)
+    problem = load_problem(MOTONEURON / name, measured=False)
     u = problem.unit(np.array(list(hidden(name).values())))
     assert u.shape == (10, PARAMETERS[name])
     assert u.min() >= 0.1 - 1e-6
@@ -60,13 +62,13 @@ def test_hidden_vectors_keep_off_the_bounds(name: str) -> None:
 
 def test_the_harder_problem_is_the_same_cell() -> None:
     """Same model, protocols and twelve parameters; the other thirteen surround the values the template has."""
-    easy, hard = (load_problem(MODEL / name, measured=False) for name in PROBLEMS)
+    easy, hard = (load_problem(MOTONEURON / name, measured=False) for name in PROBLEMS)
     assert (hard.model, hard.protocol, hard.parameter[:12]) == (easy.model, easy.protocol, easy.parameter)
 
 
 @pytest.mark.neuron
 def test_kinetics_surround_the_published_cell() -> None:
-    problem = load_problem(MODEL / "kinetics.toml", measured=False)
+    problem = load_problem(MOTONEURON / "kinetics.toml", measured=False)
     with Workers(problem, 1) as pool:
         own = pool.found.own
     u = problem.unit(own)[12:]

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gbar.sim import Accuracy, Problem, Workers, load_problem, simulate
-
-HH = Path(__file__).resolve().parents[2] / "models" / "hh"
+from tests.problems import HH
 
 pytestmark = pytest.mark.neuron
 

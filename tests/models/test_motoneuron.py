@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "motoneuron"
+from tests.problems import MOTONEURON
 
 pytestmark = pytest.mark.neuron
 
@@ -193,12 +193,12 @@ def measured(tmp_path_factory):
         "NEURON_MODULE_OPTIONS": "-nogui",
     }
     for command in (
-        [str(tools / "nrnivmodl"), str(MODEL / "mod")],
+        [str(tools / "nrnivmodl"), str(MOTONEURON / "mod")],
         [
             sys.executable,
             "-c",
             SCRIPT,
-            str(MODEL / "motoneuron.hoc"),
+            str(MOTONEURON / "motoneuron.hoc"),
             json.dumps(SINGULARITIES),
             str(NEIGHBOUR_MV),
         ],
@@ -259,7 +259,7 @@ def test_the_template_only_builds_the_cell(measured):
     }
 
 
-@pytest.mark.parametrize("path", sorted((MODEL / "mod").glob("*.mod")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((MOTONEURON / "mod").glob("*.mod")), ids=lambda path: path.stem)
 def test_mechanism_runs_anywhere(path):
     """What CVODE, threads or CoreNEURON cannot use, and a GLOBAL a modeller could not free, is absent."""
     code = re.sub(r":.*", "", re.sub(r"(?s)COMMENT.*?ENDCOMMENT", "", path.read_text()))

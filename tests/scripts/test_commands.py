@@ -19,10 +19,8 @@ from typer.testing import CliRunner, Result
 
 from gbar.scripts.main import app
 from gbar.sim import Accuracy, Archive, load_problem, simulate
+from tests.problems import GBAR, HH, MOTONEURON, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-GBAR = Path(sys.executable).parent / "gbar"
-HH = ROOT / "models" / "hh"
 # times a stated time, on a machine that does other work as well: other tests too, where several processes run them
 BUSY = 2.0 * int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 CHATTER = ("NEURON", "DISPLAY", "Changed dt", "nrnivmodl", "jax", "XLA", "Warning", "Traceback")
@@ -120,11 +118,11 @@ def test_the_script_is_the_command(command: str) -> None:
 @pytest.mark.neuron
 def test_check_is_quick_once_built(tmp_path: Path) -> None:
     """2 s, median of 3."""
-    assert gbar("check", ROOT / "models" / "motoneuron", folder=tmp_path).returncode == 0
+    assert gbar("check", MOTONEURON, folder=tmp_path).returncode == 0
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        quiet(gbar("check", ROOT / "models" / "motoneuron", folder=tmp_path))
+        quiet(gbar("check", MOTONEURON, folder=tmp_path))
         seconds.append(time.perf_counter() - start)
     assert statistics.median(seconds) <= 2.0 * BUSY, seconds
 

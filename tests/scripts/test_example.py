@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from gbar.scripts.main import app
 from gbar.sim import load_problem
+from tests.problems import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = sorted(folder.parent.name for folder in (ROOT / "models").glob("*/problem.toml"))
 
 

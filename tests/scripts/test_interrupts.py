@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.problems import HH, ROOT
+
 COMMAND = """
 import os, signal, sys, time
 from gbar.scripts.interrupts import Interrupts
@@ -73,7 +74,7 @@ def test_what_is_started_with_it_switched_off_goes_on() -> None:
 @pytest.mark.parametrize("after", [0.4, 0.7])
 def test_the_command_itself_while_it_starts(tmp_path: Path, after: float) -> None:
     gbar = subprocess.Popen(
-        [sys.executable, "-m", "gbar", "check", str(ROOT / "models" / "hh")],
+        [sys.executable, "-m", "gbar", "check", str(HH)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,7 @@ from gbar.scripts.main import app
 from gbar.scripts.terminal import print_accuracy, print_summary, print_table, say, shared
 from gbar.sim import GbarError
 from tests.agent.report.test_report import a_result
-
-ROOT = Path(__file__).resolve().parents[2]
-HH = ROOT / "models" / "hh"
-GBAR = Path(sys.executable).with_name("gbar")
+from tests.problems import GBAR, HH, ROOT
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:

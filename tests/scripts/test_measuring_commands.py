@@ -9,43 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded import ibw, passive, write_abf, write_csv, write_ibw, write_npz, write_nwb
 from typer.testing import CliRunner, Result
 
 from gbar.scripts.main import app
 from gbar.sim import load_problem
+from tests.problems import free, model_of, protocol_of, step_of, toml_of
+from tests.recorded import ibw, passive, write_abf, write_csv, write_ibw, write_npz, write_nwb
 
-TOML = """
-[model]
-load = "cell.hoc"
-celsius = 36.0
-v_init = -70.0
-
-[[parameter]]
-name = "g_pas"
-set = ["soma.g_pas"]
-bounds = [1e-5, 1e-3]
-
-[protocol.down]
-kind = "step"
-amplitude = -0.1
-delay = 200.0
-duration = 300.0
-total = 800.0
-
-[protocol.short]
-kind = "step"
-amplitude = -0.1
-delay = 200.0
-duration = 100.0
-total = 400.0
-
-[protocol.recruit]
-kind = "rheobase"
-delay = 200.0
-duration = 50.0
-total = 400.0
-"""
+TOML = toml_of(
+    model_of(celsius=36, v_init=-70),
+    free("g_pas", "soma.g_pas", 1e-5, 1e-3),
+    step_of("down", amplitude=-0.1, delay=200, duration=300, total=800),
+    step_of("short", amplitude=-0.1, delay=200, duration=100, total=400),
+    protocol_of("recruit", "rheobase", delay=200, duration=50, total=400),
+)
 
 Write = Callable[..., Path]
 

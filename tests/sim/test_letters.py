@@ -10,30 +10,12 @@ import pytest
 
 from gbar.sim import Accuracy, load_problem, simulate
 from gbar.sim.problem import Problem
+from tests.problems import TROUBLE, free, model_of, step_of, toml_of
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
 LETTERS = "é ü 漢 #1 'x'"
-TOML = """
-[model]
-load = "{load}"
-{more}
-celsius = 6.3
-v_init = -65.0
-
-[[parameter]]
-name = "g"
-set = ["soma.g_pas"]
-bounds = [1e-5, 1e-3]
-
-[protocol.step]
-kind = "step"
-amplitude = 0.01
-delay = 5.0
-duration = 20.0
-total = 30.0
-"""
+G = free("g", "soma.g_pas", 1e-5, 1e-3)
 HOC = '{load_file("part é.hoc")}\nsoma { insert pas  L = 20  diam = 20 }\n'
 PYTHON = """
 import os
@@ -47,9 +29,9 @@ def make():
 """
 SWC = "1 1 0 0 0 10 -1\n2 1 10 0 0 10 1\n3 3 20 0 0 1 2\n4 3 60 0 0 1 3\n"
 KINDS = {
-    "hoc": ("zelle é.hoc", "", {"zelle é.hoc": HOC, "part é.hoc": "create soma\n"}),
-    "python": ("zelle.py:make", "", {"zelle.py": PYTHON, "part.hoc": "create soma\n"}),
-    "swc": ("zelle ü.swc", 'insert = { all = ["pas"] }', {"zelle ü.swc": SWC}),
+    "hoc": ("zelle é.hoc", {}, {"zelle é.hoc": HOC, "part é.hoc": "create soma\n"}),
+    "python": ("zelle.py:make", {}, {"zelle.py": PYTHON, "part.hoc": "create soma\n"}),
+    "swc": ("zelle ü.swc", {"insert.all": ["pas"]}, {"zelle ü.swc": SWC}),
 }
 
 
@@ -58,7 +40,7 @@ def test_a_model_in_a_folder_of_any_letters(
     kind: str, write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load, more, files = KINDS[kind]
-    toml = {"problem.toml": TOML.format(load=load, more=more)}
+    toml = {"problem.toml": toml_of(model_of(load, **more), G, step_of(amplitude=0.01, delay=5, duration=20))}
     there = load_problem(write(LETTERS, **files, **toml), measured=False)
     monkeypatch.chdir(there.folder)
     (tmp_path / "tmp é").mkdir()
@@ -76,7 +58,7 @@ def test_mechanisms_are_built_in_a_cache_of_any_letters(tmp_path: Path, monkeypa
     """And it is relative: workers start in another folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GBAR_CACHE", f"cache {LETTERS}")
-    problem = load_problem(shutil.copytree(ROOT / "tests" / "data" / "trouble", tmp_path / LETTERS), measured=False)
+    problem = load_problem(shutil.copytree(TROUBLE, tmp_path / LETTERS), measured=False)
     (done,) = simulate(problem, [_fine(problem)], accuracy=Accuracy("neuron"))
     assert done.status == "ok", done.reason
     assert sorted(os.listdir(tmp_path)) == sorted([f"cache {LETTERS}", LETTERS])

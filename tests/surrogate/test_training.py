@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from synthetic import MEAN, ROWS, SD, SILENT, SMALL, Fitted, fit_synthetic, response
 
 from gbar.surrogate import Response, choose_scaling, fit, pad, unsquash, validity_auroc
 from gbar.surrogate.scaling import squash
+from tests.synthetic import MEAN, ROWS, SD, SILENT, SMALL, Fitted, fit_synthetic, response
 
 BETTER_THAN_MEAN = 0.25  # RMSE over the SD of what is predicted, asinh space, 200 points for 3 parameters
 GARBAGE = 1e6

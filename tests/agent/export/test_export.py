@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import every_kind
 import numpy as np
 import pytest
 
@@ -23,10 +22,12 @@ from gbar.agent.export import export_solution
 from gbar.agent.export.carry import carry, import_lines
 from gbar.agent.export.chosen import hoc_string, literal, one_line
 from gbar.agent.export.script import MEASURE
-from gbar.agent.result import Candidate, Measured, Range, Result, Wall, read_result, write_result
-from gbar.sim import Accuracy, Archive, GbarError, Measurement, Problem, load_problem, simulate
+from gbar.agent.result import read_result, write_result
+from gbar.sim import Accuracy, GbarError, Measurement, Problem, load_problem, simulate
+from tests import every_kind
+from tests.problems import HH, ROOT, free, model_of, step_of, toml_of
+from tests.runs import a_run, measured
 
-ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 300.0  # two busy cores, and a compiler
 NOT_NEEDED = ["sim", "agent", "surrogate", "jax", "jaxlib", "flax", "optax", "pydantic", "sklearn", "jinja2", "psutil"]
 FREE = ["neuron", "efel"]
@@ -99,26 +100,10 @@ for i = 0, 1 { connect dend[i](0), soma(1) }
 soma { L = 20  diam = 20  insert hh }
 for i = 0, 1 dend[i] { L = 100  diam = 2  insert pas }
 """
-FLAT_TOML = """
-[model]
-load = "cell.hoc"
-celsius = 6.3
-v_init = -65
-[[parameter]]
-name = "g_pas"
-set = ["dend[1].g_pas"]
-bounds = [1e-5, 1e-3]
-[[parameter]]
-name = "gnabar"
-set = ["soma.gnabar_hh"]
-bounds = [0.06, 0.3]
-[protocol.step]
-kind = "step"
-amplitude = 0.3
-delay = 30
-duration = 40
-total = 80
-"""
+STEP = step_of(amplitude=0.3, delay=30, duration=40, total=80)
+FLAT_TOML = toml_of(
+    model_of(), free("g_pas", "dend[1].g_pas", 1e-5, 1e-3), free("gnabar", "soma.gnabar_hh", 0.06, 0.3), STEP
+)
 RULES = """
 begintemplate Rules
 public soma, dend, syn, gna, set_props
@@ -183,12 +168,6 @@ name = "decay"
 set = ["dend.Exp2Syn.tau2"]
 bounds = [1, 20]
 
-[protocol.step]
-kind = "step"
-amplitude = 0.3
-delay = 30
-duration = 40
-total = 80
 """
 SWC = """1 1 0 -10 0 10 -1
 2 1 0 10 0 10 1
@@ -201,13 +180,7 @@ SWC = """1 1 0 -10 0 10 -1
 9 4 200 40 0 0.7 8
 10 4 200 -40 0 0.7 8
 """
-SWC_TOML = """
-[model]
-load = "cell.swc"
-axon = "stub"
-d_lambda = 0.2
-celsius = 6.3
-v_init = -65
+INSERTED = """
 [model.insert]
 all = ["pas"]
 somatic = ["hh"]
@@ -216,24 +189,19 @@ axonal = ["hh"]
 "all.Ra" = 120
 "apical.cm" = 2
 "apical.g_pas" = "1e-4 * exp(distance / 300)"
-
-[[parameter]]
-name = "gnabar"
-set = ["somatic.gnabar_hh", "axonal.gnabar_hh"]
-bounds = [0.06, 0.3]
-[[parameter]]
-name = "leak"
-set = ["apical.g_pas"]
-mode = "scale"
-bounds = [0.5, 2]
-""" + RULES_TOML[RULES_TOML.index("[protocol") :]
-MODULE_TOML = (
-    SWC_TOML[SWC_TOML.index("[[parameter]]") :].replace("mode", "# mode").replace("apical.g_pas", "module.LEAK.soma")
+"""
+SWC_TOML = toml_of(
+    model_of("cell.swc", axon="stub", d_lambda=0.2) + INSERTED,
+    free("gnabar", ["somatic.gnabar_hh", "axonal.gnabar_hh"], 0.06, 0.3),
+    free("leak", "apical.g_pas", 0.5, 2, mode="scale"),
+    STEP,
 )
-MODULE_TOML = MODULE_TOML.replace("bounds = [0.5, 2]", 'bounds = [1e-4, 1e-3]\napply = "module.spread(leak)"').replace(
-    '["somatic.gnabar_hh", "axonal.gnabar_hh"]', '["soma.gnabar_hh"]'
+MODULE_TOML = toml_of(
+    model_of("cell.py:Cell", arguments=["b", 20]),
+    free("gnabar", "soma.gnabar_hh", 0.06, 0.3),
+    free("leak", "module.LEAK.soma", 1e-4, 1e-3, apply="module.spread(leak)"),
+    STEP,
 )
-MODULE_TOML = '[model]\nload = "cell.py:Cell"\narguments = ["b", 20]\ncelsius = 6.3\nv_init = -65\n' + MODULE_TOML
 MODULE = """
 from neuron import h
 LEAK = {"soma": 3e-4}
@@ -280,70 +248,6 @@ print(json.dumps(found))
 """
 
 
-def a_run(
-    run: Path,
-    problem: Problem,
-    x: Iterable[float],
-    features: dict[str, float],
-    measurements: Iterable[Measurement],
-    **changes: Any,
-) -> Path:
-    """A run folder with one solution, as `gbar tune` would leave it."""
-    measured = list(measurements)
-    known = {key: value if math.isfinite(value) else None for key, value in features.items()}
-    z = {m.key: None if (value := known[m.key]) is None else (value - m.mean) / m.sd for m in measured}
-    defined = [abs(value) for value in z.values() if value is not None]
-    solution = Candidate(
-        parameters=dict(zip(problem.names, map(float, x), strict=True)),
-        features=known,
-        z=z,
-        max_abs_z=max(defined) if len(defined) == len(z) else None,
-        undefined=len(z) - len(defined),
-        proposer="policy",
-        evaluation=3,
-    )
-    content: dict[str, Any] = {
-        "problem": problem.name,
-        "problem_folder": str(problem.folder),
-        "measurements_file": str(problem.folder / "measurements" / "table.csv"),
-        "archive": "archive.sqlite",
-        "status": "solved",
-        "seed": 4,
-        "tolerance": 2.0,
-        "budget": 10,
-        "wanted": 1,
-        "batch": 16,
-        "planner": "both",
-        "workers": 1,
-        "engine": str(Accuracy.of(problem)),
-        "confirmed_by": str(Accuracy.of(problem).tight()),
-        "evaluations": 10,
-        "failed_evaluations": 0,
-        "first_solution_at": 3,
-        "wall_s": Wall(simulate=1.0, fit=1.0, plan=1.0, total=3.0),
-        "measurements": [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in measured],
-        "parameters": [
-            Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit=p.unit_of_value(""))
-            for p in problem.parameter
-        ],
-        "solutions": [solution],
-        "nearest": solution,
-        "surrogate": {},
-        "history": [],
-        "versions": {"gbar": "0.1.0", "neuron": "9.0.2", "efel": "5.7.34"},
-    }
-    run.mkdir(parents=True, exist_ok=True)
-    Archive(run / "archive.sqlite", problem).close()
-    write_result(run, Result(**(content | changes)))
-    return run
-
-
-def measured(problem: Problem, *keys: str, **means: float) -> list[Measurement]:
-    """Measurements of those features, with a mean that differs from the value."""
-    rows = [key.partition(".") for key in keys]
-    return [Measurement(protocol=p, feature=f, mean=means.get(f, 1.25), sd=0.5, unit="u") for p, _, f in rows]
-
-
 def simulated(run: Path, problem: Problem, x: Iterable[float], measurements: list[Measurement]) -> Path:
     """A run folder whose solution's features are NEURON's at the confirming accuracy."""
     problem = problem.model_copy(update={"measurements": tuple(measurements)})
@@ -372,7 +276,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "python/cell.py": CELL_PY,
         "python/helper.py": HELPER,
         "python/size.json": '{"L": 20, "diam": 20}',
-        "rules/problem.toml": RULES_TOML,
+        "rules/problem.toml": RULES_TOML + STEP,
         "rules/rules.hoc": RULES,
         "swc/problem.toml": SWC_TOML,
         "swc/cell.swc": SWC,
@@ -717,7 +621,7 @@ def test_hoc_is_refused_where_sections_are_not_all(models: Path, tmp_path: Path)
 @pytest.fixture
 def hh(tmp_path: Path) -> tuple[Path, Path]:
     """A copy of models/hh and a run on it whose numbers nobody simulated."""
-    folder = shutil.copytree(ROOT / "models" / "hh", tmp_path / "hh")
+    folder = shutil.copytree(HH, tmp_path / "hh")
     problem = load_problem(folder, measured=False)
     features = {"fire.AP_height": 1.5, "fire.mean_frequency": math.nan, "fire.ISI_CV": 7.0}
     table = measured(problem, "fire.AP_height", "fire.mean_frequency")

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import every_kind
 import numpy as np
 import pytest
-from test_export import a_run, measured  # of the same folder
 
 from gbar.agent.export import export_solution, export_table
 from gbar.agent.result import read_result
 from gbar.sim import Accuracy, GbarError, Problem, load_problem, simulate
+from tests import every_kind
+from tests.problems import ROOT
+from tests.runs import a_run, measured
 
-ROOT = Path(__file__).resolve().parents[3]
 FORMS = ["json", "bluepyopt", "csv", "parquet"]
 
 # What is in NEURON once solution.hoc has been loaded, measured by gbar: run in the folder of the file.

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import monitoring
-from synthetic import MEAN, MIND, ROWS, SD, response
 
 from gbar.agent.learning.actor_critic import learn
 from gbar.agent.learning.agent import Mind
@@ -19,8 +18,9 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import Archive, load_problem
 from gbar.surrogate.training import train
+from tests.problems import HH
+from tests.synthetic import MEAN, MIND, ROWS, SD, response
 
-HH = Path(__file__).resolve().parents[3] / "models" / "hh"
 COMPILED = "/jax/core/compile/backend_compile_duration"
 JITTED = {"train": train, "learn": learn, "roll_out": roll_out, "descend": descend, "assess": assess}
 

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import MEAN, SD, Fitted, aims, fit_synthetic, linear_network, linear_world, response
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import EnvConfig, State, World
 from gbar.surrogate import Response, respond, unsquash
+from tests.synthetic import MEAN, SD, Fitted, aims, fit_synthetic, linear_network, linear_world, response
 
 CONFIG = EnvConfig()
 SLOPES = np.array([[1.5, 0.2, 0.0], [-0.3, 1.0, 0.4]])  # [D, F]

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from synthetic import MEAN, SD, aims, fit_synthetic, response
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
 from gbar.agent.learning.environment import EnvConfig, World
 from gbar.agent.learning.gym_env import TuningEnv
 from gbar.sim import GbarError
+from tests.synthetic import MEAN, SD, aims, fit_synthetic, response
 
 # gymnasium's advice, not a complaint: features have no bounds, and the adapter is not in its registry
 ADVICE = ["infinity", "minimum value", "maximum value", "`env.spec`", "spec is None"]

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import Fitted, aims, fit_synthetic, linear_network, linear_world
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
 from gbar.agent.learning.environment import EnvConfig, State, World
 from gbar.agent.learning.planner import roll_out
 from gbar.agent.learning.policy import act
+from tests.synthetic import Fitted, aims, fit_synthetic, linear_network, linear_world
 
 # Gauss-Newton alone gets nowhere in six of its steps here: what there is to gain is the policy's
 SHORT_STEPS = EnvConfig(longest=0.04, reach=0.1)

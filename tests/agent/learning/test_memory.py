@@ -7,13 +7,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from synthetic import MEAN, MIND, SD, response
 
 from gbar.agent.learning.agent import Mind
 from gbar.agent.learning.environment import EnvConfig
 from gbar.agent.learning.planner import choose
 from gbar.agent.learning.pretrained import Memory, digest, load, remember, save
 from gbar.agent.learning.target import Goal, worst, z_scores
+from tests.synthetic import MEAN, MIND, SD, response
 
 CONFIG = MIND.memory
 HIDDEN = np.array([[0.7, 0.3, 0.5]])

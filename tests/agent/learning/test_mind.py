@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from synthetic import MEAN, MIND, ROWS, SD, response
 
 from gbar.agent.learning.agent import Forecast, Mind, Planner
 from gbar.agent.learning.planner import PROPOSERS
 from gbar.agent.learning.target import Goal, distance, z_scores
+from tests.synthetic import MEAN, MIND, ROWS, SD, response
 
 GOAL = Goal(MEAN, SD, 2.0)
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from synthetic import MEAN, SD, Fitted, aims, fit_synthetic
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import LearnConfig, init_learner
@@ -24,6 +23,7 @@ from gbar.agent.learning.planner import (
     roll_out,
 )
 from gbar.surrogate import FitConfig
+from tests.synthetic import MEAN, SD, Fitted, aims, fit_synthetic
 
 TOLERANCE = 2.0
 EDGE = np.arcsinh(TOLERANCE)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import MIND
 
 from gbar.agent import Result, tune
 from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
+from tests.problems import HH
+from tests.synthetic import MIND
 
-HH = Path(__file__).resolve().parents[3] / "models" / "hh"
 RIN = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 5.143, 0.15, "MOhm")
 RATE = ("fire.mean_frequency", 87.2, 2.0, "Hz")
 HEIGHT = ("fire.AP_height", 35.8, 1.0, "mV")

@@ -6,7 +6,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import psutil
 import pytest
-from synthetic import MIND
 
 from gbar.agent import Result, read_result, tune
 from gbar.agent.learning.agent import Planner
@@ -24,10 +22,9 @@ from gbar.agent.result import schema
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.agent.tuning.verify import _again
 from gbar.sim import Accuracy, Problem, load_problem, simulate
+from tests.problems import GBAR, HH
+from tests.synthetic import MIND
 
-ROOT = Path(__file__).resolve().parents[3]
-HH = ROOT / "models" / "hh"
-GBAR = Path(sys.executable).with_name("gbar")
 CONFIG = TuneConfig(budget=200, solutions=3, mind=MIND)
 DESIGN = 6  # the model's own values, the centre, and four steps from it
 LIMIT_S = 240.0  # of a real process, on two busy cores

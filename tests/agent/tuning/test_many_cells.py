@@ -6,15 +6,15 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from synthetic import MIND
 
 from gbar.agent import read_result
 from gbar.agent.tuning.cells import CellSummary, overall, split_table, tune_cells, write_summary
 from gbar.agent.tuning.session import GUIDED_BATCH, TuneConfig
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
+from tests.problems import HH
+from tests.synthetic import MIND
 
-HH = Path(__file__).parents[3] / "models" / "hh"
 KEYS = ["hyperpolarise.voltage_base", "fire.mean_frequency", "fire.AP_height"]
 SAMPLES = 96
 

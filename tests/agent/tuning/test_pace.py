@@ -10,8 +10,8 @@ from gbar.agent import tune
 from gbar.agent.tuning.batch_size import SIZES, choose_batch
 from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
+from tests.problems import HH
 
-HH = Path(__file__).parents[3] / "models" / "hh"
 seconds = st.floats(0, 100)
 
 

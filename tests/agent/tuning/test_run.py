@@ -10,9 +10,7 @@ import pytest
 from gbar.agent import tune
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import Archive, GbarError, Problem, load_problem, with_engine
-
-HH = Path(__file__).parents[3] / "models" / "hh"
-TROUBLE = Path(__file__).parents[2] / "data" / "trouble"
+from tests.problems import HH, TROUBLE
 
 
 @pytest.mark.neuron

@@ -18,9 +18,8 @@ from gbar.scripts.bench.methods import ARMS, METHODS, PEERS, choose_methods, pee
 from gbar.scripts.bench.score import Score, append, read_scores, summarise
 from gbar.scripts.bench.trial import Over, Trial, max_score, sum_score
 from gbar.sim import GbarError, load_problem
+from tests.problems import HH, MOTONEURON
 
-MODELS = Path(__file__).parents[3] / "models"
-HH = MODELS / "hh"
 TINY = Settings(tolerance=3.0, budget=40)
 
 
@@ -175,8 +174,8 @@ def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_groups_and_tables() -> None:
     assert choose_methods(["arms", "random", "gbar"]) == [*ARMS, "random"]
     assert set(METHODS) == set(ARMS) | set(PEERS)
-    assert [table.stem for table in find_tables(MODELS / "motoneuron")] == [f"{i:02d}" for i in range(10)]
-    kinetics = find_tables(MODELS / "motoneuron" / "kinetics.toml", only=["03"])
+    assert [table.stem for table in find_tables(MOTONEURON)] == [f"{i:02d}" for i in range(10)]
+    kinetics = find_tables(MOTONEURON / "kinetics.toml", only=["03"])
     assert [table.parent.name for table in kinetics] == ["kinetics"]
 
 

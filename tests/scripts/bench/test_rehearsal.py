@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import MEAN, MIND, SD, response
 
 from gbar.agent.learning.environment import EnvConfig
 from gbar.agent.learning.pretrained import Memory, remember
@@ -25,9 +24,10 @@ from gbar.scripts.bench.rehearsal import (
 )
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
+from tests.problems import HH
+from tests.synthetic import MEAN, MIND, SD, response
 
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
-HH = Path(__file__).parents[3] / "models" / "hh"
 GOAL = Goal(MEAN, SD, 1.0)
 
 

@@ -8,8 +8,8 @@ import pytest
 from gbar.scripts.bench.thought import bench_thought, network_flops, read_archive
 from gbar.sim import Archive, Evaluation, GbarError, load_problem
 from gbar.surrogate import Response
+from tests.problems import HH
 
-HH = Path(__file__).parents[3] / "models" / "hh"
 TABLE = HH / "measurements" / "squid.csv"
 
 

@@ -16,10 +16,8 @@ import psutil
 import pytest
 
 from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Rows, load_problem
+from tests.problems import HH, ROOT, TROUBLE
 
-ROOT = Path(__file__).resolve().parents[3]
-HH = ROOT / "models" / "hh"
-TROUBLE = ROOT / "tests" / "data" / "trouble"
 CVODE = str(Accuracy())
 X = np.array([0.12, 0.036, 3e-4])
 

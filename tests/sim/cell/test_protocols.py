@@ -10,6 +10,7 @@ import pytest
 
 from gbar.sim import Accuracy, Evaluation, GbarError, Workers, load_problem, simulate
 from gbar.sim.problem.integrator import BATCHED
+from tests.problems import free, model_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -22,18 +23,7 @@ create soma
 proc init() { soma { L = 1000 / PI  diam = 1  insert pas  g_pas = 1e-4  e_pas = -65  cm = 1 } }
 endtemplate Cell
 """
-HEAD = """
-[model]
-load = "cell.hoc"
-template = "Cell"
-celsius = 6.3
-v_init = -65
-
-[[parameter]]
-name = "g_pas"
-set = ["soma.g_pas"]
-bounds = [1e-5, 1e-3]
-"""
+HEAD = toml_of(model_of(template="Cell"), free("g_pas", "soma.g_pas", 1e-5, 1e-3))
 TIMES = "delay = 50\nduration = 40\ntotal = 120\n"
 PASSIVE = {
     "square": 'kind = "step"\namplitude = 0.01\n',
@@ -197,7 +187,7 @@ proc init() { local i
 endtemplate Cell
 """
 ACTIVE_HEAD = (
-    HEAD.replace('"g_pas"', '"gnabar"').replace("soma.g_pas", "soma.gnabar_hh").replace("1e-5, 1e-3", "0, 0.3")
+    HEAD.replace('"g_pas"', '"gnabar"').replace("soma.g_pas", "soma.gnabar_hh").replace("1e-05, 0.001", "0, 0.3")
 )
 SHORT = "delay = 20\nduration = 60\ntotal = 90\n"
 ACTIVE = {

@@ -11,6 +11,7 @@ import pytest
 from gbar.sim import GbarError, Problem, Workers, load_problem, simulate
 from gbar.sim.setup.advice import notes, own_procedure
 from gbar.sim.setup.effects import looked_at
+from tests.problems import free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -28,22 +29,11 @@ stim.amp = 0.02
 stim.del = 0
 stim.dur = 1e9
 """
-TOML = """
-[model]
-load = "mosinit.hoc"
-celsius = 6.3
-v_init = -65
-[[parameter]]
-name = "gnabar"
-set = ["soma.gnabar_hh"]
-bounds = [0.06, 0.3]
-[protocol.step]
-kind = "step"
-amplitude = 0.2
-delay = 20
-duration = 20
-total = 50
-"""
+TOML = toml_of(
+    model_of("mosinit.hoc"),
+    free("gnabar", "soma.gnabar_hh", 0.06, 0.3),
+    step_of(amplitude=0.2, delay=20, duration=20, total=50),
+)
 LEAK = """
 NEURON { SUFFIX NAME NONSPECIFIC_CURRENT i RANGE g, e }
 PARAMETER { g = 1e-4 (S/cm2) e = -65 (mV) }

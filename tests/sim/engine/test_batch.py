@@ -1,7 +1,5 @@
 """Many evaluations at once: the same answers as one at a time, wherever in a batch a vector stands."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,20 +7,20 @@ from gbar.sim import Accuracy, Problem, Workers, choose_engine, design, load_pro
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.pool.workers import tasks
 from gbar.sim.problem.integrator import LANES
+from tests.problems import HH, MOTONEURON, free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
-ROOT = Path(__file__).resolve().parents[3]
 TOGETHER = Accuracy("neuron")
 
 
 @pytest.fixture(scope="module")
 def squid() -> Problem:
-    return load_problem(ROOT / "models" / "hh")
+    return load_problem(HH)
 
 
 @pytest.fixture(scope="module")
 def motoneuron() -> Problem:
-    return load_problem(ROOT / "models" / "motoneuron")
+    return load_problem(MOTONEURON)
 
 
 def evaluated(problem: Problem, x: np.ndarray, accuracy: Accuracy, count: int = 1) -> list[Evaluation]:
@@ -107,24 +105,11 @@ create soma, dend[2]
 soma { L = 20 diam = 20 nseg = 3 insert hh }
 for i = 0, 1 { connect dend[i](0), soma(1)  dend[i] { L = 100 diam = 2 insert pas } }
 """
-FLAT_PROBLEM = """
-[model]
-load = "flat.hoc"
-celsius = 6.3
-v_init = -65
-
-[[parameter]]
-name = "gnabar"
-set = ["soma.gnabar_hh"]
-bounds = [0.06, 0.24]
-
-[protocol.fire]
-kind = "step"
-amplitude = 0.5
-delay = 20
-duration = 20
-total = 50
-"""
+FLAT_PROBLEM = toml_of(
+    model_of("flat.hoc"),
+    free("gnabar", "soma.gnabar_hh", 0.06, 0.24),
+    step_of("fire", amplitude=0.5, delay=20, duration=20, total=50),
+)
 
 
 @pytest.mark.slow

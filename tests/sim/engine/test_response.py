@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,18 @@ import pytest
 
 from gbar.sim import GbarError, load_problem
 from gbar.sim.engine.response import finish, measure_protocol
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.problems import HH, MOTONEURON
 
 
 def test_a_candidate_without_a_rheobase_has_no_feature_defined() -> None:
-    problem = load_problem(ROOT / "models" / "motoneuron")
+    problem = load_problem(MOTONEURON)
     found = measure_protocol(problem, "threshold", {}, None)
     assert {"threshold.rheobase", "threshold.AP_begin_voltage"} <= set(found)
     assert all(math.isnan(value) for value in found.values())
 
 
 def test_the_gain_is_taken_over_the_steps_that_ran() -> None:
-    problem = load_problem(ROOT / "models" / "motoneuron")
+    problem = load_problem(MOTONEURON)
     steps = ["fire_low", "fire_mid", "fire_high"]
     rates = dict(zip([f"{step}.mean_frequency" for step in steps], [10.0, 14.0, 99.0], strict=True))
     assert finish(problem, rates, {"fire_low": 10.0, "fire_mid": 12.0, "fire_high": None}) == {
@@ -31,7 +29,7 @@ def test_the_gain_is_taken_over_the_steps_that_ran() -> None:
 
 
 def test_a_voltage_that_is_not_finite_is_an_error_with_its_time() -> None:
-    problem = load_problem(ROOT / "models" / "hh")
+    problem = load_problem(HH)
     t = np.arange(0.0, 200.0, 0.025)
     v = np.where(t > 70.0, np.nan, -65.0)
     with pytest.raises(GbarError, match=r"protocol hyperpolarise: the voltage is not finite from 70\.02"):
@@ -39,7 +37,7 @@ def test_a_voltage_that_is_not_finite_is_an_error_with_its_time() -> None:
 
 
 def test_protocols_say_how_long_they_are_quiet() -> None:
-    problem = load_problem(ROOT / "models" / "hh")
+    problem = load_problem(HH)
     assert {name: protocol.quiet_until for name, protocol in problem.stimuli.items()} == {
         "hyperpolarise": 50,
         "fire": 50,

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import efel
-import every_kind
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,9 +34,9 @@ from gbar.sim.features.traces import (
 )
 from gbar.sim.features.voltage import Outside, Unsure, Voltage
 from gbar.sim.problem import MAIN
+from tests import every_kind
+from tests.problems import ROOT, SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
 NAMES = sorted(formulas.FORMULAS)
 OURS = {*features.OWN, *features.OWN_OF_SIGNAL, *features.OWN_OF_STEP}
 EVERY = [name for name in features.known_features("step") if name not in OURS]  # that gbar takes from eFEL
@@ -396,13 +395,13 @@ def test_the_whole_trace_is_measured() -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+@pytest.mark.skipif(SHARED_DATA is None, reason="no recordings beside the repository")
 def test_recorded_traces() -> None:
     """Two cortical cells, sampled at 4 kHz, with all the noise and drift that no model has."""
     from neo.io import IgorIO
 
-    assert SHARED is not None
-    files = sorted(SHARED.glob("recordings_ibw/*/*_Ch3_*.ibw"))
+    assert SHARED_DATA is not None
+    files = sorted(SHARED_DATA.glob("recordings_ibw/*/*_Ch3_*.ibw"))
     assert len(files) == 10
     for file in files[::3]:
         signal = IgorIO(str(file)).read_block().segments[0].analogsignals[0]

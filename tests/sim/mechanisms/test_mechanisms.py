@@ -13,8 +13,8 @@ import pytest
 
 from gbar.sim import GbarError
 from gbar.sim.mechanisms import library as mechanisms
+from tests.problems import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 NEURON = int(metadata.version("neuron").partition(".")[0])
 
 pytestmark = pytest.mark.neuron

@@ -14,6 +14,7 @@ from gbar.sim import Accuracy, GbarError, Problem, Workers, design, load_problem
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.mechanisms.ranged import Ranged, spread
+from tests.problems import free, model_of, step_of, toml_of
 
 KDR = """TITLE delayed rectifier: vh matters
 : vh in a comment
@@ -93,56 +94,19 @@ proc init() { local i
 }
 endtemplate Tree
 """
-PROBLEM = """
-[model]
-load = "tree.hoc"
-template = "Tree"
-mechanisms = ["mod"]
-celsius = 6.3
-v_init = -65
-
-[[parameter]]
-name = "gmax"
-set = ["dend.gmax_kdr"]
-bounds = [0.001, 0.05]
-
-[[parameter]]
-name = "vh"
-set = ["global.vh_kdr"]
-bounds = [-50, -20]
-unit = "mV"
-
-[[parameter]]
-name = "slope"
-set = ["global.k_kdr"]
-mode = "scale"
-bounds = [0.5, 1.5]
-
-[[parameter]]
-name = "tau"
-set = ["global.tau_kdr"]
-bounds = [0.5, 5]
-
-[[parameter]]
-name = "gate"
-set = ["global.half_Gate"]
-bounds = [-70, -30]
-
-[[parameter]]
-name = "lag"
-set = ["global.ms_Gate"]
-bounds = [1, 5]
-
-[protocol.fire]
-kind = "step"
-at = "soma(0.5)"
-record = "soma(0.5).v"
-amplitude = 0.5
-holding = 0.001  # from the start: then a batch takes the steps that a single cell takes
-delay = 20
-duration = 60
-total = 100
-"""
+PROBLEM = toml_of(
+    model_of("tree.hoc", template="Tree", mechanisms=["mod"]),
+    free("gmax", "dend.gmax_kdr", 0.001, 0.05),
+    free("vh", "global.vh_kdr", -50, -20, unit="mV"),
+    free("slope", "global.k_kdr", 0.5, 1.5, mode="scale"),
+    free("tau", "global.tau_kdr", 0.5, 5),
+    free("gate", "global.half_Gate", -70, -30),
+    free("lag", "global.ms_Gate", 1, 5),
+    # a holding current from the start: then a batch takes the steps that a single cell takes
+    step_of(
+        "fire", amplitude=0.5, holding=0.001, delay=20, duration=60, total=100, at="soma(0.5)", record="soma(0.5).v"
+    ),
+)
 FREE = ("vh_kdr", "k_kdr", "tau_kdr", "half_Gate", "ms_Gate")
 FILES = {"kdr.mod": KDR, "gate.mod": GATE}
 

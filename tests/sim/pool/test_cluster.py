@@ -13,10 +13,8 @@ import pytest
 from gbar.sim import Accuracy, Evaluation, GbarError, Problem, load_problem, open_pool, simulate
 from gbar.sim.pool import cluster, modelfolder
 from tests.cluster import Loopback
+from tests.problems import HH, ROOT, TROUBLE, free, model_of, step_of, toml_of
 
-ROOT = Path(__file__).resolve().parents[3]
-TROUBLE = ROOT / "tests" / "data" / "trouble"
-HH = ROOT / "models" / "hh"
 FINE, SEGFAULT, EXIT, HANG, MEMORY, HOC_ERROR, NOT_FINITE, ABORT = range(8)
 
 pytestmark = pytest.mark.neuron
@@ -185,25 +183,9 @@ def build():
     soma.L = float(open("size of soma").read())
     return {"soma": soma}
 """
-TOML = """
-[model]
-load = "cell.py:build"
-mechanisms = ["../mod"]
-celsius = 25
-v_init = -70
-
-[[parameter]]
-name = "L"
-set = ["soma.L"]
-bounds = [10, 100]
-
-[protocol.step]
-kind = "step"
-amplitude = -0.01
-delay = 10
-duration = 10
-total = 30
-"""
+TOML = toml_of(
+    model_of("cell.py:build", mechanisms=["../mod"], celsius=25, v_init=-70), free("L", "soma.L", 10, 100), step_of()
+)
 
 
 @pytest.mark.parametrize("name", ["hh", "motoneuron"])

@@ -17,10 +17,8 @@ import pytest
 
 from gbar.sim import Accuracy, Evaluation, GbarError, Problem, Workers, load_problem, simulate
 from gbar.sim.pool.workers import LOADS
+from tests.problems import HH, ROOT, TROUBLE, free, model_of, step_of, toml_of
 
-ROOT = Path(__file__).resolve().parents[3]
-TROUBLE = ROOT / "tests" / "data" / "trouble"
-HH = ROOT / "models" / "hh"
 GONE_WITHIN_S = 10.0
 
 pytestmark = pytest.mark.neuron
@@ -372,24 +370,9 @@ def build():
         json.dump({**seen, "modules": sorted(sys.modules)}, stream)
     return {"soma": soma}
 """
-PYTHON_TOML = """
-[model]
-load = "cell.py:build"
-celsius = 25
-v_init = -70
-
-[[parameter]]
-name = "g_pas"
-set = ["soma.g_pas"]
-bounds = [1e-4, 1e-3]
-
-[protocol.step]
-kind = "step"
-amplitude = -0.01
-delay = 10
-duration = 10
-total = 30
-"""
+PYTHON_TOML = toml_of(
+    model_of("cell.py:build", celsius=25, v_init=-70), free("g_pas", "soma.g_pas", 1e-4, 1e-3), step_of()
+)
 
 
 def python_problem(write: Callable[..., Path], model: str = PYTHON_MODEL, toml: str = PYTHON_TOML) -> Problem:
@@ -452,7 +435,7 @@ def test_relative_files_of_a_model(write: Callable[..., Path]) -> None:
         '    return {"soma"', '    soma.L = float(open("size.dat").read())\n    return {"soma"'
     )
     problem = python_problem(
-        write, reads, PYTHON_TOML.replace("soma.g_pas", "soma.L").replace("[1e-4, 1e-3]", "[1, 99]")
+        write, reads, PYTHON_TOML.replace("soma.g_pas", "soma.L").replace("[0.0001, 0.001]", "[1, 99]")
     )
     (problem.folder / "size.dat").write_text("42")
     with Workers(problem) as pool:

@@ -3,7 +3,6 @@
 import copy
 import json
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,7 @@ from gbar.sim import GbarError, Problem, load_problem, simulate
 from gbar.sim.problem.formats import bluepyopt, toml
 from gbar.sim.problem.kinds import Step
 from gbar.sim.setup.initial import begin
-
-GBAR = Path(sys.executable).parent / "gbar"
+from tests.problems import GBAR
 
 SWC = """# a soma, two basal dendrites, an apical one and an axon
 1 1 0 0 0 10 -1

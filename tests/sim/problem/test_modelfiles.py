@@ -15,26 +15,9 @@ import pytest
 from gbar.sim import Archive, Evaluation, GbarError, Problem, load_problem
 from gbar.sim.pool import Workers, modelfolder
 from gbar.sim.problem.modelfiles import find_model_files
+from tests.problems import PASSIVE_HOC, free, model_of, step_of, toml_of
 
-TOML = """
-[model]
-load = "cell.hoc"
-celsius = 6.3
-v_init = -65
-
-[[parameter]]
-name = "g_pas"
-set = ["soma.g_pas"]
-bounds = [1e-4, 1e-3]
-
-[protocol.step]
-kind = "step"
-amplitude = -0.01
-delay = 10
-duration = 10
-total = 30
-"""
-HOC = "create soma\nsoma { insert pas }\n"
+TOML = toml_of(model_of(), free("g_pas", "soma.g_pas", 1e-4, 1e-3), step_of())
 X = np.array([3e-4])
 
 DECIDES = {  # by its name in the folder; its content before and after
@@ -89,7 +72,7 @@ DECIDES_NOTHING = {
 
 @pytest.fixture
 def folder(write: Callable[..., Path]) -> Path:
-    return write("cell", **{"problem.toml": TOML, "cell.hoc": HOC})
+    return write("cell", **{"problem.toml": TOML, "cell.hoc": PASSIVE_HOC})
 
 
 def identity(folder: Path) -> str:
@@ -188,7 +171,7 @@ def test_a_folder_of_everything_is_refused(folder: Path, monkeypatch: pytest.Mon
 def test_what_hoc_opens_elsewhere_by_its_name(folder: Path, tmp_path: Path) -> None:
     put(tmp_path, "common/more.hoc", '{xopen("../common/most.hoc")}\n')
     put(tmp_path, "common/most.hoc", "// a\n")
-    put(folder, "cell.hoc", HOC + '{load_file(1, "../common/more.hoc")}\n// xopen("../common/never.hoc")\n')
+    put(folder, "cell.hoc", PASSIVE_HOC + '{load_file(1, "../common/more.hoc")}\n// xopen("../common/never.hoc")\n')
     put(tmp_path, "common/never.hoc", "")
     found = find_model_files(folder)
     assert found.outside == ["../common/more.hoc", "../common/most.hoc"]
@@ -196,12 +179,12 @@ def test_what_hoc_opens_elsewhere_by_its_name(folder: Path, tmp_path: Path) -> N
     put(tmp_path, "common/most.hoc", "// b\n")
     assert identity(folder) != before
     assert found.unseen == []
-    put(folder, "cell.hoc", HOC + 'strdef s\ns = "more.hoc"\nif (0) {xopen(s)}\n')
+    put(folder, "cell.hoc", PASSIVE_HOC + 'strdef s\ns = "more.hoc"\nif (0) {xopen(s)}\n')
     assert find_model_files(folder).unseen == ["cell.hoc"]
 
 
 def test_what_the_model_writes_decides_nothing(folder: Path) -> None:
-    put(folder, "cell.hoc", HOC + 'objref f\nf = new File()\nf.wopen("seen.txt")\nf.close()\n')
+    put(folder, "cell.hoc", PASSIVE_HOC + 'objref f\nf = new File()\nf.wopen("seen.txt")\nf.close()\n')
     put(folder, "late.py", 'open("late.txt", "w")\nnumpy.savetxt("more.txt", x)\n')
     put(folder, "problem.toml", TOML.replace("celsius", 'outputs = ["out/*.txt"]\ncelsius'))
     before = identity(folder)

@@ -19,35 +19,15 @@ from gbar.sim.problem import Measurement, Problem, interview, of_measurements
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.synonyms import MEANT, feature_of
 from gbar.sim.problem.tables import add_rows, rows_of
+from tests.problems import free, model_of, protocol_of, step_of, toml_of
 
-TOML = """
-[model]
-load = "cell.hoc"
-celsius = 6.3
-v_init = -65.0
-[[parameter]]
-name = "gl"
-set = ["all.gl_hh"]
-bounds = [1.5e-4, 6e-4]
-[protocol.down]
-kind = "step"
-amplitude = -0.2
-delay = 50.0
-duration = 150.0
-total = 250.0
-[protocol.fire]
-kind = "step"
-amplitude = 2.0
-delay = 50.0
-duration = 200.0
-total = 275.0
-[protocol.recruit]
-kind = "rheobase"
-bounds = [0.0, 5.0]
-delay = 50.0
-duration = 50.0
-total = 150.0
-"""
+TOML = toml_of(
+    model_of(),
+    free("gl", "all.gl_hh", 1.5e-4, 6e-4),
+    step_of("down", amplitude=-0.2, delay=50, duration=150, total=250),
+    step_of("fire", amplitude=2, delay=50, duration=200, total=275),
+    protocol_of("recruit", "rheobase", bounds=[0, 5], delay=50, duration=50, total=150),
+)
 HEAD = "protocol,feature,mean,sd,unit\n"
 RIN = "down,ohmic_input_resistance,10.5,1.2,MOhm\n"
 PLAIN = HEAD + RIN

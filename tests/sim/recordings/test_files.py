@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded import WRITERS, ibw, passive, step_current, write_abf, write_abf2, write_npz, write_nwb
 
 from gbar.sim import GbarError
 from gbar.sim.recordings.files import read_files
 from gbar.sim.recordings.intake import Intake, take_in
 from gbar.sim.recordings.reading import Reading
 from gbar.sim.recordings.sweep import Raw, Unusable
+from tests.recorded import WRITERS, ibw, passive, step_current, write_abf, write_abf2, write_npz, write_nwb
 
 Pair = tuple[np.ndarray, np.ndarray]
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded import (
+
+from gbar.sim import GbarError, Problem, load_problem, simulate
+from gbar.sim.features import traces as features
+from gbar.sim.problem.kinds import Step
+from gbar.sim.recordings import Findings, Reading, measure_recordings
+from gbar.sim.recordings import write as keep
+from tests.problems import MOTONEURON, SHARED_DATA, free, model_of, protocol_of, step_of, toml_of
+from tests.recorded import (
     MV_A_BIT,
     WRITERS,
     passive,
@@ -18,60 +25,21 @@ from recorded import (
     write_nwb,
 )
 
-from gbar.sim import GbarError, Problem, load_problem, simulate
-from gbar.sim.features import traces as features
-from gbar.sim.problem.kinds import Step
-from gbar.sim.recordings import Findings, Reading, measure_recordings
-from gbar.sim.recordings import write as keep
-
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = next((folder / "shared" / "data" for folder in ROOT.parents if (folder / "shared" / "data").is_dir()), None)
-
 # What a trace's last bit can move: eFEL's fits and troughs where the voltage is nearly flat.
 FRAGILE = {"time_constant", "membrane_capacitance", "AHP_time_from_peak"}
 
-TOML = """
-[model]
-load = "cell.hoc"
-celsius = 36.0
-v_init = -70.0
-
-[[parameter]]
-name = "g_pas"
-set = ["soma.g_pas"]
-bounds = [1e-5, 1e-3]
-
-[protocol.down]
-kind = "step"
-amplitude = -0.1
-delay = 200.0
-duration = 300.0
-total = 800.0
-
-[protocol.weak]
-kind = "step"
-amplitude = 0.2
-delay = 200.0
-duration = 300.0
-total = 800.0
-
-[protocol.strong]
-kind = "step"
-amplitude = 0.4
-delay = 200.0
-duration = 300.0
-total = 800.0
-
-[protocol.recruit]
-kind = "rheobase"
-delay = 200.0
-duration = 300.0
-total = 800.0
-
-[protocol.gain]
-kind = "fi"
-steps = ["weak", "strong"]
-"""
+PASSIVE = toml_of(
+    model_of(celsius=36, v_init=-70),
+    free("g_pas", "soma.g_pas", 1e-5, 1e-3),
+    step_of("down", amplitude=-0.1, delay=200, duration=300, total=800),
+)
+TOML = toml_of(
+    PASSIVE,
+    step_of("weak", amplitude=0.2, delay=200, duration=300, total=800),
+    step_of("strong", amplitude=0.4, delay=200, duration=300, total=800),
+    protocol_of("recruit", "rheobase", delay=200, duration=300, total=800),
+    protocol_of("gain", "fi", steps=["weak", "strong"]),
+)
 
 
 @pytest.fixture
@@ -105,7 +73,7 @@ def recorded(folder: Path, *sweeps: tuple[np.ndarray, np.ndarray], interval: flo
 @pytest.fixture(scope="module")
 def simulated() -> tuple[Problem, dict[str, tuple[np.ndarray, np.ndarray]], dict[str, float]]:
     """Traces of the bundled motoneuron, and the features computed from them."""
-    problem = load_problem(ROOT / "models" / "motoneuron")
+    problem = load_problem(MOTONEURON)
     (done,) = simulate(problem, [problem.physical(np.full(len(problem.names), 0.5))], traces=True)
     assert done.status == "ok", done.reason
     names = ["hyperpolarise", "brief", "fire_mid"]
@@ -531,8 +499,7 @@ def test_a_rheobase_that_was_not_bracketed_is_said(problem: Problem, tmp_path: P
 
 
 def test_protocols_in_percent_are_written_and_found_again(write: Callable[..., Path], tmp_path: Path) -> None:
-    toml = TOML.partition("[protocol.weak]")[0]
-    problem = load_problem(write("cell", **{"problem.toml": toml, "cell.hoc": ""}), measured=False)
+    problem = load_problem(write("cell", **{"problem.toml": PASSIVE, "cell.hoc": ""}), measured=False)
     folder = of_two_sizes(tmp_path / "rig")
     found = measure_recordings(problem, [folder], relative=True)
     keep(found, problem, tmp_path / "all.csv")
@@ -634,11 +601,11 @@ def test_cells_are_folders_or_files(problem: Problem, tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+@pytest.mark.skipif(SHARED_DATA is None, reason="no recordings beside the repository")
 def test_two_real_cells(problem: Problem, tmp_path: Path) -> None:
     """Rat cortical cells, five steps of two seconds each, one wave a channel, 4 kHz, on a holding current."""
-    assert SHARED is not None
-    found = measure_recordings(problem, [SHARED / "recordings_ibw"], create=True)
+    assert SHARED_DATA is not None
+    found = measure_recordings(problem, [SHARED_DATA / "recordings_ibw"], create=True)
     assert (found.sweeps, found.cells, found.refused) == (10, ["B6", "B8"], [])
     assert found.said == ["pA → nA in 10 sweeps"]
     assert {round(keys["duration"]) for keys in found.created.values()} == {2000}
@@ -652,13 +619,12 @@ def test_two_real_cells(problem: Problem, tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(SHARED is None, reason="no recordings beside the repository")
+@pytest.mark.skipif(SHARED_DATA is None, reason="no recordings beside the repository")
 def test_two_real_cells_at_percentages_of_their_rheobase(write: Callable[..., Path], tmp_path: Path) -> None:
     """What eFEL's authors' own tool finds: rheobases of 119 and 94 pA, 23.8 Hz at 150 %, 1.5 as SD of a population."""
-    assert SHARED is not None
-    toml = TOML.partition("[protocol.weak]")[0]
-    problem = load_problem(write("cell", **{"problem.toml": toml, "cell.hoc": ""}), measured=False)
-    found = measure_recordings(problem, [SHARED / "recordings_ibw"], wanted=["mean_frequency"], relative=True)
+    assert SHARED_DATA is not None
+    problem = load_problem(write("cell", **{"problem.toml": PASSIVE, "cell.hoc": ""}), measured=False)
+    found = measure_recordings(problem, [SHARED_DATA / "recordings_ibw"], wanted=["mean_frequency"], relative=True)
     assert [line.partition(",")[0] for line in found.noted[:2]] == [
         "rheobase of B6 (2000 ms): 118.7 pA",
         "rheobase of B8 (2000 ms): 93.75 pA",

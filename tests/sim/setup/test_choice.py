@@ -12,6 +12,7 @@ import pytest
 from gbar.sim import Accuracy, Evaluation, GbarError, choose_engine, load_problem
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.setup import choice
+from tests.problems import HH, free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -23,27 +24,11 @@ create dend
 proc init() { dend { L = 3000  diam = 2  nseg = 901  insert pas } }
 endtemplate Cable
 """
-QUIET = """
-[model]
-load = "cable.hoc"
-template = "Cable"
-celsius = 6.3
-v_init = -70
-
-[[parameter]]
-name = "g_pas"
-set = ["dend.g_pas"]
-bounds = [1e-4, 1e-3]
-
-[protocol.wait]
-kind = "step"
-at = "dend(0.5)"
-record = "dend(0.5).v"
-amplitude = -0.1
-delay = 9000
-duration = 200
-total = 9300
-"""
+QUIET = toml_of(
+    model_of("cable.hoc", template="Cable", v_init=-70),
+    free("g_pas", "dend.g_pas", 1e-4, 1e-3),
+    step_of("wait", at="dend(0.5)", record="dend(0.5).v", amplitude=-0.1, delay=9000, duration=200, total=9300),
+)
 LEAK = """NEURON { SUFFIX leaky  RANGE g  NONSPECIFIC_CURRENT i }
 PARAMETER { g = 1e-4 (S/cm2) }
 ASSIGNED { v (mV)  i (mA/cm2) }
@@ -83,7 +68,7 @@ def test_the_patience_for_a_candidate() -> None:
 def test_an_engine_may_see_a_few_cells_otherwise() -> None:
     """Those that fire by themselves, of which all features differ: a quarter of eight, but not more; and no engine that
     is off in some features of every cell."""
-    problem = load_problem(Path(__file__).parents[3] / "models" / "hh")
+    problem = load_problem(HH)
     right = Evaluation(features={m.key: m.mean for m in problem.measurements})
     off = {m.key: m.mean + 2 * m.sd for m in problem.measurements[::4]}
     little = Evaluation(features=right.features | off)

@@ -19,10 +19,10 @@ from gbar.sim.setup.candidates import find_candidates
 from gbar.sim.setup.effects import looked_at
 from gbar.sim.setup.initial import begin
 from gbar.sim.setup.proposal import propose_parameters
+from tests.problems import MOTONEURON
 
 pytestmark = pytest.mark.neuron
 
-ROOT = Path(__file__).resolve().parents[3]
 Write = Callable[..., Path]
 
 TEMPLATE = """
@@ -191,8 +191,8 @@ def test_what_is_written_passes_check(write: Write, kind: str) -> None:
 def test_the_table_of_a_rig_decides_the_protocols(tmp_path: Path) -> None:
     """Protocols get the names that the table has, each of the kind that its features were measured with."""
     folder = tmp_path / "cell"
-    shutil.copytree(ROOT / "models" / "motoneuron" / "mod", folder / "mod")
-    shutil.copy(ROOT / "models" / "motoneuron" / "motoneuron.hoc", folder)
+    shutil.copytree(MOTONEURON / "mod", folder / "mod")
+    shutil.copy(MOTONEURON / "motoneuron.hoc", folder)
     rows = [
         *("Rin test,ohmic_input_resistance,1.7,0.5,MOhm", "recruitment,rheobase,8,4.7,nA"),
         *("AHP,AHP_depth,-1.5,0.9,mV", "AHP,AP_amplitude_from_voltagebase,77,12,mV"),
