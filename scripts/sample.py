@@ -29,7 +29,7 @@ def sample(
     """
     from gbar.sim import Archive, load_problem
     from gbar.sim import sample as fill
-    from gbar.sim.made import Made, resolved
+    from gbar.sim.files import Made, resolved
 
     loaded = terminal.engaged(load_problem(problem, measurements, measured=False), engine)
     file = archive or Path("runs") / loaded.name / "archive.sqlite"

@@ -20,7 +20,6 @@ MAY_NOT_IMPORT = {
 ROOMS = {
     "sim": [
         "errors",
-        "made",
         "files",
         "features",
         "problem",

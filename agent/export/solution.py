@@ -12,8 +12,7 @@ from gbar.agent.export.model import refuse_inside
 from gbar.agent.result import Candidate, Result, read_result
 from gbar.sim import Accuracy, GbarError, Problem, load_problem
 from gbar.sim.archive import said_of, why_another
-from gbar.sim.files import write_whole
-from gbar.sim.made import resolved
+from gbar.sim.files import resolved, write_whole
 
 Form = Literal["hoc", "python", "json", "bluepyopt"]
 TableForm = Literal["csv", "parquet"]

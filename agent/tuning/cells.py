@@ -17,8 +17,7 @@ from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
-from gbar.sim.files import write_whole
-from gbar.sim.made import check_name, resolved
+from gbar.sim.files import check_name, resolved, write_whole
 from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, of_measurements, read_sheet
 
 SUMMARY = "cells"  # .csv and .json in the output folder

@@ -37,8 +37,7 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
 from gbar.sim import Accuracy as Integrator
 from gbar.sim import Archive, GbarError, Problem, choose_engine
-from gbar.sim.files import write_whole
-from gbar.sim.made import Made, resolved
+from gbar.sim.files import Made, resolved, write_whole
 from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")

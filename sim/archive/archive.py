@@ -17,7 +17,7 @@ import numpy as np
 
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
-from gbar.sim.made import Made, resolved
+from gbar.sim.files import Made, resolved
 from gbar.sim.problem import Problem, file_digest
 
 SCHEMA_VERSION = "1"

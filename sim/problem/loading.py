@@ -10,8 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gbar.sim import features
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.files import read_toml
-from gbar.sim.made import as_name
+from gbar.sim.files import as_name, read_toml
 from gbar.sim.problem import plausible, synonyms
 from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
 from gbar.sim.problem.explain import explained

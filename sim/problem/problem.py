@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gbar.sim import features
-from gbar.sim.made import check_name
+from gbar.sim.files import check_name
 from gbar.sim.problem.kinds import MAIN, FiCurve, Protocol, Rheobase, Stimulus
 from gbar.sim.problem.modelfiles import ModelFiles, file_digest, find_model_files
 from gbar.sim.problem.parameter import Parameter, check_place, parsed

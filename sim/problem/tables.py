@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.files import beside
-from gbar.sim.made import resolved
+from gbar.sim.files import beside, resolved
 from gbar.sim.problem.problem import Measurement
 from gbar.sim.problem.quantity import Numerals, Quantity, Spread, spread_in
 from gbar.sim.problem.sheet import LONGEST, Cell, Line, Sheet, brief, folded, read_sheet

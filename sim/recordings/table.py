@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.files import beside
-from gbar.sim.made import resolved
+from gbar.sim.files import beside, resolved
 from gbar.sim.problem import KINDS, Problem, load_problem
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gbar.sim import features, mechanisms
 from gbar.sim.errors import GbarError
-from gbar.sim.made import Made
+from gbar.sim.files import Made
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import (
     COLUMNS,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gbar.sim import GbarError
-from gbar.sim.made import LONGEST, Made, as_name, check_name, resolved
+from gbar.sim.files import LONGEST, Made, as_name, check_name, resolved
 
 
 def content(folder: Path) -> list[str]:
