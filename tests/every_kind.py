@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from tests.problems import BRANCHED_HOC
+
 TOML = """
 [model]
-load = "kinds.hoc"
-template = "Kinds"
+load = "cell.hoc"
+template = "Cell"
 celsius = 6.3
 v_init = -65
 [[parameter]]
@@ -108,21 +110,6 @@ delay = 20
 duration = 30
 total = 60
 """
-HOC = """
-begintemplate Kinds
-public soma, dend, basal
-create soma, dend[2]
-objref basal
-proc init() { local i
-    connect dend[0](0), soma(1)
-    connect dend[1](0), dend[0](1)
-    soma { L = 20  diam = 20  insert hh }
-    for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 5  insert pas  g_pas = 1e-4  e_pas = -65 }
-    basal = new SectionList()
-    for i = 0, 1 dend[i] basal.append()
-}
-endtemplate Kinds
-"""
 AMPLIFIER = "t_ms,i_nA\n0,0\n20,0\n20,0.2\n50,0.1\n50,0\n"
 MEASURED = [  # something of every kind of protocol, and of every recording
     "step.maximum_voltage",
@@ -148,5 +135,5 @@ def write(folder: Path) -> None:
     """Put the problem into a folder."""
     (folder / "currents").mkdir(parents=True, exist_ok=True)
     (folder / "problem.toml").write_text(TOML)
-    (folder / "kinds.hoc").write_text(HOC)
+    (folder / "cell.hoc").write_text(BRANCHED_HOC)
     (folder / "currents" / "amplifier.csv").write_text(AMPLIFIER)

@@ -15,6 +15,54 @@ SHARED_DATA = next(
 )
 
 PASSIVE_HOC = "create soma\nsoma { L = 20  diam = 20  insert pas }\n"
+# A soma that fires, and 200 um of passive dendrite in two pieces, listed as basal.
+BRANCHED_HOC = """
+begintemplate Cell
+public soma, dend, basal
+create soma, dend[2]
+objref basal
+proc init() { local i
+    connect dend[0](0), soma(1)
+    connect dend[1](0), dend[0](1)
+    soma { L = 20  diam = 20  insert hh }
+    for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 5  insert pas  g_pas = 1e-4  e_pas = -65 }
+    basal = new SectionList()
+    for i = 0, 1 dend[i] basal.append()
+}
+endtemplate Cell
+"""
+# A cell in Python, with a number that acts only when set_props runs, and dendrites that share one name.
+MODULE_PY = """
+from neuron import h
+
+GNA = 0.12
+
+class Cell:
+    def __init__(self):
+        self.soma = h.Section(name="soma", cell=self)
+        self.dend = [h.Section(name="dend", cell=self) for _ in range(3)]
+        self.soma.L = self.soma.diam = 20
+        self.soma.insert("hh")
+        for dend in self.dend:
+            dend.L, dend.diam = 100, 2
+            dend.connect(self.soma)
+            dend.insert("pas")
+        self.set_props()
+
+    def set_props(self):
+        self.soma.gnabar_hh = GNA
+"""
+LEAK_MOD = """NEURON {
+    SUFFIX leaky
+    RANGE g
+    NONSPECIFIC_CURRENT i
+}
+PARAMETER { g = 1e-4 (S/cm2) }
+ASSIGNED { v (mV) i (mA/cm2) }
+BREAKPOINT {
+    i = g * (v + 70)
+}
+"""
 
 
 def toml_of(*pieces: str) -> str:

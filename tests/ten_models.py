@@ -17,6 +17,7 @@ import numpy as np
 
 from gbar.sim import Problem, load_problem, with_engine
 from gbar.sim.mechanisms import build
+from tests.problems import MODULE_PY
 
 SAME = 1e-6
 ENGINE = "fixed dt 0.025"  # whose samples need no interpolation
@@ -58,26 +59,6 @@ MODS = {
     "mod/slow.mod": KDR.format(name="slow", table=""),
     "mod/tabled.mod": KDR.format(name="tabled", table="TABLE ninf FROM -120 TO 80 WITH 2000"),
 }
-MODULE = """
-from neuron import h
-
-GNA = 0.12
-
-class Cell:
-    def __init__(self):
-        self.soma = h.Section(name="soma", cell=self)
-        self.dend = [h.Section(name="dend", cell=self) for _ in range(3)]
-        self.soma.L = self.soma.diam = 20
-        self.soma.insert("hh")
-        for dend in self.dend:
-            dend.L, dend.diam = 100, 2
-            dend.connect(self.soma)
-            dend.insert("pas")
-        self.set_props()
-
-    def set_props(self):
-        self.soma.gnabar_hh = GNA
-"""
 SWC = """1 1 0 0 0 10 -1
 2 1 -10 0 0 10 1
 3 1 10 0 0 10 1
@@ -180,7 +161,7 @@ KINDS: dict[str, Kind] = {
         'for section in cell.all: section.Ra = p["Ra"]\ncell.geom_nseg()\n',
     ),
     "a Python class and a number of its file": Kind(
-        {"cell.py": MODULE},
+        {"cell.py": MODULE_PY},
         'load = "cell.py:Cell"',
         {
             "gna": ('set = ["module.GNA"]\napply = "cell.set_props()"', (0.06, 0.3)),

@@ -2,6 +2,7 @@
 script may be."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -293,6 +294,18 @@ def test_every_room_is_in_the_plan() -> None:
         assert there - {path.stem for path in (ROOT / "surrogate").glob("*.py")} == set(rooms) - {
             path.stem for path in SCRIPTS
         }
+
+
+def test_tests_mirror_the_rooms() -> None:
+    for package in MAY_NOT_IMPORT:
+        there = {folder.name for folder in (ROOT / "tests" / package).iterdir() if folder.is_dir()} - {"__pycache__"}
+        assert there <= set(ROOMS[package]), f"tests/{package}"
+
+
+def test_tests_say_once_where_the_problems_are() -> None:
+    upwards = re.compile(r"Path\(__file__\)\S*\.(parents\[|parent\.parent)")
+    found = [name_of(path) for path in (ROOT / "tests").rglob("*.py") if upwards.search(path.read_text())]
+    assert found == ["tests/problems.py"], "tests.problems has ROOT, HH, MOTONEURON and TROUBLE"
 
 
 def test_the_links_of_a_checkout_lead_to_the_packages() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gbar
-from tests.problems import HH, ROOT
+from tests.problems import HH, ROOT, free, model_of, step_of, toml_of
 from tests.synthetic import MIND
 
 
@@ -126,24 +126,9 @@ class Dendrites:
             section.insert("pas")
             section.connect(cell.soma(1))
 """,
-    "problem.toml": """
-[model]
-load = "sim.py:make"
-celsius = 6.3
-v_init = -65
-
-[[parameter]]
-name = "gnabar"
-set = ["soma.gnabar_hh"]
-bounds = [0.05, 0.3]
-
-[protocol.step]
-kind = "step"
-amplitude = 0.1
-delay = 10
-duration = 10
-total = 30
-""",
+    "problem.toml": toml_of(
+        model_of("sim.py:make"), free("gnabar", "soma.gnabar_hh", 0.05, 0.3), step_of(amplitude=0.1)
+    ),
 }
 
 

@@ -38,6 +38,7 @@ from gbar.agent.result import (
     write_traces,
 )
 from gbar.sim import GbarError
+from tests.problems import free, model_of, step_of, toml_of
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"y"
 COLUMNS = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
@@ -429,9 +430,11 @@ def test_objects_in_traces_are_refused(tmp_path: Path) -> None:
 def test_stimulus_comes_from_the_problem_where_it_is_there(tmp_path: Path) -> None:
     (tmp_path / "cell.hoc").write_text("create soma\n")
     (tmp_path / "problem.toml").write_text(
-        '[model]\nload = "cell.hoc"\ncelsius = 36.0\nv_init = -70.0\n'
-        '[[parameter]]\nname = "p"\nset = ["soma.gbar"]\nbounds = [0.0, 1.0]\n'
-        '[protocol.cell0]\nkind = "step"\namplitude = -1.0\ndelay = 200.0\nduration = 100.0\ntotal = 500.0\n'
+        toml_of(
+            model_of(),
+            free("p", "soma.gbar", 0, 1),
+            step_of("cell0", amplitude=-1, delay=200, duration=100, total=500),
+        )
     )
     result = a_result().model_copy(update={"problem_folder": str(tmp_path)})
     run = a_run(tmp_path, result)

@@ -1,7 +1,5 @@
 """What is simulated first: where the modeller is, small steps from there, and further out where nothing is defined."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,8 +7,8 @@ from gbar.agent.learning import goal_of
 from gbar.agent.tuning.design import DEFINED, REACH, STEP, first_design, two_level, wider_design
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import load_problem
+from tests.problems import HH
 
-HH = Path(__file__).resolve().parents[3] / "models" / "hh"
 OWN = np.array([0.12, 0.036, 0.0003])  # the model's own conductances
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gbar.sim import Accuracy, Evaluation, GbarError, Workers, load_problem, simulate
 from gbar.sim.problem.integrator import BATCHED
-from tests.problems import free, model_of, toml_of
+from tests.problems import BRANCHED_HOC, free, model_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -171,21 +171,6 @@ def test_noise(fresh: Callable[..., Any]) -> None:
 
 # ---- currents relative to a rheobase, several recordings, path distance
 
-CELL = """
-begintemplate Cell
-public soma, dend, basal
-create soma, dend[2]
-objref basal
-proc init() { local i
-    connect dend[0](0), soma(1)
-    connect dend[1](0), dend[0](1)
-    soma { L = 20  diam = 20  insert hh }
-    for i = 0, 1 dend[i] { L = 100  diam = 2  nseg = 5  insert pas  g_pas = 1e-4  e_pas = -65 }
-    basal = new SectionList()
-    for i = 0, 1 dend[i] basal.append()
-}
-endtemplate Cell
-"""
 ACTIVE_HEAD = (
     HEAD.replace('"g_pas"', '"gnabar"').replace("soma.g_pas", "soma.gnabar_hh").replace("1e-05, 0.001", "0, 0.3")
 )
@@ -213,7 +198,7 @@ total = 60
 def active(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Evaluation]]:
     """A cell that fires and one that has no sodium."""
     folder = tmp_path_factory.mktemp("cell")
-    (folder / "cell.hoc").write_text(CELL)
+    (folder / "cell.hoc").write_text(BRANCHED_HOC)
     (folder / "problem.toml").write_text(
         (ACTIVE_HEAD + "".join(f"[protocol.{name}]\n{text}" for name, text in ACTIVE.items())).replace(
             "total = 0\n", ""
@@ -303,7 +288,7 @@ def test_what_only_the_model_can_refuse(
     folder, _ = active
     text = (folder / "problem.toml").read_text()
     assert edit[0] in text
-    (tmp_path / "cell.hoc").write_text(CELL)
+    (tmp_path / "cell.hoc").write_text(BRANCHED_HOC)
     (tmp_path / "problem.toml").write_text(text.replace(*edit))
     (tmp_path / "table.csv").write_text(f"protocol,feature,mean,sd,unit\n{row or 'spread,AP_height,1,1,mV'}\n")
     problem = load_problem(tmp_path, tmp_path / "table.csv")

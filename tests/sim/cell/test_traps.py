@@ -11,7 +11,7 @@ import pytest
 from gbar.sim import GbarError, Problem, Workers, load_problem, simulate
 from gbar.sim.setup.advice import notes, own_procedure
 from gbar.sim.setup.effects import looked_at
-from tests.problems import free, model_of, step_of, toml_of
+from tests.problems import MODULE_PY, free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -257,43 +257,24 @@ def test_a_mechanism_that_does_not_compile(write: Write) -> None:
         Workers(problem(write, CELL, 'mechanisms = ["mod"]', **files), 1)
 
 
-MODULE = """
-from neuron import h
-GNA = 0.12
-
-class Cell:
-    def __init__(self):
-        self.soma = h.Section(name="soma", cell=self)
-        self.dend = [h.Section(name="dend", cell=self) for _ in range(4)]  # four sections, one name
-        self.soma.L = self.soma.diam = 20
-        for dend in self.dend:
-            dend.L, dend.diam = 100, 2
-            dend.connect(self.soma)
-            dend.insert("pas")
-        self.soma.insert("hh")
-        self.set_props()
-
-    def set_props(self):
-        self.soma.gnabar_hh = GNA
-"""
 MODULE_TOML = TOML.replace("mosinit.hoc", "cell.py:Cell").replace("soma.gnabar_hh", "module.GNA")
 
 
 def test_numbers_that_act_only_when_a_function_runs_again(write: Write) -> None:
     """Setting the module's number alone changes nothing, which is said with the reason; `apply` makes it act."""
-    silent = problem(write, "", toml=MODULE_TOML, **{"cell.py": MODULE})
+    silent = problem(write, "", toml=MODULE_TOML, **{"cell.py": MODULE_PY})
     said, names = remarks(silent)
     assert names == ["gnabar"] and "gnabar changes nothing: most often the model's own set-up function" in said
     assert response(silent, 0.12) == response(silent, 0.25)
     acting = problem(
-        write, "", toml=MODULE_TOML.replace('GNA"]', 'GNA"]\napply = "cell.set_props()"'), **{"cell.py": MODULE}
+        write, "", toml=MODULE_TOML.replace('GNA"]', 'GNA"]\napply = "cell.set_props()"'), **{"cell.py": MODULE_PY}
     )
     assert remarks(acting)[1] == []
     assert response(acting, 0.25)["step.maximum_voltage"] > response(acting, 0.12)["step.maximum_voltage"]
 
 
 REBUILT = (
-    MODULE.replace("GNA = 0.12", "GNA = 0.12\nCOUNT = 4")
+    MODULE_PY.replace("GNA = 0.12", "GNA = 0.12\nCOUNT = 4")
     .replace("        self.set_props()\n", "")
     .replace(
         "    def set_props",
@@ -319,28 +300,28 @@ def test_sections_made_anew_by_the_models_own_function(write: Write) -> None:
     first, _, again = simulate(made, x)
     assert first.status == again.status == "ok", again.reason
     assert str(first.features) == str(again.features)
-    two = REBUILT.replace("COUNT = 4", "COUNT = 2").replace("range(4)", "range(2)")
+    two = REBUILT.replace("COUNT = 4", "COUNT = 2").replace("range(3)", "range(2)")
     plain = problem(write, "", toml=toml, **{"cell.py": two})
     assert response(plain, 1e-3) == {key: value for key, value in again.features.items() if np.isfinite(value)}
 
 
 def test_equal_names_and_addresses_in_names(write: Write) -> None:
-    """`<Cell object at 0x…>.dend` four times: the name is all of them, an index one, and no address is shown."""
+    """`<Cell object at 0x…>.dend` three times: the name is all of them, an index one, and no address is shown."""
     both = MODULE_TOML.replace('["module.GNA"]', '["dend.g_pas", "dend[1].cm"]')
-    with Workers(problem(write, "", toml=both, **{"cell.py": MODULE}), 1) as pool:
-        assert pool.found.parameters["gnabar"].places == 5
-        assert pool.found.compartments == 5
+    with Workers(problem(write, "", toml=both, **{"cell.py": MODULE_PY}), 1) as pool:
+        assert pool.found.parameters["gnabar"].places == 4
+        assert pool.found.compartments == 4
         assert list(pool.found.sections) == ["soma", "dend"]
     missing = MODULE_TOML.replace("module.GNA", "dendr.g_pas")
     with pytest.raises(GbarError, match=r"'dendr' \(nearest: 'dend'\)$") as caught:
-        Workers(problem(write, "", toml=missing, **{"cell.py": MODULE}), 1)
+        Workers(problem(write, "", toml=missing, **{"cell.py": MODULE_PY}), 1)
     assert "0x" not in str(caught.value)
 
 
 def test_a_file_called_like_a_module_of_ours(write: Write) -> None:
     """`sim.py` is a name that a modeller may well choose; and a whole number stays one."""
-    text = MODULE.replace("(self):\n        self.soma =", "(self, count):\n        self.soma =").replace(
-        "range(4)", "range(count)"
+    text = MODULE_PY.replace("(self):\n        self.soma =", "(self, count):\n        self.soma =").replace(
+        "range(3)", "range(count)"
     )
     toml = MODULE_TOML.replace('cell.py:Cell"', 'sim.py:Cell"\narguments = [6]').replace("module.GNA", "soma.gnabar_hh")
     with Workers(problem(write, "", toml=toml, **{"sim.py": text}), 1) as pool:

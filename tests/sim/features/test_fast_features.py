@@ -35,7 +35,7 @@ from gbar.sim.features.traces import (
 from gbar.sim.features.voltage import Outside, Unsure, Voltage
 from gbar.sim.problem import MAIN
 from tests import every_kind
-from tests.problems import ROOT, SHARED_DATA
+from tests.problems import ROOT, SHARED_DATA, free, model_of, step_of, toml_of
 
 NAMES = sorted(formulas.FORMULAS)
 OURS = {*features.OWN, *features.OWN_OF_SIGNAL, *features.OWN_OF_STEP}
@@ -306,23 +306,11 @@ create soma
 proc init() { soma { L = 20  diam = 20  insert hh } }
 endtemplate Rebound
 """
-HYPERPOLARISED = """
-[model]
-load = "cell.hoc"
-template = "Rebound"
-celsius = 6.3
-v_init = -60
-[[parameter]]
-name = "gnabar"
-set = ["soma.gnabar_hh"]
-bounds = [0.1, 0.2]
-[protocol.down]
-kind = "step"
-amplitude = -0.1
-delay = 60
-duration = 150
-total = 300
-"""
+HYPERPOLARISED = toml_of(
+    model_of(template="Rebound", v_init=-60),
+    free("gnabar", "soma.gnabar_hh", 0.1, 0.2),
+    step_of("down", amplitude=-0.1, delay=60, duration=150, total=300),
+)
 
 
 @pytest.mark.neuron

@@ -12,7 +12,7 @@ import pytest
 from gbar.sim import Accuracy, Evaluation, GbarError, choose_engine, load_problem
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.setup import choice
-from tests.problems import HH, free, model_of, step_of, toml_of
+from tests.problems import HH, LEAK_MOD, free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
 
@@ -29,11 +29,6 @@ QUIET = toml_of(
     free("g_pas", "dend.g_pas", 1e-4, 1e-3),
     step_of("wait", at="dend(0.5)", record="dend(0.5).v", amplitude=-0.1, delay=9000, duration=200, total=9300),
 )
-LEAK = """NEURON { SUFFIX leaky  RANGE g  NONSPECIFIC_CURRENT i }
-PARAMETER { g = 1e-4 (S/cm2) }
-ASSIGNED { v (mV)  i (mA/cm2) }
-BREAKPOINT { i = g * (v + 70) }
-"""
 
 
 @pytest.mark.slow
@@ -92,7 +87,7 @@ def test_a_build_that_does_not_end(write: Write, tmp_path: Path, monkeypatch: py
     """It is ended with everything it has started, says so, and leaves nothing that would be taken for a library."""
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "own"))
     monkeypatch.setattr(mechanisms, "BUILD_LIMIT_S", 0.3)
-    folder, program = write("mod", **{"leaky.mod": LEAK}), "nrnivmodl-core" if core else "nrnivmodl"
+    folder, program = write("mod", **{"leaky.mod": LEAK_MOD}), "nrnivmodl-core" if core else "nrnivmodl"
     with pytest.raises(GbarError, match=rf"^{program} was not done within 0\.3 s$"):
         (mechanisms.build_core if core else mechanisms.build)([folder])
     deadline = time.monotonic() + 5
