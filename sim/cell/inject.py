@@ -7,7 +7,6 @@ exported script carries the source of the functions that it needs.
 
 import numpy as np
 from neuron import h
-from scipy.signal import lfilter
 
 
 def step(at, protocol, amplitude):
@@ -46,6 +45,8 @@ def triangle(at, protocol, amplitude):
 
 def noise(at, protocol, amplitude):
     """A seeded random current around the amplitude, with the autocorrelation exp(-t / tau), or none with tau = 0."""
+    from scipy.signal import lfilter  # slow to load: only where it is needed
+
     count = int(np.ceil(protocol.duration / protocol.every - 1e-9)) + 1
     samples = np.random.default_rng(protocol.seed).standard_normal(count)
     kept = np.exp(-protocol.every / protocol.tau) if protocol.tau else 0.0

@@ -5,7 +5,6 @@ The functions take plain arguments, because an exported script carries their sou
 
 import numpy as np
 from neuron import h
-from scipy.interpolate import Akima1DInterpolator
 
 from gbar.sim.cell import inject
 from gbar.sim.cell.anatomy import segment
@@ -88,6 +87,8 @@ def resampled(t, v, interval):
     of an AHP on one of them: features would jump by several per cent between neighbouring parameters. CVODE records a
     stimulus' edge twice, and each side is interpolated by itself: a corner stays a corner, a clamp's current may jump.
     """
+    from scipy.interpolate import Akima1DInterpolator  # slow to load
+
     even = np.minimum(np.arange(np.ceil(t[-1] / interval - 1e-6) + 1) * interval, t[-1])
     edges, out = np.flatnonzero(np.diff(t) <= 1e-9) + 1, np.empty(len(even))
     part = np.searchsorted(t[edges], even, side="right")

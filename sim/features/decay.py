@@ -1,9 +1,9 @@
 """Time constants of a voltage, fitted as eFEL fits them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import xlogy
 
 from gbar.sim.features.voltage import Outside, Voltage, total
 
@@ -125,5 +125,5 @@ def decay_after_stimulus(x: Voltage) -> float:
         return np.nan
     t, away = x.t[first:last], np.abs(x.v[first:last] - x.v[x.first])
     # the C library's logarithm, as eFEL's: NumPy's own may differ in the last bit
-    slope = _Line(t).slope(xlogy(1.0, away)) if away.all() else np.nan
+    slope = _Line(t).slope(np.array([math.log(one) for one in away])) if away.all() else np.nan
     return abs(1 / slope) if slope else np.nan
