@@ -116,7 +116,7 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Accuracy) -
         ),
         start=1,
     ):
-        z = np.array([(done.features.get(m.key, np.nan) - m.mean) / m.sd for m in problem.measurements])
+        z = np.array([m.z(done.features.get(m.key, np.nan)) for m in problem.measurements])
         then = np.array(
             [before.z[m.key] if before.z[m.key] is not None else np.nan for m in problem.measurements], float
         )

@@ -142,7 +142,7 @@ class Neuron(NamedTuple):
     def simulate(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F], NaN where not defined
         done = dict(self.pool.run(list(self.problem.physical(u))))
         keys = [m.key for m in self.problem.measurements]
-        return np.array([[done[i].features.get(key, np.nan) for key in keys] for i in range(len(u))])
+        return np.array([done[i].row(keys) for i in range(len(u))])
 
 
 Cell = Emulator | Neuron

@@ -134,11 +134,10 @@ def near_points(problem: Problem, count: int, seed: int) -> Points:
     if not cells:
         with Workers(problem, 1) as pool:
             own = pool.found.own
-        cells = [(np.array(own, float), problem.measurements)]
+        cells = [(own, problem.measurements)]
     draw = np.random.default_rng(seed)
     chosen = [cells[i % len(cells)] for i in range(count)]
-    low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
-    unit = problem.unit(np.clip(np.array([x for x, _ in chosen]), low, high))
+    unit = problem.nearest(np.array([x for x, _ in chosen]))
     unit = np.clip(unit + draw.normal(0, JITTER, unit.shape), 0, 1)
     return Points(problem.physical(unit), [{m.key: m.sd for m in measured} for _, measured in chosen])
 

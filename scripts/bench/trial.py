@@ -59,7 +59,7 @@ class Trial:
         done = dict(self.pool.run(list(self.problem.physical(u)), accuracy=accuracy))
         self.simulate_s += time.perf_counter() - start
         self.made += len(u)
-        features = np.array([[done[i].features.get(key, np.nan) for key in self.keys] for i in range(len(u))])
+        features = np.array([done[i].row(self.keys) for i in range(len(u))])
         return z_scores(features.reshape(len(u), len(self.keys)), self.goal)
 
 
@@ -74,4 +74,5 @@ def sum_score(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
 def max_score(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     """The largest |asinh(z)|, which ranks as the largest |z| does; the sum decides between equal ones."""
     r = np.where(np.isfinite(z), np.abs(np.arcsinh(z)), UNDEFINED)
-    return np.max(r, axis=-1) + 1e-3 * sum_score(z)
+    score: np.ndarray = np.max(r, axis=-1) + 1e-3 * sum_score(z)
+    return score

@@ -15,7 +15,8 @@ def design(dimension: int, count: int, seed: int) -> np.ndarray:  # [count, dime
     """The first points of a scrambled Sobol sequence (Owen 1998); more points of a seed extend fewer."""
     from scipy.stats import qmc  # most of what importing sim would cost, in every worker too
 
-    return qmc.Sobol(dimension, seed=seed).random_base2(max(0, count - 1).bit_length())[:count]
+    points: np.ndarray = qmc.Sobol(dimension, seed=seed).random_base2(max(0, count - 1).bit_length())[:count]
+    return points
 
 
 def sample(

@@ -285,7 +285,7 @@ class Batch:
             ]
             if not silent:
                 break
-            found = [searches[i].above(current) if i in silent else current for i, current in enumerate(found)]
+            found = [searches[i].above(at) if i in silent and at is not None else at for i, at in enumerate(found)]
         else:
             found = [None if i in silent else current for i, current in enumerate(found)]
         return found, recorded

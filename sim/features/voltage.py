@@ -89,7 +89,8 @@ class Voltage:
     @cached_property
     def times(self) -> np.ndarray:
         """Of the peaks, ms."""
-        return self.t[self.peaks]
+        times: np.ndarray = self.t[self.peaks]
+        return times
 
     @cached_property
     def intervals(self) -> np.ndarray:
@@ -118,7 +119,8 @@ class Voltage:
         for i in np.flatnonzero(found + 2 >= until).tolist():
             peak, stop = self.peaks[i], until[i]
             found[i] = peak + int(v[peak:stop].argmin()) if stop > peak else stop
-        return found[found != end - 1]
+        kept: np.ndarray = found[found != end - 1]
+        return kept
 
     @cached_property
     def onsets(self) -> np.ndarray:
@@ -228,4 +230,5 @@ def nearest(v: np.ndarray, starts: np.ndarray, stops: np.ndarray, levels: np.nda
     places = np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
     away = np.abs(v[places] - np.repeat(levels, lengths))
     hits = np.flatnonzero(away == np.repeat(np.minimum.reduceat(away, offsets), lengths))
-    return places[hits[hits.searchsorted(offsets)]]
+    first: np.ndarray = places[hits[hits.searchsorted(offsets)]]
+    return first

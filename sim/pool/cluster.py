@@ -72,7 +72,7 @@ class Cluster:
     @property
     def count(self) -> int:
         """How many evaluations the cluster's workers make side by side at present."""
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, int(sum(self._client.nthreads().values())))
 
     @property
     def at_once(self) -> int:
@@ -90,12 +90,13 @@ class Cluster:
         Raises:
             GbarError: also when the model's files have changed, or the scheduler is lost.
         """
-        from distributed import as_completed
+        import distributed
 
         self._watch.check()
         asked = vars(accuracy or self.accuracy)
         given = {self._give(xs, task, traces, asked): task for task in tasks(len(xs), self.count, Accuracy(**asked))}
-        flow = as_completed(list(given), loop=self._client.loop)
+        completed: Any = distributed.as_completed  # which is not typed
+        flow = completed(list(given), loop=self._client.loop)
         try:
             for future in flow:
                 task = given.pop(future)

@@ -33,7 +33,7 @@ def serve(pipe: Connection) -> None:
     problem, setup = pipe.recv()
     sys.argv = [str(problem.folder / problem.model.load.partition(":")[0])]  # the model is no program of ours
     try:
-        with outside([problem.folder, *(problem.folder / name for name in problem.model.mechanisms)]) as read:
+        with outside([problem.folder, *problem.mechanism_folders]) as read:
             engine = load_engine(problem, setup)
         pipe.send(("ready", replace(engine.describe(), reads_outside=read)))
     except GbarError as error:

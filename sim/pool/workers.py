@@ -187,8 +187,7 @@ class Workers:
 
     def _crew(self, accuracy: Accuracy) -> tuple[mechanisms.Setup, Crew]:
         """The workers for an accuracy, started when it is first asked for."""
-        folders = [self.problem.folder / folder for folder in self.problem.model.mechanisms]
-        setup = mechanisms.prepare(folders, accuracy, self.problem.globals)
+        setup = mechanisms.prepare(self.problem.mechanism_folders, accuracy, self.problem.globals)
         if setup not in self._crews:
             crew: Crew = []
             self._crews[setup] = crew
@@ -309,7 +308,7 @@ class Workers:
                 if isinstance(done, str):
                     return Evaluation(status="failed", reason=done, seconds=seconds)
                 self._seconds = max(self._seconds, seconds / len(task))
-                return done
+                return list(done)
         except (EOFError, OSError):
             return Evaluation(status="failed", reason=self._ending(worker), seconds=seconds)
         limits = self.problem.simulation

@@ -46,11 +46,11 @@ def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]
 
 def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> Row:
     protocol, _, feature = key.partition(".")
-    mean, sd = (measurement.mean, measurement.sd) if measurement else (None, None)
-    unit = measurement.unit if measurement and not unit else unit
-    defined = math.isfinite(value)
-    z = (value - mean) / sd if defined and mean is not None and sd is not None else None
-    return Row(protocol, feature, value if defined else None, mean, sd, z, unit)
+    known = value if math.isfinite(value) else None
+    if measurement is None:
+        return Row(protocol, feature, known, None, None, None, unit)
+    z = None if known is None else measurement.z(known)
+    return Row(protocol, feature, known, measurement.mean, measurement.sd, z, unit or measurement.unit)
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, float]:

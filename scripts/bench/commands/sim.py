@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ def _told(doing: str) -> None:
     typer.echo(doing, err=True)
 
 
-def _plain(row: "Row") -> dict:
+def _plain(row: "Row") -> dict[str, Any]:
     flat = {**row._asdict(), "near": row.near._asdict(), "random": row.random._asdict()}
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in flat.items()}
 
