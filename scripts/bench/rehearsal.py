@@ -36,7 +36,7 @@ from gbar.agent.learning import (
     z_scores,
 )
 from gbar.agent.learning import stamp as memories_stamp
-from gbar.sim import Accuracy, Archive, GbarError, Problem, Workers, load_problem
+from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, load_problem
 from gbar.surrogate import (
     Z90,
     FitConfig,
@@ -229,7 +229,7 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
     if not archive.is_file():
         raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
     config, goal = BOTH, goal_of(problem.measurements, tolerance)
-    engine = str(Accuracy.of(problem))
+    engine = str(Integrator.of(problem))
     with Archive(archive, problem, must_exist=True) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
     u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)

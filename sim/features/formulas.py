@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gbar.sim.features.decay import decay_after_stimulus, time_constant
-from gbar.sim.features.voltage import NONE, Outside, Unsure, Voltage, average, mean
+from gbar.sim.features.voltage import NONE, Undefined, UseEfel, Voltage, average, mean
 
 Values = np.ndarray | float  # one a spike, or one a trace; empty or NaN where it is not defined
 LONG_HYPERPOLARISATION_MV = -75.0  # eFEL's own, for a block
@@ -39,15 +39,15 @@ def values(
     with np.errstate(all="ignore"):
         try:
             voltage = Voltage(t, v, start, end, current, settings)
-        except Outside:
+        except Undefined:
             return {name: np.nan for name in names if name in FORMULAS}
-        except Unsure:
+        except UseEfel:
             return {}
         for name in names:
             if name in FORMULAS:
                 try:
                     found[name] = _value(name, voltage)
-                except Unsure:  # which eFEL then says
+                except UseEfel:  # which eFEL then says
                     continue
     return found
 
@@ -55,7 +55,7 @@ def values(
 def _value(name: str, voltage: Voltage) -> float:
     try:
         value = FORMULAS[name](voltage)
-    except Outside:
+    except Undefined:
         return np.nan
     value = mean(value) if isinstance(value, np.ndarray) else float(value)
     return value if math.isfinite(value) else np.nan
@@ -193,7 +193,7 @@ def rise(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.onsets), len(x.peaks))
     peaks = x.peaks[x.peaks > x.onsets[0]] if number else NONE
     if len(peaks) < number:
-        raise Outside
+        raise Undefined
     return x.onsets[:number], peaks[:number]
 
 
@@ -202,7 +202,7 @@ def fall(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.ends), len(x.peaks))
     peaks = x.peaks[x.times > x.start]
     if len(peaks) < number:
-        raise Outside
+        raise Undefined
     return peaks[:number], x.ends[:number]
 
 
@@ -256,11 +256,11 @@ def spike_half_width(x: Voltage) -> np.ndarray:
         return NONE
     begins, halves = np.append(x.first, troughs[:-1]), (x.v[peaks] + x.v[troughs]) / 2
     if (begins > peaks).any() or (troughs < peaks).any():
-        raise Unsure
+        raise UseEfel
     ranges = zip(*(at.tolist() for at in (begins, peaks, troughs, halves)), strict=True)
     found = np.array([(b + first(x.v[b:p] >= half), p + first(x.v[p:e] <= half)) for b, p, e, half in ranges])
     if not found.all():
-        raise Outside
+        raise Undefined
     rising, falling = found.T
     late, soon = ((x.t[i] - x.t[i - 1]) * (halves - x.v[i]) / (x.v[i] - x.v[i - 1]) for i in (rising, falling))
     widths: np.ndarray = x.t[falling] - late - x.t[rising] + soon

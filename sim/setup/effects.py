@@ -71,7 +71,8 @@ def _moved(problem: Problem) -> tuple[list[int], list[int]]:
 
     Where there cannot be such a simulation, no parameter moves anything in it.
     """
-    content = packed(problem, problem=problem.model_dump(mode="json"), within=SHORT_S)
+    read = {"protocol": {"__all__": {"times", "currents"}}}  # from files: nobody may write them
+    content = packed(problem, problem=problem.model_dump(mode="json", exclude=read), within=SHORT_S)
     try:
         again, *moved = ask(spreads, content, START_LIMIT_S + problem.simulation.time_limit)
     except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
@@ -115,41 +116,41 @@ def spreads(content: dict[str, Any]) -> list[float | None]:
     from gbar.sim.cell import Reused
 
     problem, cell = Problem.model_validate(content["problem"]), built(content)
-    bound = Reused(cell, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
-    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
+    binding = Reused(cell, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
+    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, binding.own(), strict=True)]
     base, changed = _points(problem, own)
     end = time.monotonic() + content["within"]
-    first = _response(problem, cell, bound, base)
+    first = _response(problem, cell, binding, base)
     found: list[float | None] = []
     for x in (base, *changed):
         if time.monotonic() > end:
             found.append(None)
             continue
-        here = _response(problem, cell, bound, x)
+        here = _response(problem, cell, binding, x)
         distance = float(np.max(np.abs(here - first))) if here.shape == first.shape else math.inf
         found.append(distance if np.isfinite(distance) else 1e9)
     return found
 
 
-def _response(problem: Problem, cell: Any, bound: Any, x: np.ndarray) -> np.ndarray:
+def _response(problem: Problem, cell: Any, binding: Any, x: np.ndarray) -> np.ndarray:
     """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
     from neuron import h
 
     from gbar.sim.cell import initialise, integrate, own_code, soma, working_folder
 
-    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS, "advance": problem.model.advance}
+    model, integrator = problem.model, {"engine": "fixed", "dt": DT_MS, "advance": problem.model.advance}
 
     def start() -> None:
         with working_folder(problem.folder), own_code(cell):
-            initialise(model.celsius, model.v_init, accuracy, model.init)
+            initialise(model.celsius, model.v_init, integrator, model.init)
 
-    bound.assign(x)
-    bound.settle(start)
+    binding.assign(x)
+    binding.settle(start)
     clamp = h.SEClamp(soma(cell)(0.5))
     clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
     start()
     seen = []
     for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
-        integrate(until, accuracy)
+        integrate(until, integrator)
         seen += [clamp.i, *(segment.v for section in cell.sections for segment in section)]
     return np.array(seen)

@@ -91,11 +91,11 @@ def spoken(cell: Any, target: str) -> list[Place]:
 
 def written_out(cell: Any, target: str) -> list[Place]:
     """Every place of a target with the value that it holds now."""
-    from gbar.sim.cell import places, take
+    from gbar.sim.cell import get_value, places
 
     found = []
     for owner, variable in places(cell, target):
-        value = float(take(owner, variable))
+        value = float(get_value(owner, variable))
         if target.startswith(("global.", "cell.")):
             at = Place("global", "", False, variable) if target.startswith("global.") else _attribute(target)
         elif hasattr(owner, "get_segment"):
@@ -161,7 +161,7 @@ def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     parameters, built = elsewhere.parameters(content), elsewhere.built(content)
     found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, Model.model_validate(content["model"]))]}
     if content["x"]:
-        cell.Bound(built, parameters).assign(content["x"])
+        cell.ParameterBinding(built, parameters).assign(content["x"])
     for p in parameters:
         by = written_out if is_explicit(p) else spoken
         found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]

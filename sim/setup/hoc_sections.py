@@ -41,7 +41,7 @@ def answer(content: dict[str, Any]) -> list[str]:
     from gbar.sim import cell
 
     built = elsewhere.built(content)
-    cell.Bound(built, elsewhere.parameters(content)).assign(content["x"])
+    cell.ParameterBinding(built, elsewhere.parameters(content)).assign(content["x"])
     names = _names(built)
     lines = _made(names)
     for section in built.sections:
@@ -97,10 +97,10 @@ def _described(section: Any) -> list[str]:
 
 
 def _values(section: Any, variable: str) -> list[str]:
-    from gbar.sim.cell import take
+    from gbar.sim.cell import get_value
 
     try:
-        values = [float(take(segment, variable)) for segment in section]
+        values = [float(get_value(segment, variable)) for segment in section]
     except (AttributeError, NameError, LookupError):  # an ion without a potential of its own here
         return []
     if len(set(values)) == 1:

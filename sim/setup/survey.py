@@ -200,14 +200,14 @@ def _response(built: Any, celsius: float, v_init: float) -> Response:
     from gbar.sim.cell import initialise, integrate, soma
 
     at = soma(built)(0.5)
-    accuracy = {"engine": "fixed", "dt": DT_MS}
+    integrator = {"engine": "fixed", "dt": DT_MS}
     since = time.perf_counter()
 
     def start() -> None:
-        initialise(celsius, v_init, accuracy)
+        initialise(celsius, v_init, integrator)
 
     start()
-    integrate(SETTLE_MS, accuracy)
+    integrate(SETTLE_MS, integrator)
     pace = (time.perf_counter() - since) / SETTLE_MS
     enough = min(max(ENOUGH_S, 2 * (DOUBLINGS + HALVINGS) * (SETTLE_MS + PULSE_MS + AFTER_MS) * pace), MOST_S)
     rest = float(at.v)

@@ -368,6 +368,16 @@ def test_parameters_there_was_no_time_for_are_named(write: Write, monkeypatch: p
     assert (found.inert, found.untried) == ([], ["nothing"])
 
 
+def test_a_current_from_a_file_keeps_nobody_from_trying_parameters(write: Write) -> None:
+    """What is read from files stays out of what another process is told."""
+    begin(folder := write("flat", **KINDS["flat"], **{"noise.csv": "t_ms,i_nA\n0,0\n100,0.1\n"}))
+    with (folder / "problem.toml").open("a") as stream:
+        stream.write(
+            '[protocol.noise]\nkind = "waveform"\nfile = "noise.csv"\ndelay = 50\nduration = 50\ntotal = 100\n'
+        )
+    assert effects._moved(load_problem(folder, measured=False)) == ([], [])
+
+
 def test_bare_sections_are_passed_over(write: Write) -> None:
     """A file that only has a shape leaves nothing to tune: said so, and the next one taken."""
     folder = write("bare", **{"a.hoc": "create soma\nsoma { L = 20  diam = 20 }\n", "b.hoc": PARTS})
