@@ -11,11 +11,11 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.files import cache_folder
 from gbar.sim.mechanisms import processor
 from gbar.sim.pool import Pool, Workers, open_pool
-from gbar.sim.problem import Accuracy, Measurement, Parameter, Problem, load_problem
-from gbar.sim.setup import Choice, Row, choose_engine, measure_once, with_engine, with_process
+from gbar.sim.problem import Integrator, Measurement, Parameter, Problem, load_problem
+from gbar.sim.setup import Choice, FeatureRow, choose_engine, measure_once, with_engine, with_process
 
 __all__ = [
-    "Accuracy",
+    "Integrator",
     "Archive",
     "Choice",
     "Evaluation",
@@ -46,7 +46,7 @@ def simulate(
     x: Sequence[np.ndarray] | np.ndarray,
     *,
     workers: int = 1,
-    accuracy: Accuracy | None = None,
+    integrator: Integrator | None = None,
     traces: bool = False,
     log: Path | None = None,
     dask: str | None = None,
@@ -57,7 +57,7 @@ def simulate(
         problem: from `load_problem`.
         x: [B, D] in NEURON's units.
         workers: processes.
-        accuracy: integrator and tolerance; the problem's own by default.
+        integrator: with its tolerance; the problem's own by default.
         traces: whether evaluations keep their voltage traces.
         log: where NEURON's own output goes.
         dask: address of a Dask scheduler whose workers simulate instead.
@@ -68,7 +68,7 @@ def simulate(
     Raises:
         GbarError: the mechanisms do not build, or the model cannot be loaded.
     """
-    with open_pool(problem, min(workers, max(1, len(x))), accuracy, log, dask) as pool:
+    with open_pool(problem, min(workers, max(1, len(x))), integrator, log, dask) as pool:
         done = dict(pool.run(list(x), traces=traces))
     return [done[i] for i in range(len(x))]
 
@@ -78,7 +78,7 @@ def measure(
     parameters: Mapping[str, float] | None = None,
     *,
     measurements: str | Path | None = None,
-) -> list[Row]:
+) -> list[FeatureRow]:
     """Simulate a model once, at the accuracy that confirms solutions.
 
         for row in gbar.measure("models/hh", {"gnabar": 0.1}):

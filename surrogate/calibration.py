@@ -31,7 +31,8 @@ class Calibration:
         """SD of recent errors; `first` is the guess before anything has been predicted."""
         recent = self.errors[-RECENT:]
         square = np.nansum(np.minimum(recent**2, LARGEST**2), axis=0) + PRIOR * first**2
-        return np.sqrt(square / (np.isfinite(recent).sum(axis=0) + PRIOR))
+        error: np.ndarray = np.sqrt(square / (np.isfinite(recent).sum(axis=0) + PRIOR))
+        return error
 
     def widening(self) -> np.ndarray:  # [F]
         """What to multiply predicted SDs by, so that 90 % intervals hold 90 %."""

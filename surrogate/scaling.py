@@ -44,7 +44,8 @@ def choose_scaling(features: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Sc
 def squash(scaling: Scaling, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
     """Network space: see `choose_scaling`."""
     knee, centre, width = (np.asarray(part, float) for part in scaling)
-    return np.arcsinh((np.arcsinh(features / knee) - centre) / width)
+    squashed: np.ndarray = np.arcsinh((np.arcsinh(features / knee) - centre) / width)
+    return squashed
 
 
 def unsquash(scaling: Scaling, squashed: jax.Array) -> jax.Array:  # [..., F] -> [..., F]

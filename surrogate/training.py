@@ -1,7 +1,7 @@
 """Training the ensemble: one jitted scan over steps, compiled once for a whole run."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +111,7 @@ def train(key: jax.Array, params: Params, data: Data, network: Response, config:
         rows = jnp.minimum(jnp.searchsorted(cumulative, draws), cumulative.shape[0] - 1)
         return _loss(respond(network, member, data.u[rows]), data.s[rows], data.valid[rows])
 
-    def step(carry: tuple, key: jax.Array) -> tuple[tuple, jax.Array]:
+    def step(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
         params, state = carry
         keys = jax.random.split(key, config.members)
         losses, gradients = jax.vmap(jax.value_and_grad(loss_of))(params, cumulative, keys)

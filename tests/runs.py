@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.agent.result import Candidate, Measured, Range, Result, Wall, write_result
-from gbar.sim import Accuracy, Archive, Measurement, Problem
+from gbar.sim import Archive, Integrator, Measurement, Problem
 
 
 def a_run(
@@ -44,8 +44,8 @@ def a_run(
         "batch": 16,
         "planner": "both",
         "workers": 1,
-        "engine": str(Accuracy.of(problem)),
-        "confirmed_by": str(Accuracy.of(problem).tight()),
+        "engine": str(Integrator.of(problem)),
+        "confirmed_by": str(Integrator.of(problem).tight()),
         "evaluations": 10,
         "failed_evaluations": 0,
         "first_solution_at": 3,

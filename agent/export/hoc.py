@@ -6,7 +6,7 @@ from typing import Any
 
 from gbar.agent.export.chosen import Chosen, hoc_string
 from gbar.agent.export.model import copy_model, mechanism_name
-from gbar.sim import Accuracy
+from gbar.sim import Integrator
 from gbar.sim.files import write_whole
 from gbar.sim.problem import FACTOR, Formula
 from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
@@ -36,7 +36,7 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
         model=model,
         mechanisms=[f"{model}/{name}" for name in mechanisms],
         known=mechanism_name(problem),
-        accuracy=Accuracy.of(problem).tight(),
+        integrator=Integrator.of(problem).tight(),
         stimuli=list(problem.stimuli.items()),
         **(loading if written else loading | _spoken(chosen)),
     )

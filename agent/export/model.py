@@ -53,7 +53,7 @@ def refuse_inside(out: Path, problem: Problem) -> None:
     Raises:
         GbarError: `out` is in a folder of the model where gbar looks for model files.
     """
-    for folder in (problem.folder, *(problem.folder / name for name in problem.model.mechanisms)):
+    for folder in (problem.folder, *problem.mechanism_folders):
         inside = _inside(out, folder.resolve())
         if inside is None:
             continue
@@ -68,8 +68,8 @@ def refuse_inside(out: Path, problem: Problem) -> None:
 
 def mechanism_name(problem: Problem) -> str | None:
     """A name that NEURON knows once the model's MOD files are loaded; None where there is nothing to load."""
-    for folder in problem.model.mechanisms:
-        for file in sorted((problem.folder / folder).glob("*.mod")):
+    for folder in problem.mechanism_folders:
+        for file in sorted(folder.glob("*.mod")):
             if found := declared(file.read_text(errors="replace")):
                 return found[1]
     return None

@@ -11,7 +11,7 @@ from typing import Any
 from gbar.agent.export.carry import Carried, carry, import_lines
 from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import copy_model
-from gbar.sim import Accuracy
+from gbar.sim import Integrator
 from gbar.sim.features import OWN, OWN_OF_SIGNAL, SETTINGS
 from gbar.sim.files import write_whole
 from gbar.sim.problem import CurrentStimulus, FiCurve, Model, Parameter, ResponseKey, Stimulus, Waveform
@@ -19,7 +19,7 @@ from gbar.sim.problem import CurrentStimulus, FiCurve, Model, Parameter, Respons
 MEASURE = "gbar_measure.py"  # a name that no model file has
 NEEDED = {  # what the script itself calls
     "gbar.sim.errors": ("GbarError",),
-    "gbar.sim.cell.cell": ("assemble", "Bound"),
+    "gbar.sim.cell.cell": ("assemble", "ParameterBinding"),
     "gbar.sim.cell.protocols": ("initialise", "run"),
     "gbar.sim.features.traces": ("Trace", "measure_by_efel"),
 }
@@ -90,7 +90,7 @@ def _measuring(chosen: Chosen, mechanisms: list[str]) -> str:
         sections=[(TITLES[module], module, source) for module, source in carried.sections.items()],
         model=chosen.model.name,
         mechanisms=mechanisms,
-        accuracy=vars(Accuracy.of(chosen.problem).tight()) | _advance(chosen.problem.model),
+        integrator=vars(Integrator.of(chosen.problem).tight()) | _advance(chosen.problem.model),
         settings={**SETTINGS, **chosen.problem.efel},
         protocols=_protocols(chosen),
         definitions=_definitions(chosen),

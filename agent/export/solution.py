@@ -10,7 +10,7 @@ from gbar.agent.export import bluepyopt, hoc, script, table
 from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import refuse_inside
 from gbar.agent.result import Candidate, Result, read_result
-from gbar.sim import Accuracy, GbarError, Problem, load_problem
+from gbar.sim import GbarError, Integrator, Problem, load_problem
 from gbar.sim.archive import said_of, why_another
 from gbar.sim.files import resolved, write_whole
 
@@ -164,7 +164,7 @@ def _problem(run: Path, result: Result) -> Problem:
         raise GbarError(f"{folder}: a model file, a place of a parameter or a protocol has {again} ({why})")
     if set(problem.names) != {parameter.name for parameter in result.parameters}:
         raise GbarError(f"{folder}: the free parameters have {again}")
-    if str(Accuracy.of(problem).tight()) != result.confirmed_by:
+    if str(Integrator.of(problem).tight()) != result.confirmed_by:
         raise GbarError(f"{folder}: [simulation] has {again} ({result.confirmed_by})")
     for m in result.measurements:
         if m.protocol not in problem.responses:

@@ -15,7 +15,7 @@ import optax
 
 from gbar.agent.learning import UNDEFINED, Aim, Mind, World, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
-from gbar.sim import Accuracy, Archive, Pool, design
+from gbar.sim import Archive, Integrator, Pool, design
 from gbar.sim.problem import within
 from gbar.surrogate import Params, Response, respond
 
@@ -81,10 +81,10 @@ def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
 
 
 def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
-    x, engine = session.problem.physical(u), Accuracy.of(session.problem)
+    x, engine = session.problem.physical(u), Integrator.of(session.problem)
     run = f"{session.name} diagnosis"
     first, done = archive.count(run), {}
-    for i, evaluation in pool.run(list(x), accuracy=engine):
+    for i, evaluation in pool.run(list(x), integrator=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
     features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])

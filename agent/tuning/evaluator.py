@@ -9,7 +9,7 @@ from gbar.agent.learning import DISTINCT, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.session import Confirmed, Kept, Observer, Predicted, Session, run_name
-from gbar.sim import Accuracy, Archive, Evaluation, Pool
+from gbar.sim import Archive, Evaluation, Integrator, Pool
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
@@ -27,9 +27,9 @@ class Lab:
     next_probe: int = 0  # batch before which no near miss is confirmed again
 
     @property
-    def tight(self) -> Accuracy:
+    def tight(self) -> Integrator:
         """What every solution is confirmed at."""
-        return Accuracy.of(self.session.problem).tight()
+        return Integrator.of(self.session.problem).tight()
 
     def simulate(self, u: np.ndarray, proposers: list[str], forecast: Forecast | None = None) -> np.ndarray:
         """Evaluate a batch [B, D] and keep it, in batch order.
@@ -43,7 +43,7 @@ class Lab:
         proposers = proposers * len(u) if len(proposers) == 1 else proposers
         before = session.evaluations
         x = session.problem.physical(u)
-        done = self._run(x, proposers, Accuracy.of(session.problem))
+        done = self._run(x, proposers, Integrator.of(session.problem))
         features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
         session.x, session.u = np.concatenate([session.x, x]), np.concatenate([session.u, u])
         session.features = np.concatenate([session.features, features])
@@ -193,7 +193,7 @@ class Lab:
         if session.solutions:
             return
         order = np.lexsort((session.distance, session.worst))[: min(count, int(session.inside.sum()))]
-        done = dict(self.pool.run(list(session.x[order]), traces=True, accuracy=self.tight))
+        done = dict(self.pool.run(list(session.x[order]), traces=True, integrator=self.tight))
         session.nearest = [self._confirmed(int(index), done[i]) for i, index in enumerate(order)]
 
     def _is_new(self, u: np.ndarray) -> bool:
@@ -219,7 +219,7 @@ class Lab:
         z = z_scores(features, session.goal)
         return Confirmed(session.u[index], session.x[index], done, z, session.proposers[index], index + 1)
 
-    def _run(self, x: np.ndarray, proposers: list[str], accuracy: Accuracy, slot: int = 0) -> dict[int, Evaluation]:
+    def _run(self, x: np.ndarray, proposers: list[str], accuracy: Integrator, slot: int = 0) -> dict[int, Evaluation]:
         """Simulate x [B, D] and keep every result as it arrives, in the archive at `slot` and on."""
         session, done = self.session, {}
         run, batch = run_name(session.problem, session.config), session.batches + len(session.history)
@@ -231,7 +231,7 @@ class Lab:
                 self._count(found.done)
         missing = [i for i in range(len(x)) if i not in done]
         with session.timed("simulate"):
-            for k, evaluation in self.pool.run(list(x[missing]), traces=confirming, accuracy=accuracy):
+            for k, evaluation in self.pool.run(list(x[missing]), traces=confirming, integrator=accuracy):
                 i = missing[k]
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in session.confirmed_before:

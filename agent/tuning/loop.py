@@ -16,7 +16,7 @@ from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Lab
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.session import BEYOND, Kept, Observer, Session, TuneConfig, run_name
-from gbar.sim import Accuracy, Archive, Evaluation, Problem, Rows, open_pool
+from gbar.sim import Archive, Evaluation, Integrator, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
 SMALL, TURNS = 2, 12  # evaluations in the first batches from scratch, and how many batches until they double
@@ -106,22 +106,22 @@ def _phase(session: Session, observe: Observer, part: str) -> Iterator[None]:
 def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     """A session that knows everything the archive holds."""
     keys = [m.key for m in problem.measurements]
-    engine = str(Accuracy.of(problem))
+    engine = str(Integrator.of(problem))
     every = archive.rows(keys, engine)
     rows = every.only(within(problem.unit(every.x), BEYOND))
     features = np.where(rows.ok[:, None], rows.features, np.nan)
     goal = goal_of(problem.measurements, config.tolerance)
-    tight, run = archive.rows(keys, str(Accuracy.of(problem).tight())), run_name(problem, config)
+    tight, run = archive.rows(keys, str(Integrator.of(problem).tight())), run_name(problem, config)
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
     x, features = rows.x[others], features[others]
     proposers = [name for name, other in zip(rows.proposer, others, strict=True) if other]
     session = Session(problem, config, keys, goal, engine, x, problem.unit(x), features, proposers)
     session.foreign = np.ones(len(x), bool)
-    asked = archive.rows([], str(Accuracy.of(problem).tight()))  # of other features too
+    asked = archive.rows([], str(Integrator.of(problem).tight()))  # of other features too
     session.confirmed_before = {x.tobytes() for x, name in zip(asked.x, asked.run, strict=True) if name != run}
     _keep(session, rows, ~others, tight, ~confirmed)
     session.evaluations = archive.count(run) - len(session.kept)  # by another engine
-    if str(Accuracy.of(problem).tight()) != engine:
+    if str(Integrator.of(problem).tight()) != engine:
         _compare(session, tight, confirmed)
     return session
 

@@ -35,8 +35,7 @@ from gbar.agent.tuning.diagnosis import diagnose
 from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
-from gbar.sim import Accuracy as Integrator
-from gbar.sim import Archive, GbarError, Problem, choose_engine
+from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
 from gbar.surrogate import feature_accuracy, verdict
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from gbar.agent.learning import Goal, MindConfig, configure, distance, z_scores
 from gbar.agent.result import Result, read_result
 from gbar.agent.tuning.session import BEYOND
-from gbar.sim import Accuracy, Archive, GbarError, Problem, load_problem, simulate, with_process
+from gbar.sim import Archive, GbarError, Integrator, Problem, load_problem, simulate, with_process
 from gbar.sim.problem import within
 from gbar.surrogate import (
     FitConfig,
@@ -94,12 +94,12 @@ def verify_run(run: Path, workers: int = 2) -> Verification:
             verdict=verdict(recent, known.coverage_90 if known else None),
             why=why(recent, known.coverage_90 if known else None, auroc[f]),
         )
-    accuracy = Accuracy.parse(result.confirmed_by)
+    accuracy = Integrator.parse(result.confirmed_by)
     again = _again(problem, result, workers, accuracy)
     return Verification(confirmed_by=str(accuracy), evaluations=len(rows), solutions=again, surrogate=trust)
 
 
-def _again(problem: Problem, result: Result, workers: int, accuracy: Accuracy) -> list[Again]:
+def _again(problem: Problem, result: Result, workers: int, accuracy: Integrator) -> list[Again]:
     if not result.solutions:
         return []
     names = problem.names
@@ -110,13 +110,13 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Accuracy) -
     judged = []
     for number, (done, before) in enumerate(
         zip(
-            simulate(with_process(problem, "each"), xs, workers=workers, accuracy=accuracy),
+            simulate(with_process(problem, "each"), xs, workers=workers, integrator=accuracy),
             result.solutions,
             strict=True,
         ),
         start=1,
     ):
-        z = np.array([(done.features.get(m.key, np.nan) - m.mean) / m.sd for m in problem.measurements])
+        z = np.array([m.z(done.features.get(m.key, np.nan)) for m in problem.measurements])
         then = np.array(
             [before.z[m.key] if before.z[m.key] is not None else np.nan for m in problem.measurements], float
         )

@@ -11,7 +11,7 @@ import psutil
 
 from gbar.sim.archive import Archive, design
 from gbar.sim.pool import open_pool
-from gbar.sim.problem import Accuracy, Problem
+from gbar.sim.problem import Integrator, Problem
 
 MB = 1e6
 
@@ -36,7 +36,7 @@ class Speed(NamedTuple):
 
 
 def endure(
-    problem: Problem, count: int, stretch: int, workers: int, accuracy: Accuracy, dask: str | None = None
+    problem: Problem, count: int, stretch: int, workers: int, accuracy: Integrator, dask: str | None = None
 ) -> Iterator[Stretch]:
     """Make `count` evaluations in one run, kept in an archive as any run's are, and look at every `stretch` of them."""
     x = problem.physical(design(len(problem.names), count, 0))
@@ -74,7 +74,7 @@ def _resident(process: psutil.Process) -> float:
 
 
 def compare_pools(
-    problem: Problem, count: int, repeats: int, accuracy: Accuracy, dask: str | None = None
+    problem: Problem, count: int, repeats: int, accuracy: Integrator, dask: str | None = None
 ) -> list[Speed]:
     """Time the same `count` evaluations with one process, with two, and on a cluster, in turn."""
     x = list(problem.physical(design(len(problem.names), count, 0)))

@@ -19,7 +19,7 @@ import psutil
 
 from gbar.scripts.bench.methods import ARMS, peer
 from gbar.scripts.bench.score import Score
-from gbar.sim import Accuracy, Archive, GbarError, Problem, Workers, choose_engine, load_problem
+from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, choose_engine, load_problem
 
 if TYPE_CHECKING:
     from gbar.agent.tuning import Session
@@ -101,7 +101,7 @@ def score_of(problem: Problem, run: Run, outcome: Outcome, total_s: float) -> Sc
         problem.name,
         Path(run.table).stem,
         *run[2:],
-        str(Accuracy.of(problem)),
+        str(Integrator.of(problem)),
         outcome.solved,
         outcome.evaluations,
         outcome.largest_batch,

@@ -14,7 +14,7 @@ def published_figure(
     """Simulate -5 nA for 100 ms at the middle of the soma with the model's own parameters, and plot the voltage."""
     import matplotlib
 
-    from gbar.sim import Accuracy, Workers, load_problem
+    from gbar.sim import Integrator, Workers, load_problem
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "gbar"  # the same picture, byte for byte, each time
@@ -23,7 +23,7 @@ def published_figure(
     problem = load_problem(ROOT / "models" / "motoneuron", measured=False)
     with Workers(problem, 1) as pool:
         own = pool.found.own
-        ((_, done),) = pool.run([own], traces=True, accuracy=Accuracy.of(problem).tight())
+        ((_, done),) = pool.run([own], traces=True, integrator=Integrator.of(problem).tight())
     t, v = done.traces["published"]
     after = t >= 100
     figure, axes = pyplot.subplots(figsize=(6, 2.6), layout="constrained")

@@ -36,7 +36,7 @@ from gbar.agent.learning import (
     z_scores,
 )
 from gbar.agent.learning import stamp as memories_stamp
-from gbar.sim import Accuracy, Archive, GbarError, Problem, Workers, load_problem
+from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, load_problem
 from gbar.surrogate import (
     Z90,
     FitConfig,
@@ -142,7 +142,7 @@ class Neuron(NamedTuple):
     def simulate(self, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F], NaN where not defined
         done = dict(self.pool.run(list(self.problem.physical(u))))
         keys = [m.key for m in self.problem.measurements]
-        return np.array([[done[i].features.get(key, np.nan) for key in keys] for i in range(len(u))])
+        return np.array([done[i].row(keys) for i in range(len(u))])
 
 
 Cell = Emulator | Neuron
@@ -229,7 +229,7 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
     if not archive.is_file():
         raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
     config, goal = BOTH, goal_of(problem.measurements, tolerance)
-    engine = str(Accuracy.of(problem))
+    engine = str(Integrator.of(problem))
     with Archive(archive, problem, must_exist=True) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
     u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)

@@ -34,7 +34,7 @@ class Score(NamedTuple):
     coverage_90: float | None  # share of their 90 % intervals that held
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> tuple[Any, ...]:
         """What makes two rows the same run."""
         return self[: Score._fields.index("engine")]
 

@@ -14,15 +14,15 @@ from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.features import unit_of
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Accuracy, Measurement, Problem, ResponseKey, load_problem, typical_sd
+from gbar.sim.problem import Integrator, Measurement, Problem, ResponseKey, load_problem, typical_sd
 
-REFERENCE = Accuracy("cvode", 1e-7)
-PLAIN = Accuracy("plain")  # h.continuerun at dt 0.025 on one cell: what a script does
+REFERENCE = Integrator("cvode", 1e-7)
+PLAIN = Integrator("plain")  # h.continuerun at dt 0.025 on one cell: what a script does
 ENGINES = (
     PLAIN,
-    *(Accuracy("cvode", atol) for atol in (1e-3, 1e-4, 1e-5)),
-    *(Accuracy("neuron", dt=dt) for dt in (0.025,)),
-    *(Accuracy("coreneuron", dt=dt) for dt in (0.05, 0.025, 0.0125)),
+    *(Integrator("cvode", atol) for atol in (1e-3, 1e-4, 1e-5)),
+    *(Integrator("neuron", dt=dt) for dt in (0.025,)),
+    *(Integrator("coreneuron", dt=dt) for dt in (0.05, 0.025, 0.0125)),
 )
 MARKERS = "osD^v<>Ph*X"
 JITTER = 0.03  # SD of near-target vectors around their cell's hidden one, in the unit cube
@@ -60,7 +60,7 @@ class Row(NamedTuple):
 
 def compare_engines(
     problem: Problem,
-    engines: Sequence[Accuracy] = ENGINES,
+    engines: Sequence[Integrator] = ENGINES,
     near: int = 50,
     random: int = 200,
     repeats: int = 5,
@@ -80,7 +80,7 @@ def compare_engines(
         GbarError: an engine cannot simulate the model.
     """
     close, broad = near_points(problem, near, seed), random_points(problem, random, seed)
-    errors: dict[Accuracy, tuple[Errors, Errors]] = {}
+    errors: dict[Integrator, tuple[Errors, Errors]] = {}
     every = np.concatenate([close.x, broad.x])
     observe(f"the reference, {REFERENCE}")
     truth = _simulated(problem, every, REFERENCE, workers)
@@ -92,7 +92,7 @@ def compare_engines(
                 _errors(found[:near], truth[:near], close.sds),
                 _errors(found[near:], truth[near:], broad.sds),
             )
-    costs: dict[Accuracy, list[tuple[float, float]]] = {engine: [] for engine in engines}
+    costs: dict[Integrator, list[tuple[float, float]]] = {engine: [] for engine in engines}
     x = random_points(problem, TIMED, seed + 1).x
     for repeat in range(repeats):
         for engine in engines:
@@ -100,18 +100,18 @@ def compare_engines(
             share = SHARE.get(engine.engine, 1)
             costs[engine].append(_cost(problem, x[repeat % share :: share], engine))
     nothing = Errors(math.nan, math.nan, 0)
-    plain, cvode = costs.get(PLAIN), costs.get(Accuracy("cvode", 1e-4))
+    plain, cvode = costs.get(PLAIN), costs.get(Integrator("cvode", 1e-4))
     return [_row(engine, costs[engine], plain, cvode, *errors.get(engine, (nothing, nothing))) for engine in engines]
 
 
-def chosen_engines(names: str) -> tuple[Accuracy, ...]:
+def chosen_engines(names: str) -> tuple[Integrator, ...]:
     """The engines that are named, with commas between them; all of `ENGINES` where none is. Raises GbarError."""
     listed = [name.strip() for name in names.split(",") if name.strip()]
-    return tuple(PLAIN if name == PLAIN.engine else Accuracy.parse(name) for name in listed) or ENGINES
+    return tuple(PLAIN if name == PLAIN.engine else Integrator.parse(name) for name in listed) or ENGINES
 
 
 def batch_sizes(
-    problem: Problem, sizes: Sequence[int], accuracy: Accuracy, repeats: int = 3
+    problem: Problem, sizes: Sequence[int], accuracy: Integrator, repeats: int = 3
 ) -> Iterator[tuple[int, float]]:
     """(copies in a batch, ms of processor time for an evaluation), the least of a few repeats."""
     for size in sizes:
@@ -134,11 +134,10 @@ def near_points(problem: Problem, count: int, seed: int) -> Points:
     if not cells:
         with Workers(problem, 1) as pool:
             own = pool.found.own
-        cells = [(np.array(own, float), problem.measurements)]
+        cells = [(own, problem.measurements)]
     draw = np.random.default_rng(seed)
     chosen = [cells[i % len(cells)] for i in range(count)]
-    low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
-    unit = problem.unit(np.clip(np.array([x for x, _ in chosen]), low, high))
+    unit = problem.nearest(np.array([x for x, _ in chosen]))
     unit = np.clip(unit + draw.normal(0, JITTER, unit.shape), 0, 1)
     return Points(problem.physical(unit), [{m.key: m.sd for m in measured} for _, measured in chosen])
 
@@ -152,7 +151,7 @@ def _cells(folder: Path, problem: Problem) -> Iterator[tuple[np.ndarray, Sequenc
             yield np.array([float(row[name]) for name in problem.names]), table.measurements
 
 
-def _simulated(problem: Problem, x: np.ndarray, accuracy: Accuracy, workers: int) -> list[Evaluation]:
+def _simulated(problem: Problem, x: np.ndarray, accuracy: Integrator, workers: int) -> list[Evaluation]:
     with Workers(problem, workers, accuracy) as pool:
         done = dict(pool.run(list(x)))
     return [done[i] for i in range(len(x))]
@@ -171,7 +170,7 @@ def _errors(found: Sequence[Evaluation], truth: Sequence[Evaluation], sds: Seque
     return Errors(float(np.mean(size <= 0.25)), float(np.mean(size <= 1.0)), len(size))
 
 
-def _cost(problem: Problem, x: np.ndarray, accuracy: Accuracy) -> tuple[float, float]:
+def _cost(problem: Problem, x: np.ndarray, accuracy: Integrator) -> tuple[float, float]:
     """Seconds of processor time for an evaluation, and the share of it that is not NEURON's."""
     with Workers(problem, 1, accuracy) as pool:
         list(pool.run(list(x if accuracy.batched else x[:1])))  # loaded, all copies made, and warm
@@ -183,7 +182,7 @@ def _cost(problem: Problem, x: np.ndarray, accuracy: Accuracy) -> tuple[float, f
 
 
 def _row(
-    engine: Accuracy,
+    engine: Integrator,
     costs: list[tuple[float, float]],
     plain: list[tuple[float, float]] | None,
     cvode: list[tuple[float, float]] | None,

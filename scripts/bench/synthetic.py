@@ -12,7 +12,7 @@ import numpy as np
 
 from gbar.sim.engine import Evaluation
 from gbar.sim.pool import Workers
-from gbar.sim.problem import SD_SHARE, Accuracy, Problem, typical_sd
+from gbar.sim.problem import SD_SHARE, Integrator, Problem, typical_sd
 
 MARGIN = 0.1  # hidden vectors keep this share of each range from its ends
 MIN_SPIKES = 5  # on every sustained step
@@ -31,7 +31,7 @@ def make_cells(problem: Problem, wanted: Sequence[str], count: int, seed: int, w
     """
     draw = np.random.default_rng(seed)
     cells: list[tuple[np.ndarray, Evaluation]] = []
-    with Workers(problem, workers, Accuracy.of(problem).tight()) as pool:
+    with Workers(problem, workers, Integrator.of(problem).tight()) as pool:
         while len(cells) < count:
             xs = problem.physical(draw.uniform(MARGIN, 1 - MARGIN, (2 * workers, len(problem.names))))
             done = dict(pool.run(list(xs)))

@@ -193,7 +193,8 @@ def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rat
 def network_flops(network: Any, dimension: int) -> int:
     """Operations of one network's matrix products for one input."""
     hidden = network.hidden
-    return 2 * (dimension * hidden + (network.layers - 1) * hidden**2 + (hidden + dimension) * 2 * network.features)
+    inside = (network.layers - 1) * hidden**2
+    return int(2 * (dimension * hidden + inside + (hidden + dimension) * 2 * network.features))
 
 
 def _matrix_rate() -> float:
@@ -214,7 +215,7 @@ def _seconds(work: Callable[[], Any]) -> float:
     taken = []
     for _ in range(4):
         start = time.perf_counter()
-        jax.block_until_ready(work())
+        jax.block_until_ready(work())  # type: ignore[no-untyped-call]
         taken.append(time.perf_counter() - start)
     return min(taken[1:])
 

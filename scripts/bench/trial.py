@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gbar.agent.learning import UNDEFINED, distance, goal_of, worst, z_scores
-from gbar.sim import Accuracy, Problem, Workers
+from gbar.sim import Integrator, Problem, Workers
 
 
 class Over(Exception):
@@ -42,11 +42,11 @@ class Trial:
         u = np.clip(np.asarray(u, float), 0.0, 1.0)
         asked, u = len(u), u[: self.budget - self.made]
         self.largest_batch = max(self.largest_batch, len(u))
-        z = self._simulate(u, Accuracy.of(self.problem))
+        z = self._simulate(u, Integrator.of(self.problem))
         for met in np.flatnonzero(worst(z) <= self.goal.tolerance):
             if self.made >= self.budget:
                 break
-            confirmed = self._simulate(u[met : met + 1], Accuracy.of(self.problem).tight())
+            confirmed = self._simulate(u[met : met + 1], Integrator.of(self.problem).tight())
             if worst(confirmed)[0] <= self.goal.tolerance:
                 self.solved = True
                 raise Over
@@ -54,12 +54,12 @@ class Trial:
             raise Over
         return z
 
-    def _simulate(self, u: np.ndarray, accuracy: Accuracy) -> np.ndarray:
+    def _simulate(self, u: np.ndarray, accuracy: Integrator) -> np.ndarray:
         start = time.perf_counter()
-        done = dict(self.pool.run(list(self.problem.physical(u)), accuracy=accuracy))
+        done = dict(self.pool.run(list(self.problem.physical(u)), integrator=accuracy))
         self.simulate_s += time.perf_counter() - start
         self.made += len(u)
-        features = np.array([[done[i].features.get(key, np.nan) for key in self.keys] for i in range(len(u))])
+        features = np.array([done[i].row(self.keys) for i in range(len(u))])
         return z_scores(features.reshape(len(u), len(self.keys)), self.goal)
 
 
@@ -74,4 +74,5 @@ def sum_score(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
 def max_score(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     """The largest |asinh(z)|, which ranks as the largest |z| does; the sum decides between equal ones."""
     r = np.where(np.isfinite(z), np.abs(np.arcsinh(z)), UNDEFINED)
-    return np.max(r, axis=-1) + 1e-3 * sum_score(z)
+    score: np.ndarray = np.max(r, axis=-1) + 1e-3 * sum_score(z)
+    return score

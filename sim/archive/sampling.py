@@ -8,14 +8,15 @@ import numpy as np
 from gbar.sim.archive.archive import Archive
 from gbar.sim.engine import Evaluation
 from gbar.sim.pool import open_pool
-from gbar.sim.problem import Accuracy, Problem
+from gbar.sim.problem import Integrator, Problem
 
 
 def design(dimension: int, count: int, seed: int) -> np.ndarray:  # [count, dimension] in the unit cube
     """The first points of a scrambled Sobol sequence (Owen 1998); more points of a seed extend fewer."""
     from scipy.stats import qmc  # most of what importing sim would cost, in every worker too
 
-    return qmc.Sobol(dimension, seed=seed).random_base2(max(0, count - 1).bit_length())[:count]
+    points: np.ndarray = qmc.Sobol(dimension, seed=seed).random_base2(max(0, count - 1).bit_length())[:count]
+    return points
 
 
 def sample(
@@ -37,18 +38,18 @@ def sample(
     Returns:
         How many evaluations were made now.
     """
-    run, accuracy = f"sample seed {seed}", Accuracy.of(problem)
+    run, integrator = f"sample seed {seed}", Integrator.of(problem)
     x = problem.physical(design(len(problem.names), count, seed))
-    known = {row.tobytes() for row in archive.rows([m.key for m in problem.measurements], str(accuracy)).x}
+    known = {row.tobytes() for row in archive.rows([m.key for m in problem.measurements], str(integrator)).x}
     missing = [i for i in range(count) if x[i].tobytes() not in known]
     observe(count - len(missing), None)
     if not missing:
         return 0
     if log:
         archive.made.file(log)  # so that it goes with the archive where nothing comes of it
-    with open_pool(problem, workers, accuracy, log, dask) as pool:
+    with open_pool(problem, workers, integrator, log, dask) as pool:
         archive.hold_to(pool.found.reads_outside)
         for number, (i, evaluation) in enumerate(pool.run(list(x[missing])), start=1):
-            archive.add(run, 0, missing[i], "design", str(accuracy), x[missing[i]], evaluation)
+            archive.add(run, 0, missing[i], "design", str(integrator), x[missing[i]], evaluation)
             observe(count - len(missing) + number, evaluation)
     return len(missing)

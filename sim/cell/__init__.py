@@ -13,11 +13,11 @@ from gbar.sim.cell.anatomy import (
     short_name,
     soma,
 )
-from gbar.sim.cell.cell import ROUNDS, Bound, build
+from gbar.sim.cell.cell import ROUNDS, ParameterBinding, build
 from gbar.sim.cell.inject import step
 from gbar.sim.cell.leftovers import switched_off
 from gbar.sim.cell.loaders import working_folder
-from gbar.sim.cell.placement import globals_of, places, take
+from gbar.sim.cell.placement import get_value, globals_of, places
 from gbar.sim.cell.protocols import (
     Placed,
     crossed,
@@ -35,7 +35,7 @@ from gbar.sim.cell.search import RheobaseSearch
 
 __all__ = [
     "ROUNDS",
-    "Bound",
+    "ParameterBinding",
     "Cell",
     "Placed",
     "Reused",
@@ -64,6 +64,6 @@ __all__ = [
     "soma",
     "step",
     "switched_off",
-    "take",
+    "get_value",
     "working_folder",
 ]

@@ -15,11 +15,11 @@ from gbar.sim.cell.anatomy import Cell, distance, own_code, sections, segment, s
 from gbar.sim.cell.leftovers import clamps, described, switched_off
 from gbar.sim.cell.loaders import arguments_of, load_flat, load_python, load_template, run_hoc, working_folder
 from gbar.sim.cell.morphology import cut, load_morphology
-from gbar.sim.cell.placement import PLACE, attribute_of, mechanism_of, places, put, take
+from gbar.sim.cell.placement import PLACE, attribute_of, get_value, mechanism_of, places, set_value
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.problem import Formula
 
-__all__ = ["Bound", "Cell", "assemble", "build", "loader", "places", "sections", "segment", "short_name"]
+__all__ = ["ParameterBinding", "Cell", "assemble", "build", "loader", "places", "sections", "segment", "short_name"]
 
 
 def build(folder: Path, model: Any) -> Cell:
@@ -93,7 +93,7 @@ def assemble(folder: Path, model: Any, load: Load) -> Cell:
         cell.stimuli = {described(process): process for process in clamps(cell.sections)}
         for process in cell.stimuli.values():
             for name, value in switched_off(process).items():
-                put(process, name, value)
+                set_value(process, name, value)
     return cell
 
 
@@ -150,7 +150,7 @@ def call(cell: Cell, statement: str, values: Mapping[str, float]) -> None:
         raise GbarError(f"apply: '{statement}' is no call: expected such as cell.set_props()")
     owner, name = attribute_of(cell, ast.unparse(tree.func))
     with working_folder(cell.folder), own_code(cell):
-        take(owner, name)(*(Formula(ast.unparse(part))(values) for part in tree.args))
+        get_value(owner, name)(*(Formula(ast.unparse(part))(values) for part in tree.args))
 
 
 class Setting:
@@ -163,7 +163,7 @@ class Setting:
         self.name, self.formula, self.scaling = name, formula, scaling
         self.reads_own = scaling or (formula is not None and "own" in formula.names)
         self._find()
-        self.own = [float(take(*at)) for at in self.places] if self.reads_own else []
+        self.own = [float(get_value(*at)) for at in self.places] if self.reads_own else []
 
     def _find(self) -> None:
         self.places = [at for target in self.targets for at in places(self.cell, target)]
@@ -185,15 +185,15 @@ class Setting:
     def restore(self) -> None:
         """Put back what the model had, where the value is made from it."""
         for (owner, variable), value in zip(self.places, self.own, strict=False):
-            put(owner, variable, value)
+            set_value(owner, variable, value)
 
     def assign(self, values: Mapping[str, float]) -> None:
         """Set every place: `values` holds a number for every parameter. Raises GbarError."""
         known = {**values, "value": values.get(self.name, 1.0)}
         for (owner, variable), at in zip(self.places, self.distances, strict=True):
-            own = float(take(owner, variable)) if self.reads_own else 0.0
+            own = float(get_value(owner, variable)) if self.reads_own else 0.0
             new = self.formula({**known, "distance": at, "own": own}) if self.formula else known["value"]
-            put(owner, variable, new * own if self.scaling else new)
+            set_value(owner, variable, new * own if self.scaling else new)
 
 
 def _whose(owner: Any, variable: str) -> tuple[Any, str]:
@@ -205,7 +205,7 @@ def _whose(owner: Any, variable: str) -> tuple[Any, str]:
     return (owner.hname() if hasattr(owner, "get_segment") else id(owner)), variable
 
 
-class Bound:
+class ParameterBinding:
     """The free parameters of one cell, ready to be set again and again. Several cells may be bound in one process.
 
     `places` has, for each parameter, the pairs of object and attribute that its `set` names. `process_wide` has, for
@@ -319,6 +319,6 @@ class Bound:
             elif setting.scaling:
                 found.append((1.0, 1.0))
             else:
-                listed = [float(take(owner, variable)) for owner, variable in at]
+                listed = [float(get_value(owner, variable)) for owner, variable in at]
                 found.append((min(listed), max(listed)))
         return found

@@ -5,11 +5,14 @@ nA, and returns the hoc objects that have to be kept as long as the stimulus is 
 exported script carries the source of the functions that it needs.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from neuron import h
 
 
-def step(at, protocol, amplitude):
+def step(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A square current."""
     clamp = h.IClamp(at)
     clamp.amp, clamp.delay, clamp.dur = amplitude, protocol.delay, protocol.duration
@@ -20,7 +23,7 @@ pulse = step
 rheobase = step
 
 
-def train(at, protocol, amplitude):
+def train(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """Square currents of `width` ms at `frequency` Hz; the last is cut off where the duration ends."""
     end, clamps = protocol.delay + protocol.duration, []
     for onset in np.arange(protocol.delay, end - 1e-9, 1000 / protocol.frequency):
@@ -30,20 +33,20 @@ def train(at, protocol, amplitude):
     return clamps
 
 
-def ramp(at, protocol, amplitude):
+def ramp(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A current that goes from `first` to the amplitude."""
     end = protocol.delay + protocol.duration
     return played(at, [0, protocol.delay, protocol.delay, end, end], [0, 0, protocol.first, amplitude, 0])
 
 
-def triangle(at, protocol, amplitude):
+def triangle(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A current that goes from `first` to the amplitude and back."""
     middle, end = protocol.delay + protocol.duration / 2, protocol.delay + protocol.duration
     times = [0, protocol.delay, protocol.delay, middle, end, end]
     return played(at, times, [0, 0, protocol.first, amplitude, protocol.first, 0])
 
 
-def noise(at, protocol, amplitude):
+def noise(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A seeded random current around the amplitude, with the autocorrelation exp(-t / tau), or none with tau = 0."""
     from scipy.signal import lfilter  # slow to load: only where it is needed
 
@@ -58,21 +61,21 @@ def noise(at, protocol, amplitude):
     return played(at, [0, protocol.delay, *times, end], [0, 0, *currents, 0])
 
 
-def waveform(at, protocol, amplitude):
+def waveform(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """The current that was read from a file; 0 after its end."""
     return played(at, [*protocol.times, protocol.times[-1]], [*(protocol.scale * np.array(protocol.currents)), 0])
 
 
-def played(at, times, currents):
+def played(at: Any, times: Sequence[float], currents: Sequence[float]) -> list[Any]:
     """A current (nA), linear between its times (ms) and constant after the last; a time that stands twice is a jump."""
     clamp = h.IClamp(at)
     clamp.delay, clamp.dur = 0, 1e9
-    times, currents = h.Vector([*times, 1e9]), h.Vector([*currents, currents[-1]])
-    currents.play(clamp._ref_amp, times, True)
-    return [clamp, times, currents]
+    t, i = h.Vector([*times, 1e9]), h.Vector([*currents, currents[-1]])
+    i.play(clamp._ref_amp, t, True)
+    return [clamp, t, i]
 
 
-def clamp(at, protocol, amplitude):
+def clamp(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A single-electrode voltage clamp with three levels."""
     electrode = h.SEClamp(at)
     electrode.rs = protocol.resistance
@@ -82,7 +85,7 @@ def clamp(at, protocol, amplitude):
     return [electrode]
 
 
-def synapse(at, protocol, amplitude):
+def synapse(at: Any, protocol: Any, amplitude: float) -> list[Any]:
     """A synaptic conductance that opens at every onset."""
     synapse = h.Exp2Syn(at)
     synapse.tau1, synapse.tau2, synapse.e = protocol.tau1, protocol.tau2, protocol.e
@@ -96,7 +99,7 @@ def synapse(at, protocol, amplitude):
     return kept
 
 
-def holding(at, protocol):
+def holding(at: Any, protocol: Any) -> list[Any]:
     """The holding current of the kinds that have one, from the start to the end."""
     clamp = h.IClamp(at)
     clamp.amp, clamp.delay, clamp.dur = protocol.holding, 0, 1e9

@@ -19,7 +19,7 @@ def _delivers(process: Any) -> bool:
     if kind in {"SEClamp", "VClamp"}:
         return process.dur1 > 0 if kind == "SEClamp" else any(process.dur[i] > 0 for i in range(3))
     if kind == "AlphaSynapse":
-        return process.gmax != 0
+        return bool(process.gmax != 0)
     return hasattr(process, "amp") and hasattr(process, "dur") and process.dur > 0
 
 

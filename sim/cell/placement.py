@@ -75,7 +75,7 @@ def attribute_of(cell: Cell, target: str) -> tuple[Any, Any]:
             here = ".".join([first, *path[:i]])
             raise GbarError(f"'{target}': {here} has nothing called '{part}'{nearest(part, known)}")
         if i < len(path) - 1:
-            owner = take(owner, part)
+            owner = get_value(owner, part)
     return owner, path[-1]
 
 
@@ -99,21 +99,21 @@ def _nothing(target: str, name: str, listed: list[Any], process: str | None, var
 
 def _has(owner: Any, variable: str) -> bool:
     try:
-        take(owner, variable)
+        get_value(owner, variable)
     except (AttributeError, NameError, LookupError, TypeError, RuntimeError):
         return False
     return True
 
 
-def take(owner: Any, variable: str) -> Any:
+def get_value(owner: Any, variable: str) -> Any:
     """The value of an attribute, a dict's key, or an element of one that is an array."""
     base, _, index = variable.partition("[")
     found = owner[base] if isinstance(owner, dict) else getattr(owner, base)
     return found[int(index.rstrip("]"))] if index else found
 
 
-def put(owner: Any, variable: str, value: float) -> None:
-    """Set what `take` reads."""
+def set_value(owner: Any, variable: str, value: float) -> None:
+    """Set what `get_value` reads."""
     base, _, index = variable.partition("[")
     if index:
         (owner[base] if isinstance(owner, dict) else getattr(owner, base))[int(index.rstrip("]"))] = value

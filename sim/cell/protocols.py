@@ -3,6 +3,9 @@
 The functions take plain arguments, because an exported script carries their source.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from neuron import h
 
@@ -24,49 +27,49 @@ DEFAULTS = {  # of CVODE in a NEURON that has just started, but for rtol
 }
 
 
-def integrate(until, accuracy):
+def integrate(until: float, integrator: Mapping[str, Any]) -> None:
     """Advance from the current time to `until` (ms) by CVODE, in fixed steps, or by the model's own `advance`."""
-    advance = accuracy.get("advance")
+    advance = integrator.get("advance")
     if advance:
-        if accuracy["engine"] == "cvode":
+        if integrator["engine"] == "cvode":
             h.CVode().event(until)  # a step ends there
-        while h.t < until - (1e-9 if accuracy["engine"] == "cvode" else accuracy["dt"] / 2):
+        while h.t < until - (1e-9 if integrator["engine"] == "cvode" else integrator["dt"] / 2):
             before = h.t
             if not h(advance) or h.t <= before:
                 raise GbarError(f"advance: '{advance}' makes no step: expected one that calls fadvance()")
-    elif accuracy["engine"] == "cvode":
+    elif integrator["engine"] == "cvode":
         h.CVode().solve(until)
-    elif accuracy["engine"] == "plain":  # the loop that scripts run, for comparison
+    elif integrator["engine"] == "plain":  # the loop that scripts run, for comparison
         h.continuerun(until)
     else:
-        while h.t < until - accuracy["dt"] / 2:
+        while h.t < until - integrator["dt"] / 2:
             h.fadvance()
 
 
-def initialise(celsius, v_init, accuracy, own=None):
+def initialise(celsius: float, v_init: float, integrator: Mapping[str, Any], own: str | None = None) -> None:
     """Set NEURON's globals and start a simulation at t = 0. A model may have set any of them since the last one.
 
     `own` is the hoc statement with which the model starts a simulation, instead of finitialize(v_init).
     """
-    integrator(accuracy)
+    configure(integrator)
     h.celsius, h.v_init = celsius, v_init
     if own is None:
         h.finitialize(v_init)
     elif not h(own):
         raise GbarError(f"init: NEURON cannot run '{own}': its own message is in the log")
-    integrator(accuracy, started=True)
+    configure(integrator, started=True)
     if h.celsius != celsius:
         raise GbarError(f"init: '{own}' sets celsius to {h.celsius:g}: give celsius = {h.celsius:g} in [model]")
 
 
-def integrator(accuracy, started=False):
+def configure(integrator: Mapping[str, Any], started: bool = False) -> None:
     """Settle everything that decides how NEURON integrates: what a model left behind would stay for all that follows.
 
     `started`: only look, after a model's own start, whether all is as it was; start again with it if not.
     """
     cvode, threads = h.CVode(), h.ParallelContext()
-    adaptive = accuracy["engine"] == "cvode"
-    wanted = {"active": adaptive, **DEFAULTS, **({"atol": accuracy["atol"]} if adaptive else {})}
+    adaptive = integrator["engine"] == "cvode"
+    wanted = {"active": adaptive, **DEFAULTS, **({"atol": integrator["atol"]} if adaptive else {})}
     changed = False
     for name, value in wanted.items():
         if getattr(cvode, name)() != value:
@@ -75,12 +78,12 @@ def integrator(accuracy, started=False):
     if threads.nthread() != 1:  # a worker has one core
         threads.nthread(1)
         changed = True
-    h.dt, h.secondorder, h.steps_per_ms, h.stoprun = accuracy["dt"], 2, 1 / accuracy["dt"], 0
+    h.dt, h.secondorder, h.steps_per_ms, h.stoprun = integrator["dt"], 2, 1 / integrator["dt"], 0
     if changed and started:
         cvode.re_init() if adaptive else h.fcurrent()
 
 
-def resampled(t, v, interval):
+def resampled(t: np.ndarray, v: np.ndarray, interval: float) -> tuple[np.ndarray, np.ndarray]:
     """A trace at even intervals (ms) between CVODE's own uneven steps.
 
     Where the voltage is slow those steps are milliseconds apart, and straight lines between them would put the trough
@@ -107,21 +110,21 @@ class Placed:
     stimulus: NEURON's objects; t: Vector, ms; recorded: recording -> Vector, where "record" is the main one.
     """
 
-    def __init__(self, stimulus, t, recorded):
+    def __init__(self, stimulus: Any, t: Any, recorded: dict[str, Any]):
         self.stimulus, self.t, self.recorded = stimulus, t, recorded
 
-    def close(self):
+    def close(self) -> None:
         """Take stimulus and recordings off the cell."""
         self.stimulus, self.t, self.recorded = None, None, {}
 
-    def traces(self, interval):
+    def traces(self, interval: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """What was recorded, at even intervals (ms): recording -> t [T] ms, values [T]."""
         t = np.array(self.t)
         values = {name: np.array(vector) for name, vector in self.recorded.items()}
         return {name: resampled(t, v, interval) if np.isfinite(v).all() else (t, v) for name, v in values.items()}
 
 
-def place(cell, protocol, amplitude, interval=0.0):
+def place(cell: Any, protocol: Any, amplitude: float, interval: float = 0.0) -> Placed:
     """Put one protocol on one cell; several cells in a process may each have their own.
 
     Args:
@@ -140,7 +143,7 @@ def place(cell, protocol, amplitude, interval=0.0):
     return Placed(stimulus, h.Vector().record(h._ref_t, *every), recorded)
 
 
-def recorder(cell, stimulus, what, interval):
+def recorder(cell: Any, stimulus: list[Any], what: str, interval: float) -> Any:
     """A Vector that records "PLACE.VARIABLE" of a cell, or "clamp.i", the current of the stimulus' electrode.
 
     Raises:
@@ -155,49 +158,65 @@ def recorder(cell, stimulus, what, interval):
     return h.Vector().record(reference, *([interval] if interval else []))
 
 
-def run(cell, protocol, amplitude, interval, start, accuracy):
+def run(
+    cell: Any,
+    protocol: Any,
+    amplitude: float,
+    interval: float,
+    start: Callable[[], None],
+    integrator: Mapping[str, Any],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Simulate one protocol on a cell and return what was recorded: recording -> t [T] ms, values [T].
 
     Args:
         cell, protocol, amplitude: as in `place`.
         interval: ms between the samples returned.
         start: a function that initialises the simulation.
-        accuracy: engine and tolerance, as in `initialise`.
+        integrator: engine and tolerance, as in `initialise`.
     """
     placed = place(cell, protocol, amplitude)
     start()
     h.secondorder = order(protocol)
-    integrate(protocol.total, accuracy)
+    integrate(protocol.total, integrator)
     return placed.traces(interval)
 
 
-def order(protocol):
+def order(protocol: Any) -> int:
     """NEURON's secondorder in fixed steps: 2, but with a clamp the voltage would ring around the commanded one."""
     return 0 if protocol.kind == "clamp" else 2
 
 
-def fires(cell, protocol, amplitude, threshold, start, accuracy):
+def fires(
+    cell: Any,
+    protocol: Any,
+    amplitude: float,
+    threshold: float,
+    start: Callable[[], None],
+    integrator: Mapping[str, Any],
+) -> bool:
     """Whether a current makes the cell cross `threshold` (mV) after its onset. Stops at the first crossing."""
     placed = place(cell, protocol, amplitude)
     start()
-    integrate(protocol.delay, accuracy)
+    integrate(protocol.delay, integrator)
     while not crossed(placed.t, placed.recorded["record"], protocol.delay, threshold):
         if h.t >= protocol.total - 1e-9:
             return False
-        integrate(min(h.t + 5.0, protocol.total), accuracy)
+        integrate(min(h.t + 5.0, protocol.total), integrator)
     return True
 
 
-def crossed(t, v, after, threshold):
+def crossed(t: Any, v: Any, after: float, threshold: float) -> bool:
     """Whether a voltage v [T] mV rises through `threshold` after a time (ms)."""
     t, above = np.array(t), np.array(v) >= threshold
     return bool((above[1:] & ~above[:-1] & (t[1:] > after + 1e-9)).any())
 
 
-def find_rheobase(cell, protocol, threshold, start, accuracy):
+def find_rheobase(
+    cell: Any, protocol: Any, threshold: float, start: Callable[[], None], integrator: Mapping[str, Any]
+) -> float | None:
     """The smallest current (nA) at which a cell fires; None where there is none in the protocol's bounds."""
     low, high = protocol.bounds
     search = RheobaseSearch(low, high, protocol.precision)
     while search.current is not None:
-        search.fired(fires(cell, protocol, search.current, threshold, start, accuracy))
+        search.fired(fires(cell, protocol, search.current, threshold, start, integrator))
     return search.found

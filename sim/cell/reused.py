@@ -6,10 +6,10 @@ from typing import Any
 from neuron import h
 
 from gbar.sim.cell.anatomy import Cell
-from gbar.sim.cell.cell import Bound
+from gbar.sim.cell.cell import ParameterBinding
 
 
-class Reused(Bound):
+class Reused(ParameterBinding):
     """The free parameters of a cell whose model may run code of its own between two evaluations.
 
     What such code (`apply`, `init`, `advance`) has left in the cell would colour the next evaluation.
@@ -20,7 +20,7 @@ class Reused(Bound):
         self._as_built = AsBuilt(cell) if runs_code or self.calls else None
 
     def assign(self, x: Iterable[float]) -> None:
-        """Set every parameter in the cell as it was built; see `Bound.assign`. Raises GbarError as it does."""
+        """Set every parameter in the cell as it was built; see `ParameterBinding.assign`. Raises GbarError."""
         if self._as_built:
             self._as_built.restore()
         super().assign(x)

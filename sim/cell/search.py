@@ -12,12 +12,13 @@ class RheobaseSearch:
     the lowest current, has no rheobase in the bounds.
     """
 
-    def __init__(self, low, high, precision):
+    def __init__(self, low: float, high: float, precision: float):
         self.low, self.high, self.precision = low, high, precision
-        self.current, self.found = low, None
+        self.current: float | None = low
+        self.found: float | None = None
         self.top, self.tried = high, 0
 
-    def fired(self, answer):
+    def fired(self, answer: bool) -> None:
         """Take whether the cell fired at `current`, and choose the next."""
         self.tried += 1
         if self.tried == 1:
@@ -25,19 +26,20 @@ class RheobaseSearch:
         elif self.tried == 2:
             self._narrow() if answer else self._stop(None)
         else:
+            assert self.current is not None
             self.low, self.high = (self.low, self.current) if answer else (self.current, self.high)
             self._narrow()
 
-    def above(self, found):
+    def above(self, found: float) -> float | None:
         """The next current above one that was found: as far from it as a silent one may be below; None outside."""
         current = found + (self.high - self.low)
         return None if current > self.top else current
 
-    def _narrow(self):
+    def _narrow(self) -> None:
         if self.high - self.low > self.precision:
             self.current = (self.low + self.high) / 2
         else:
             self._stop(self.high)
 
-    def _stop(self, found):
+    def _stop(self, found: float | None) -> None:
         self.current, self.found = None, found

@@ -17,14 +17,14 @@ import numpy as np
 from gbar.sim import cell, mechanisms
 from gbar.sim.cell import ROUNDS, Reused, RheobaseSearch, crossed, initialise, order, place, point_processes_of
 from gbar.sim.engine import response
+from gbar.sim.engine.electrodes import Currents, Electrodes, recordings_of
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.engine.modelinfo import ModelInfo
-from gbar.sim.engine.rig import Currents, Rig, recordings_of
 from gbar.sim.engine.single import describe
 from gbar.sim.engine.steps import COARSE, MARGIN, Phase, even, finer, joined, phases_of, times
 from gbar.sim.errors import GbarError
-from gbar.sim.mechanisms import Ranged
-from gbar.sim.problem import LANES, MAIN, Accuracy, Problem, ResponseKey, Rheobase, Stimulus
+from gbar.sim.mechanisms import GlobalToRange
+from gbar.sim.problem import LANES, MAIN, Integrator, Problem, ResponseKey, Rheobase, Stimulus
 
 LOOKS = (0.2, 1.1, 1.3)  # shares of a stimulus after which a search for a rheobase looks who has fired
 RAISED = 4  # times that a rheobase found in coarse steps may be raised
@@ -37,7 +37,7 @@ class Copy(NamedTuple):
     """One of the cells."""
 
     cell: cell.Cell
-    bound: Reused
+    binding: Reused
 
 
 class Settled(NamedTuple):
@@ -55,7 +55,7 @@ class Batch:
         GbarError: the model cannot be loaded or copied, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None, core: str | None, ranged: Sequence[Ranged] = ()):
+    def __init__(self, problem: Problem, library: str | None, core: str | None, ranged: Sequence[GlobalToRange] = ()):
         from neuron import h
 
         self.problem, self._core, self._ranged = problem, core is not None, ranged
@@ -77,12 +77,12 @@ class Batch:
         self.copies: list[Copy] = []
         self._grow()
         first = self.copies[0]
-        self._rig = Rig([first.cell])
-        self.found = describe(problem, first.cell, first.bound)
+        self._electrodes = Electrodes([first.cell])
+        self.found = describe(problem, first.cell, first.binding)
         for protocol in problem.stimuli.values():
             place(first.cell, protocol, 0.0).close()
-        if first.bound.process_wide:
-            name = next(iter(first.bound.process_wide))
+        if first.binding.process_wide:
+            name = next(iter(first.binding.process_wide))
             raise GbarError(f"parameter '{name}' has one value for the whole process, so copies cannot differ in it")
         self._parallel = h.ParallelContext()
         try:
@@ -95,7 +95,7 @@ class Batch:
         """What was found in the model; see `sim.engine.single.describe`."""
         return self.found
 
-    def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+    def evaluate(self, xs: np.ndarray, integrator: Integrator) -> list[Evaluation]:  # xs [n, D] in NEURON's units
         """Set the parameters of n copies, run every protocol on all of them, compute every feature.
 
         The number of copies is rounded up to whole vectors of the processor: an instance in an incomplete one would be
@@ -108,15 +108,15 @@ class Batch:
         while len(self.copies) < wanted:
             self._grow()
         del self.copies[wanted:]
-        self._set(xs, accuracy)
+        self._set(xs, integrator)
         self._engage()
-        settled, measuring = self._settle(accuracy), 0.0
+        settled, measuring = self._settle(integrator), 0.0
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
         rheobases: list[dict[str, float | None]] = [{} for _ in xs]
         at_rheobase: dict[str, list[Recorded]] = {}
         for name, rheobase in self.problem.rheobases.items():
-            found, at_rheobase[name] = self._rheobase(name, rheobase, settled.get(name), accuracy, len(xs))
+            found, at_rheobase[name] = self._rheobase(name, rheobase, settled.get(name), integrator, len(xs))
             for own, current in zip(rheobases, found, strict=True):
                 own[name] = current
         for name, protocol in self.problem.stimuli.items():
@@ -124,11 +124,11 @@ class Batch:
             if name in at_rheobase:
                 recorded = at_rheobase.pop(name)
             else:
-                recorded = self._respond(name, protocol, currents, settled.get(name), accuracy)
+                recorded = self._respond(name, protocol, currents, settled.get(name), integrator)
             simulated = time.process_time()
             for i, evaluation in enumerate(done):
                 amplitudes[i][name] = currents[i]
-                self._measure(evaluation, name, currents[i], recorded[i], accuracy)
+                self._measure(evaluation, name, currents[i], recorded[i], integrator)
             measuring += time.process_time() - simulated
         for evaluation, own in zip(done, amplitudes, strict=True):
             evaluation.measuring = measuring / len(xs)
@@ -136,22 +136,22 @@ class Batch:
                 evaluation.features |= response.finish(self.problem, evaluation.features, own)
         return done
 
-    def _set(self, xs: np.ndarray, accuracy: Accuracy) -> None:
+    def _set(self, xs: np.ndarray, integrator: Integrator) -> None:
         """Set the parameters of all copies; again where a start of a simulation changes their sections or segments."""
         if self._calls:  # the model's own code may make sections and segments anew, and meets no electrode of ours
-            self._rig = Rig([])
+            self._electrodes = Electrodes([])
         for copy, x in zip(self.copies, itertools.cycle(xs), strict=False):
-            copy.bound.assign(x)
+            copy.binding.assign(x)
         for _ in range(ROUNDS):
-            self._start(accuracy)
-            moved = [copy for copy in self.copies if copy.bound.find()]
+            self._start(integrator)
+            moved = [copy for copy in self.copies if copy.binding.find()]
             cells = [copy.cell for copy in self.copies]
-            if moved or self._rig.cells != cells:
-                self._rig = Rig(cells)
+            if moved or self._electrodes.cells != cells:
+                self._electrodes = Electrodes(cells)
             if not moved:
                 return
             for copy in moved:
-                copy.bound.set()
+                copy.binding.set()
         raise GbarError("the cell's sections, segments or mechanisms change at every start of a simulation")
 
     def _grow(self) -> None:
@@ -161,13 +161,13 @@ class Batch:
         self.copies.append(Copy(made, Reused(made, self.problem.parameter)))
 
     def _measure(
-        self, evaluation: Evaluation, name: str, current: float | None, recorded: Recorded, accuracy: Accuracy
+        self, evaluation: Evaluation, name: str, current: float | None, recorded: Recorded, integrator: Integrator
     ) -> None:
         """Put one protocol's features and traces into an evaluation."""
         if evaluation.status != "ok":
             return
         interval = float(self.problem.efel_settings(name)["interp_step"])
-        traces = {} if current is None else {key: even(v, accuracy.dt, interval) for key, v in recorded.items()}
+        traces = {} if current is None else {key: even(v, integrator.dt, interval) for key, v in recorded.items()}
         try:
             evaluation.features |= response.measure_protocol(self.problem, name, traces, current)
         except GbarError as error:
@@ -182,23 +182,23 @@ class Batch:
         coreneuron.enable, coreneuron.verbose = self._core, 0
         self._parallel.set_maxstep(10)
 
-    def _start(self, accuracy: Accuracy) -> None:
+    def _start(self, integrator: Integrator) -> None:
         model = self.problem.model
-        initialise(model.celsius, model.v_init, vars(accuracy))
+        initialise(model.celsius, model.v_init, vars(integrator))
 
-    def _settle(self, accuracy: Accuracy) -> dict[str, Settled]:
+    def _settle(self, integrator: Integrator) -> dict[str, Settled]:
         """Run all copies without a stimulus, and keep the state in which each protocol starts."""
         from neuron import h
 
-        driven, coarse = list(self.problem.stimuli.items()), COARSE * accuracy.dt
+        driven, coarse = list(self.problem.stimuli.items()), COARSE * integrator.dt
         counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in driven}
         if max(counts.values()) <= 0:
             return {}
         kinds = {recordings_of(p): p for name, p in driven if counts[name] > 0}
-        self._rig.rest()
-        recorded = {key: self._rig.recorded(p) for key, p in kinds.items()}
+        self._electrodes.rest()
+        recorded = {key: self._electrodes.recorded(p) for key, p in kinds.items()}
         states: dict[int, Any] = {}
-        self._start(accuracy)
+        self._start(integrator)
         h.dt = coarse
         for count in sorted(count for count in set(counts.values()) if count > 0):
             self._parallel.psolve(count * coarse)
@@ -222,19 +222,19 @@ class Batch:
         }
 
     def _respond(
-        self, name: str, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
+        self, name: str, protocol: Stimulus, currents: Currents, settled: Settled | None, integrator: Integrator
     ) -> list[Recorded]:
         """What the first copies, each at its own current, recorded at every dt from t = 0; the others repeat them."""
         from neuron import h
 
         until = response.watched_until(self.problem, name)
-        phases = phases_of(protocol, until, accuracy.dt) if settled is not None else [Phase(until, 1)]
-        vectors = self._begin(protocol, currents, settled, accuracy)
+        phases = phases_of(protocol, until, integrator.dt) if settled is not None else [Phase(until, 1)]
+        vectors = self._begin(protocol, currents, settled, integrator)
         taken = [1]  # samples recorded at the end of each phase; the first is of the start
         for phase in phases:
-            h.dt = accuracy.dt * phase.step
+            h.dt = integrator.dt * phase.step
             self._parallel.psolve(phase.until)
-            taken.append(int(self._rig.t.size()))
+            taken.append(int(self._electrodes.t.size()))
         recorded = [_values(one) for one in vectors[: len(currents)]]
         if settled is None:
             return recorded
@@ -245,20 +245,20 @@ class Batch:
         ]
 
     def _begin(
-        self, protocol: Stimulus, currents: Currents, settled: Settled | None, accuracy: Accuracy
+        self, protocol: Stimulus, currents: Currents, settled: Settled | None, integrator: Integrator
     ) -> list[dict[str, Any]]:
         """Put a protocol on all copies, each at its own current, in the state in which the protocol starts."""
         from neuron import h
 
-        vectors = self._rig.put(protocol, currents)
-        self._start(accuracy)
+        vectors = self._electrodes.put(protocol, currents)
+        self._start(integrator)
         h.secondorder = order(protocol)
         if settled is not None:
             settled.state.restore()
         return vectors
 
     def _rheobase(
-        self, name: str, protocol: Rheobase, settled: Settled | None, accuracy: Accuracy, count: int
+        self, name: str, protocol: Rheobase, settled: Settled | None, integrator: Integrator, count: int
     ) -> tuple[list[float | None], list[Recorded]]:
         """The rheobase of the first copies, and what they recorded at it.
 
@@ -269,23 +269,23 @@ class Batch:
         searches = [RheobaseSearch(*protocol.bounds, protocol.precision) for _ in range(count)]
         if settled is not None and protocol.bounds[0] == 0:  # what a cell does without a stimulus is known
             for search, one in zip(searches, settled.onwards, strict=False):
-                search.fired(_fired(one[MAIN], protocol, threshold, accuracy.dt))
+                search.fired(_fired(one[MAIN], protocol, threshold, integrator.dt))
         while any(search.current is not None for search in searches):
-            fired = self._probe(protocol, searches, threshold, settled, accuracy)
+            fired = self._probe(protocol, searches, threshold, settled, integrator)
             for search, answer in zip(searches, fired, strict=True):
                 if search.current is not None:
                     search.fired(answer)
         found = [search.found for search in searches]
         for _ in range(RAISED):
-            recorded = self._respond(name, protocol, found, settled, accuracy)
+            recorded = self._respond(name, protocol, found, settled, integrator)
             silent = [
                 i
                 for i, current in enumerate(found)
-                if current is not None and not _fired(recorded[i][MAIN], protocol, threshold, accuracy.dt)
+                if current is not None and not _fired(recorded[i][MAIN], protocol, threshold, integrator.dt)
             ]
             if not silent:
                 break
-            found = [searches[i].above(current) if i in silent else current for i, current in enumerate(found)]
+            found = [searches[i].above(at) if i in silent and at is not None else at for i, at in enumerate(found)]
         else:
             found = [None if i in silent else current for i, current in enumerate(found)]
         return found, recorded
@@ -296,7 +296,7 @@ class Batch:
         searches: Sequence[RheobaseSearch],
         threshold: float,
         settled: Settled | None,
-        accuracy: Accuracy,
+        integrator: Integrator,
     ) -> list[bool]:
         """Which copies fire at the currents that their searches ask for.
 
@@ -306,12 +306,12 @@ class Batch:
         from neuron import h
 
         looks = [protocol.delay + share * protocol.duration for share in LOOKS]
-        vectors = self._begin(protocol, [search.current for search in searches], settled, accuracy)
-        h.dt = COARSE * accuracy.dt
+        vectors = self._begin(protocol, [search.current for search in searches], settled, integrator)
+        h.dt = COARSE * integrator.dt
         asked, fired = {i for i, search in enumerate(searches) if search.current is not None}, set[int]()
         for until in [*(until for until in looks if until < protocol.total), protocol.total]:
             self._parallel.psolve(until)
-            t = np.asarray(self._rig.t)  # as_numpy leaks what it returns
+            t = np.asarray(self._electrodes.t)  # as_numpy leaks what it returns
             v = {i: np.asarray(vectors[i][MAIN]) for i in asked}
             fired |= {i for i in asked if crossed(t, v[i], protocol.delay, threshold)}
             asked -= fired | {i for i in asked if searches[i].tried > 0 and _over(t, v[i], protocol)}
@@ -320,7 +320,7 @@ class Batch:
         return [i in fired for i in range(len(searches))]
 
 
-def _places(listed: Sequence[Any], each: Ranged) -> list[tuple[Any, str]]:
+def _places(listed: Sequence[Any], each: GlobalToRange) -> list[tuple[Any, str]]:
     """Where a GLOBAL that has become RANGE lives in some sections, with the GLOBAL's value put there."""
     from neuron import h
 
@@ -334,7 +334,7 @@ def _places(listed: Sequence[Any], each: Ranged) -> list[tuple[Any, str]]:
 
 
 @contextlib.contextmanager
-def _following(ranged: Sequence[Ranged]) -> Iterator[None]:
+def _following(ranged: Sequence[GlobalToRange]) -> Iterator[None]:
     """What the model's own code initialises while it builds a cell sees the GLOBALs that it has set."""
     from neuron import h
 

@@ -12,7 +12,7 @@ from gbar.sim.engine import response
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.engine.modelinfo import ModelInfo, ParameterInfo
 from gbar.sim.errors import GbarError, nearest
-from gbar.sim.problem import FACTOR, PURE, Accuracy, Parameter, Problem, ResponseKey, Rheobase, Stimulus
+from gbar.sim.problem import FACTOR, PURE, Integrator, Parameter, Problem, ResponseKey, Rheobase, Stimulus
 
 
 class Single:
@@ -23,37 +23,37 @@ class Single:
     """
 
     def __init__(self, problem: Problem, library: str | None):
-        self.problem, self.accuracy = problem, Accuracy.of(problem)
+        self.problem, self.integrator = problem, Integrator.of(problem)
         if library:
             mechanisms.load(Path(library))
         self.cell = cell.build(problem.folder, problem.model)
         self._restless = problem.model.init is not None  # whether a start may change the cell's segments
         runs_code = self._restless or problem.model.advance is not None
-        self.bound = Reused(self.cell, problem.parameter, runs_code)
+        self.binding = Reused(self.cell, problem.parameter, runs_code)
         for protocol in problem.stimuli.values():
             place(self.cell, protocol, 0.0).close()
 
-    def evaluate(self, xs: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+    def evaluate(self, xs: np.ndarray, integrator: Integrator) -> list[Evaluation]:  # xs [n, D] in NEURON's units
         """Set the parameters, run every protocol, compute every feature, for one vector after the other.
 
         Raises:
             GbarError: the voltage is not finite.
             RuntimeError: NEURON gave up.
         """
-        return [self._evaluated(x, accuracy) for x in xs]
+        return [self._evaluated(x, integrator) for x in xs]
 
-    def _evaluated(self, x: np.ndarray, accuracy: Accuracy) -> Evaluation:  # x [D]
-        self.accuracy = accuracy
-        self.bound.assign(x)
+    def _evaluated(self, x: np.ndarray, integrator: Integrator) -> Evaluation:  # x [D]
+        self.integrator = integrator
+        self.binding.assign(x)
         if self._restless:  # before electrodes are in place, which a change of segments would lose
-            self.bound.settle(self._begin)
+            self.binding.settle(self._begin)
         try:
             return self._responses()
         except _Moved:
             if self._restless:
                 raise GbarError("the model's own code changes the cell's segments while protocols run") from None
             self._restless = True
-            return self._evaluated(x, accuracy)
+            return self._evaluated(x, integrator)
 
     def _responses(self) -> Evaluation:
         out, amplitudes = Evaluation(), {}
@@ -78,11 +78,11 @@ class Single:
 
     @property
     def _integration(self) -> dict[str, Any]:
-        return {**vars(self.accuracy), "advance": self.problem.model.advance}
+        return {**vars(self.integrator), "advance": self.problem.model.advance}
 
     def _start(self) -> None:
         self._begin()
-        if self.bound.find():
+        if self.binding.find():
             raise _Moved
 
     def _begin(self) -> None:
@@ -92,7 +92,7 @@ class Single:
 
     def describe(self) -> ModelInfo:
         """What was found in the model; see `describe`."""
-        return describe(self.problem, self.cell, self.bound)
+        return describe(self.problem, self.cell, self.binding)
 
 
 class _Moved(Exception):
@@ -111,7 +111,7 @@ def check_units(problem: Problem) -> None:
             raise GbarError(f"{m.key} is in '{m.unit}': NEURON has it in '{unit}', convert mean and sd")
 
 
-def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> ModelInfo:
+def describe(problem: Problem, made: cell.Cell, binding: cell.ParameterBinding) -> ModelInfo:
     """What was found in the model: sections, and for each parameter where it lives, its value and NEURON's unit.
 
     Raises:
@@ -119,7 +119,7 @@ def describe(problem: Problem, made: cell.Cell, bound: cell.Bound) -> ModelInfo:
     """
     check_units(problem)
     found = {}
-    for parameter, places, own in zip(problem.parameter, bound.places, bound.own(), strict=True):
+    for parameter, places, own in zip(problem.parameter, binding.places, binding.own(), strict=True):
         of_place = _unit(places)
         unit = parameter.unit_of_value(of_place)
         _check_unit(parameter, unit, of_place, places)

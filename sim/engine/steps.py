@@ -61,9 +61,11 @@ def finer(v: np.ndarray, step: float) -> np.ndarray:
     if step <= 1:
         return v[:: round(1 / step)]
     if len(v) < 4:
-        return np.interp(np.arange((len(v) - 1) * step + 1e-6) / step, np.arange(len(v)), v)
+        even: np.ndarray = np.interp(np.arange((len(v) - 1) * step + 1e-6) / step, np.arange(len(v)), v)
+        return even
     left, weights = _cubics(len(v), step)
-    return sum(weight * v[left + i] for i, weight in enumerate(weights))
+    between: np.ndarray = sum(weight * v[left + i] for i, weight in enumerate(weights))
+    return between
 
 
 @functools.lru_cache(16)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gbar.sim.features.voltage import Outside, Voltage, total
+from gbar.sim.features.voltage import Undefined, Voltage, total
 
 SLOW = 5e-3  # mV/ms: a fall slower than this is flat
 FLAT_MS = 70.0  # over which it has to be flat
@@ -78,7 +78,7 @@ def _decay(x: Voltage) -> _Decay | None:
     if middle >= len(x.v):
         return None
     if middle - begin < FALLING:
-        raise Outside
+        raise Undefined
     t, v = x.t[begin:middle], x.v[begin:middle]
     slope = stencil(v) / stencil(t)
     slow = slope > -SLOW

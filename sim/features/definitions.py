@@ -6,12 +6,17 @@ are left out) and `until` (ms, where they stop looking). Crossings are interpola
 result is quantised by the sampling.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 ONSET_V_PER_S = 10.0  # a spike begins where the voltage rises faster: eFEL's own default, DerivativeThreshold
 
 
-def after_hyperpolarisation(t, v, start, end, threshold):
+def after_hyperpolarisation(
+    t: np.ndarray, v: np.ndarray, start: float, end: float, threshold: float
+) -> tuple[float, float, int, int, int] | None:
     """The first spike's AHP: returns t_fall (ms), rest (mV) and the indices fall, trough, last; None without one.
 
     Rest is the mean of the last tenth before the stimulus (as eFEL's voltage_base). The AHP begins where the falling
@@ -33,10 +38,10 @@ def after_hyperpolarisation(t, v, start, end, threshold):
     if not below.any() or last - fall < 3:
         return None
     t_fall = np.interp(-rest, [-v[fall - 1], -v[fall]], [t[fall - 1], t[fall]])
-    return t_fall, rest, fall, fall + int(np.argmin(v[fall:last])), last
+    return float(t_fall), float(rest), int(fall), int(fall + np.argmin(v[fall:last])), int(last)
 
 
-def recovery_time(t, v, ahp, recovered):
+def recovery_time(t: np.ndarray, v: np.ndarray, ahp: tuple[float, float, int, int, int], recovered: float) -> float:
     """When (ms) an AHP has recovered a share `recovered` of its depth, or NaN if it never does."""
     _, rest, _, trough, last = ahp
     level = v[trough] + recovered * (rest - v[trough])
@@ -44,22 +49,22 @@ def recovery_time(t, v, ahp, recovered):
     if reached[0] or not reached.any():
         return np.nan
     i = trough + int(reached.argmax())
-    return np.interp(level, [v[i - 1], v[i]], [t[i - 1], t[i]])
+    return float(np.interp(level, [v[i - 1], v[i]], [t[i - 1], t[i]]))
 
 
-def AHP_half_decay_time(t, v, start, end, threshold):
+def AHP_half_decay_time(t: np.ndarray, v: np.ndarray, start: float, end: float, threshold: float) -> float:
     """Time from the trough of the first AHP until half of its depth has recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, ahp, 1 / 2) - t[ahp[3]]
+    return np.nan if ahp is None else float(recovery_time(t, v, ahp, 1 / 2) - t[ahp[3]])
 
 
-def AHP_two_thirds_decay_time(t, v, start, end, threshold):
+def AHP_two_thirds_decay_time(t: np.ndarray, v: np.ndarray, start: float, end: float, threshold: float) -> float:
     """Time from the trough of the first AHP until two thirds of its depth have recovered, ms."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, ahp, 2 / 3) - t[ahp[3]]
+    return np.nan if ahp is None else float(recovery_time(t, v, ahp, 2 / 3) - t[ahp[3]])
 
 
-def AHP_half_duration(t, v, start, end, threshold):
+def AHP_half_duration(t: np.ndarray, v: np.ndarray, start: float, end: float, threshold: float) -> float:
     """Time the first AHP stays below half of its depth, ms: from falling through it to recovering through it."""
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
     if ahp is None:
@@ -68,77 +73,77 @@ def AHP_half_duration(t, v, start, end, threshold):
     level = (rest + v[trough]) / 2
     i = fall + int((v[fall:last] <= level).argmax())
     t_level = np.interp(-level, [-v[i - 1], -v[i]], [t[i - 1], t[i]])
-    return recovery_time(t, v, ahp, 1 / 2) - t_level
+    return float(recovery_time(t, v, ahp, 1 / 2) - t_level)
 
 
-def AHP_duration(t, v, start, end, threshold):
+def AHP_duration(t: np.ndarray, v: np.ndarray, start: float, end: float, threshold: float) -> float:
     """Duration of the first AHP, ms: from the spike falling through rest until 95 % of the depth has recovered.
 
     Not until rest itself, which a decaying voltage reaches never or, with a sag current, long before it has settled.
     """
     ahp = after_hyperpolarisation(t, v, start, end, threshold)
-    return np.nan if ahp is None else recovery_time(t, v, ahp, 0.95) - ahp[0]
+    return np.nan if ahp is None else float(recovery_time(t, v, ahp, 0.95) - ahp[0])
 
 
-def signal_base(t, x, start, end, blank, until):
+def signal_base(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """Mean of a recording over the last tenth before the stimulus."""
     before = (t >= 0.9 * start) & (t < start)
-    return x[before].mean() if before.any() else np.nan
+    return float(x[before].mean()) if before.any() else np.nan
 
 
-def signal_mean(t, x, start, end, blank, until):
+def signal_mean(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """Mean during the stimulus."""
     during = (t >= start + blank) & (t < end)
-    return x[during].mean() if during.any() else np.nan
+    return float(x[during].mean()) if during.any() else np.nan
 
 
-def signal_steady_state(t, x, start, end, blank, until):
+def signal_steady_state(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """Mean over the last tenth of the stimulus."""
     late = (t >= max(start + blank, end - 0.1 * (end - start))) & (t < end)
-    return x[late].mean() if late.any() else np.nan
+    return float(x[late].mean()) if late.any() else np.nan
 
 
-def signal_minimum(t, x, start, end, blank, until):
+def signal_minimum(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """The lowest value from the start of the stimulus on."""
     seen = (t >= start + blank) & (t < until)
-    return x[seen].min() if seen.any() else np.nan
+    return float(x[seen].min()) if seen.any() else np.nan
 
 
-def signal_maximum(t, x, start, end, blank, until):
+def signal_maximum(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """The highest value from the start of the stimulus on."""
     seen = (t >= start + blank) & (t < until)
-    return x[seen].max() if seen.any() else np.nan
+    return float(x[seen].max()) if seen.any() else np.nan
 
 
-def signal_peak(t, x, start, end, blank, until):
+def signal_peak(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """The value furthest from the base, from the start of the stimulus on."""
     return signal_base(t, x, start, end, blank, until) + signal_peak_change(t, x, start, end, blank, until)
 
 
-def signal_peak_change(t, x, start, end, blank, until):
+def signal_peak_change(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """The largest distance from the base, with its sign, from the start of the stimulus on."""
     seen = (t >= start + blank) & (t < until)
     change = x[seen] - signal_base(t, x, start, end, blank, until)
-    return change[np.argmax(np.abs(change))] if seen.any() else np.nan
+    return float(change[np.argmax(np.abs(change))]) if seen.any() else np.nan
 
 
-def signal_time_to_peak(t, x, start, end, blank, until):
+def signal_time_to_peak(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """Time from the start of the stimulus until the value furthest from the base, ms."""
     seen = (t >= start + blank) & (t < until)
     change = np.abs(x[seen] - signal_base(t, x, start, end, blank, until))
-    return t[seen][np.argmax(change)] - start if np.isfinite(change).any() else np.nan
+    return float(t[seen][np.argmax(change)] - start) if np.isfinite(change).any() else np.nan
 
 
-def signal_tail(t, x, start, end, blank, until):
+def signal_tail(t: np.ndarray, x: np.ndarray, start: float, end: float, blank: float, until: float) -> float:
     """The value when the stimulus is over."""
     after = t >= end + blank
-    return x[after][0] if after.any() else np.nan
+    return float(x[after][0]) if after.any() else np.nan
 
 
-def f_I_gain(currents, frequencies):
+def f_I_gain(currents: Sequence[Any] | np.ndarray, frequencies: np.ndarray) -> float:
     """Slope of firing rate against current, Hz/nA: least squares over the steps that fire, NaN with fewer than two."""
     fires = np.isfinite(frequencies)
     currents, frequencies = np.asarray(currents)[fires], np.asarray(frequencies)[fires]
     if len(set(currents)) < 2:
         return np.nan
-    return np.polyfit(currents, frequencies, 1)[0]
+    return float(np.polyfit(currents, frequencies, 1)[0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gbar.sim.features.decay import decay_after_stimulus, time_constant
-from gbar.sim.features.voltage import NONE, Outside, Unsure, Voltage, average, mean
+from gbar.sim.features.voltage import NONE, Undefined, UseEfel, Voltage, average, mean
 
 Values = np.ndarray | float  # one a spike, or one a trace; empty or NaN where it is not defined
 LONG_HYPERPOLARISATION_MV = -75.0  # eFEL's own, for a block
@@ -39,15 +39,15 @@ def values(
     with np.errstate(all="ignore"):
         try:
             voltage = Voltage(t, v, start, end, current, settings)
-        except Outside:
+        except Undefined:
             return {name: np.nan for name in names if name in FORMULAS}
-        except Unsure:
+        except UseEfel:
             return {}
         for name in names:
             if name in FORMULAS:
                 try:
                     found[name] = _value(name, voltage)
-                except Unsure:  # which eFEL then says
+                except UseEfel:  # which eFEL then says
                     continue
     return found
 
@@ -55,7 +55,7 @@ def values(
 def _value(name: str, voltage: Voltage) -> float:
     try:
         value = FORMULAS[name](voltage)
-    except Outside:
+    except Undefined:
         return np.nan
     value = mean(value) if isinstance(value, np.ndarray) else float(value)
     return value if math.isfinite(value) else np.nan
@@ -171,18 +171,21 @@ def paired(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def half_width(x: Voltage) -> np.ndarray:
     rising, falling = x.halves
-    return x.t[falling] - x.t[rising]
+    widths: np.ndarray = x.t[falling] - x.t[rising]
+    return widths
 
 
 def half_width_change(x: Voltage) -> np.ndarray:
     """Of every spike against the first, as a share of the first's."""
     widths = half_width(x)
-    return (widths[1:] - widths[:1]) / widths[:1]
+    change: np.ndarray = (widths[1:] - widths[:1]) / widths[:1]
+    return change
 
 
 def duration(x: Voltage) -> np.ndarray:
     onsets, ends = paired(x.onsets, x.ends)
-    return x.t[ends] - x.t[onsets]
+    durations: np.ndarray = x.t[ends] - x.t[onsets]
+    return durations
 
 
 def rise(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +193,7 @@ def rise(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.onsets), len(x.peaks))
     peaks = x.peaks[x.peaks > x.onsets[0]] if number else NONE
     if len(peaks) < number:
-        raise Outside
+        raise Undefined
     return x.onsets[:number], peaks[:number]
 
 
@@ -199,12 +202,13 @@ def fall(x: Voltage) -> tuple[np.ndarray, np.ndarray]:
     number = min(len(x.ends), len(x.peaks))
     peaks = x.peaks[x.times > x.start]
     if len(peaks) < number:
-        raise Outside
+        raise Undefined
     return peaks[:number], x.ends[:number]
 
 
 def rate(x: Voltage, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    return (x.v[end] - x.v[begin]) / (x.t[end] - x.t[begin])
+    slopes: np.ndarray = (x.v[end] - x.v[begin]) / (x.t[end] - x.t[begin])
+    return slopes
 
 
 def rise_time(x: Voltage) -> np.ndarray:
@@ -212,7 +216,8 @@ def rise_time(x: Voltage) -> np.ndarray:
     begin, end = (float(x.settings[f"rise_{which}_perc"]) for which in ("start", "end"))
     onsets, peaks = rise(x)
     if (begin, end) == (0, 1):
-        return x.t[peaks] - x.t[onsets]
+        times: np.ndarray = x.t[peaks] - x.t[onsets]
+        return times
     pairs = zip(onsets.tolist(), peaks.tolist(), strict=True)
     return np.array([_rise_time(x, onset, peak, begin, end) for onset, peak in pairs])
 
@@ -220,10 +225,10 @@ def rise_time(x: Voltage) -> np.ndarray:
 def _rise_time(x: Voltage, onset: int, peak: int, begin: float, end: float) -> float:
     height, tolerance = x.v[peak] - x.v[onset], 1e-13
     if onset > peak:
-        return x.t[peak] - x.t[onset]
+        return float(x.t[peak] - x.t[onset])
     reached = first(x.v[onset:peak] >= x.v[onset] + begin * height - tolerance)
     passed = first(x.v[onset + 1 : peak + 1][::-1] <= x.v[onset] + end * height + tolerance)
-    return x.t[peak - passed] - x.t[onset + reached]
+    return float(x.t[peak - passed] - x.t[onset + reached])
 
 
 def upstroke(x: Voltage) -> np.ndarray:
@@ -251,14 +256,15 @@ def spike_half_width(x: Voltage) -> np.ndarray:
         return NONE
     begins, halves = np.append(x.first, troughs[:-1]), (x.v[peaks] + x.v[troughs]) / 2
     if (begins > peaks).any() or (troughs < peaks).any():
-        raise Unsure
+        raise UseEfel
     ranges = zip(*(at.tolist() for at in (begins, peaks, troughs, halves)), strict=True)
     found = np.array([(b + first(x.v[b:p] >= half), p + first(x.v[p:e] <= half)) for b, p, e, half in ranges])
     if not found.all():
-        raise Outside
+        raise Undefined
     rising, falling = found.T
     late, soon = ((x.t[i] - x.t[i - 1]) * (halves - x.v[i]) / (x.v[i] - x.v[i - 1]) for i in (rising, falling))
-    return x.t[falling] - late - x.t[rising] + soon
+    widths: np.ndarray = x.t[falling] - late - x.t[rising] + soon
+    return widths
 
 
 def first(true: np.ndarray) -> int:
@@ -270,7 +276,8 @@ def first(true: np.ndarray) -> int:
 def after_peak(x: Voltage, y: np.ndarray) -> np.ndarray:
     """From the peaks to their troughs."""
     peaks, troughs = paired(x.peaks, x.troughs)
-    return y[troughs] - y[peaks]
+    depths: np.ndarray = y[troughs] - y[peaks]
+    return depths
 
 
 def nth(values: np.ndarray, n: int) -> np.ndarray:

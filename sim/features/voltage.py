@@ -17,11 +17,11 @@ NONE = np.empty(0, np.intp)
 MIN_SAMPLES = 5  # of a trace
 
 
-class Unsure(Exception):
+class UseEfel(Exception):
     """A case that is left to eFEL."""
 
 
-class Outside(Exception):
+class Undefined(Exception):
     """A case in which eFEL reads outside its arrays: another number every time, or a crash. It is not defined here."""
 
 
@@ -37,8 +37,8 @@ class Voltage:
         settings: every setting of eFEL.
 
     Raises:
-        Outside: hardly any samples.
-        Unsure: times that do not rise, hardly any samples on the grid, or a voltage that is not finite.
+        Undefined: hardly any samples.
+        UseEfel: times that do not rise, hardly any samples on the grid, or a voltage that is not finite.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Voltage:
     ):
         t, v = np.asarray(t, float), np.asarray(v, float)
         if len(t) < MIN_SAMPLES:
-            raise Outside
+            raise Undefined
         even = grid(t, float(settings["interp_step"]))
         if even is None or len(even.t) < MIN_SAMPLES or not np.isfinite(v.sum()):
-            raise Unsure
+            raise UseEfel
         self.t, self.v, self._step = even.t, even.on(v), even.step  # [N] ms, [N] mV, [N] ms
         self.start, self.end, self.current, self.settings = start, end, current, settings
         self.strict = bool(settings["strict_stiminterval"])
@@ -89,7 +89,8 @@ class Voltage:
     @cached_property
     def times(self) -> np.ndarray:
         """Of the peaks, ms."""
-        return self.t[self.peaks]
+        times: np.ndarray = self.t[self.peaks]
+        return times
 
     @cached_property
     def intervals(self) -> np.ndarray:
@@ -113,12 +114,13 @@ class Voltage:
         turns = np.append(((v[1:-1] >= v[:-2]) & (v[2:] >= v[:-2])).nonzero()[0], len(v))
         until = np.append(self.peaks[1:], end)
         if (until < self.peaks).any():
-            raise Unsure
+            raise UseEfel
         found = turns[turns.searchsorted(self.peaks)]
         for i in np.flatnonzero(found + 2 >= until).tolist():
             peak, stop = self.peaks[i], until[i]
             found[i] = peak + int(v[peak:stop].argmin()) if stop > peak else stop
-        return found[found != end - 1]
+        kept: np.ndarray = found[found != end - 1]
+        return kept
 
     @cached_property
     def onsets(self) -> np.ndarray:
@@ -133,7 +135,7 @@ class Voltage:
             return NONE
         lowest = lowest[: len(peaks)]
         if window < 1 or peaks[-1] > len(self.v) - window or (lowest > peaks).any():
-            raise Unsure
+            raise UseEfel
         steep = self.slope >= least
         found = steep[1 : len(steep) - window + 1].nonzero()[0] + 1
         found = found[self.slope[found - 1] <= least]
@@ -171,7 +173,7 @@ class Voltage:
         if len(ends) == number - 1 and ends[-1] <= self.peaks[-1]:  # the trace ends before its last spike has
             number -= 1
         if len(ends) < number:
-            raise Outside
+            raise Undefined
         peaks, onsets, ends = peaks[:number], onsets[:number], ends[:number]
         level = (self.v[peaks] + self.v[onsets]) / 2
         falling = nearest(self.v, peaks, ends, level)
@@ -188,7 +190,7 @@ class Voltage:
         while until < len(self.t) and self.t[until] - stop < tolerance:
             until += 1
         if until < 2 or first == len(self.t) or first > until or tolerance < 0:
-            raise Unsure
+            raise UseEfel
         before, mode = self.v[first:until], self.settings["voltage_base_mode"]
         if mode == "median" and len(before):
             return float(np.median(before))
@@ -228,4 +230,5 @@ def nearest(v: np.ndarray, starts: np.ndarray, stops: np.ndarray, levels: np.nda
     places = np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
     away = np.abs(v[places] - np.repeat(levels, lengths))
     hits = np.flatnonzero(away == np.repeat(np.minimum.reduceat(away, offsets), lengths))
-    return places[hits[hits.searchsorted(offsets)]]
+    first: np.ndarray = places[hits[hits.searchsorted(offsets)]]
+    return first

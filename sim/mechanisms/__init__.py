@@ -1,5 +1,6 @@
 """MOD files: found, built once, kept by content, loaded; a private build in which a GLOBAL is RANGE."""
 
+from gbar.sim.mechanisms.globaltorange import GlobalToRange
 from gbar.sim.mechanisms.library import (
     SOURCES,
     Setup,
@@ -10,10 +11,9 @@ from gbar.sim.mechanisms.library import (
     prepare,
     processor,
 )
-from gbar.sim.mechanisms.ranged import Ranged
 
 __all__ = [
-    "Ranged",
+    "GlobalToRange",
     "SOURCES",
     "Setup",
     "build",

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from gbar.sim.errors import GbarError
 from gbar.sim.files import cache_folder, check_own, folder_in_place
-from gbar.sim.mechanisms.ranged import Ranged, spread
-from gbar.sim.problem import Accuracy
+from gbar.sim.mechanisms.globaltorange import GlobalToRange, spread
+from gbar.sim.problem import Integrator
 
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
 NEURONS_OWN = {"hh", "pas", "extracellular", "IClamp", "SEClamp", "VClamp", "AlphaSynapse", "ExpSyn", "Exp2Syn"}
@@ -37,30 +37,30 @@ class Setup(NamedTuple):
     batched: bool  # many copies of the cell, or one
     library: str | None  # the mechanisms in NEURON's own form; None where the model has none
     core: str | None  # the same in CoreNEURON's, where that is to be used
-    ranged: tuple[Ranged, ...] = ()  # GLOBALs that are RANGE in these
+    ranged: tuple[GlobalToRange, ...] = ()  # GLOBALs that are RANGE in these
 
 
-def prepare(folders: Sequence[Path], accuracy: Accuracy, free: Sequence[str] = ()) -> Setup:
+def prepare(folders: Sequence[Path], integrator: Integrator, free: Sequence[str] = ()) -> Setup:
     """Build what an engine needs, or find it built.
 
     Args:
         folders: of MOD files.
-        accuracy: whose engine it is.
+        integrator: whose engine it is.
         free: GLOBALs that are to differ between copies of the cell, as hoc calls them: RANGE in what a batch loads.
 
     Raises:
-        GbarError: as `build`, `build_core` and `sim.mechanisms.ranged.spread`.
+        GbarError: as `build`, `build_core` and `sim.mechanisms.globaltorange.spread`.
     """
-    done: tuple[Ranged, ...] = ()
-    if accuracy.batched and free:
+    done: tuple[GlobalToRange, ...] = ()
+    if integrator.batched and free:
         folder, done = _spread(_gathered(folders), free)
         folders = [folder] if done else folders
     library = build(folders)
-    core = str(build_core(folders)) if accuracy.engine == "coreneuron" else None
-    return Setup(accuracy.batched, str(library) if library else None, core, done)
+    core = str(build_core(folders)) if integrator.engine == "coreneuron" else None
+    return Setup(integrator.batched, str(library) if library else None, core, done)
 
 
-def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[Ranged, ...]]:
+def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[GlobalToRange, ...]]:
     """A folder of the cache with all files, where GLOBALs are RANGE. Nothing is written where none of them is."""
     contents = {name: file.read_bytes() for name, file in files.items()}
     texts, done = spread({name: content.decode("latin-1") for name, content in contents.items()}, free)

@@ -21,7 +21,7 @@ from gbar.sim.engine import Evaluation, ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import modelfolder
 from gbar.sim.pool.workers import Workers, tasks
-from gbar.sim.problem import LANES, Accuracy, Problem
+from gbar.sim.problem import LANES, Integrator, Problem
 
 CONNECT_LIMIT_S = 20.0  # for the scheduler to answer
 START_LOOP_S = 15.0  # for distributed's event loop, to which it gives ten seconds itself
@@ -42,9 +42,9 @@ class Cluster:
             worker has other versions, the mechanisms do not build there, or the model cannot be loaded.
     """
 
-    def __init__(self, problem: Problem, address: str, accuracy: Accuracy | None = None):
+    def __init__(self, problem: Problem, address: str, integrator: Integrator | None = None):
         self.problem, self.address = problem, address
-        self.accuracy = accuracy or Accuracy.of(problem)
+        self.integrator = integrator or Integrator.of(problem)
         self._packed = modelfolder.pack(problem) | {"versions": versions()}
         self._light = self._packed | {"files": None}
         self._watch = modelfolder.Watch(problem)
@@ -72,15 +72,15 @@ class Cluster:
     @property
     def count(self) -> int:
         """How many evaluations the cluster's workers make side by side at present."""
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, int(sum(self._client.nthreads().values())))
 
     @property
     def at_once(self) -> int:
         """See `Workers.at_once`."""
-        return self.count * (LANES if self.accuracy.batched else 1)
+        return self.count * (LANES if self.integrator.batched else 1)
 
     def run(
-        self, xs: Sequence[np.ndarray], traces: bool = False, accuracy: Accuracy | None = None
+        self, xs: Sequence[np.ndarray], traces: bool = False, integrator: Integrator | None = None
     ) -> Iterator[tuple[int, Evaluation]]:
         """Evaluate parameter vectors; see `Workers.run`.
 
@@ -90,12 +90,13 @@ class Cluster:
         Raises:
             GbarError: also when the model's files have changed, or the scheduler is lost.
         """
-        from distributed import as_completed
+        import distributed
 
         self._watch.check()
-        asked = vars(accuracy or self.accuracy)
-        given = {self._give(xs, task, traces, asked): task for task in tasks(len(xs), self.count, Accuracy(**asked))}
-        flow = as_completed(list(given), loop=self._client.loop)
+        asked = vars(integrator or self.integrator)
+        given = {self._give(xs, task, traces, asked): task for task in tasks(len(xs), self.count, Integrator(**asked))}
+        completed: Any = distributed.as_completed  # which is not typed
+        flow = completed(list(given), loop=self._client.loop)
         try:
             for future in flow:
                 task = given.pop(future)
@@ -126,13 +127,13 @@ class Cluster:
         xs: Sequence[np.ndarray],
         task: list[int],
         traces: bool,
-        accuracy: dict[str, Any],
+        integrator: dict[str, Any],
         with_files: bool = False,
     ) -> Any:
         packed = self._packed if with_files else self._light
         x = np.array([xs[i] for i in task], float)
         key = f"gbar-{self.problem.name}-{uuid.uuid4().hex}"
-        return self._client.submit(evaluate, packed, x, traces, accuracy, key=key, pure=False, retries=RETRIES)
+        return self._client.submit(evaluate, packed, x, traces, integrator, key=key, pure=False, retries=RETRIES)
 
     def _answer(self, future: Any) -> dict[str, Any]:
         """What came of a task: {"done"}, {"missing"} or {"lost": reason}.
@@ -173,7 +174,7 @@ class Cluster:
 
     def _describe(self) -> ModelInfo:
         future = self._client.submit(
-            describe, self._packed, vars(self.accuracy), key=f"gbar-{uuid.uuid4().hex}", pure=False, retries=RETRIES
+            describe, self._packed, vars(self.integrator), key=f"gbar-{uuid.uuid4().hex}", pure=False, retries=RETRIES
         )
         answer = self._answer(future)
         if "lost" in answer:
@@ -238,30 +239,30 @@ _lock = threading.Lock()
 _sweeper: list[threading.Thread] = []
 
 
-def describe(packed: dict[str, Any], accuracy: dict[str, Any]) -> dict[str, Any]:
+def describe(packed: dict[str, Any], integrator: dict[str, Any]) -> dict[str, Any]:
     """{"found": what is in the model}, or {"refused": why it cannot be loaded on this worker}."""
     try:
-        with _process(packed, Accuracy(**accuracy)) as pool:
+        with _process(packed, Integrator(**integrator)) as pool:
             return {"found": asdict(pool.found)} if pool else {"refused": "the model's files did not arrive"}
     except GbarError as error:
         return {"refused": _from_here(error)}
 
 
-def evaluate(packed: dict[str, Any], x: np.ndarray, traces: bool, accuracy: dict[str, Any]) -> dict[str, Any]:
+def evaluate(packed: dict[str, Any], x: np.ndarray, traces: bool, integrator: dict[str, Any]) -> dict[str, Any]:
     """Evaluate one task.
 
     Args:
         packed: from `modelfolder.pack`, with "versions"; its "files" may be None.
         x: [n, D] in NEURON's units.
         traces: whether to send voltage traces back.
-        accuracy: the fields of an Accuracy.
+        integrator: the fields of an Integrator.
 
     Returns:
         {"done": fields of n Evaluations}, {"missing": True} where the files are needed and were not given, or
         {"refused": why this worker cannot do it}.
     """
     try:
-        asked = Accuracy(**accuracy)
+        asked = Integrator(**integrator)
         with _process(packed, asked) as pool:
             if pool is None:
                 return {"missing": True}
@@ -280,7 +281,7 @@ def dismiss(digest: str) -> None:
 
 
 @contextlib.contextmanager
-def _process(packed: dict[str, Any], accuracy: Accuracy) -> Iterator[Workers | None]:
+def _process(packed: dict[str, Any], integrator: Integrator) -> Iterator[Workers | None]:
     """An isolated process with the model loaded, kept for the next task; None where the model's files are missing.
 
     Raises:
@@ -298,7 +299,7 @@ def _process(packed: dict[str, Any], accuracy: Accuracy) -> Iterator[Workers | N
         if problem is None:
             yield None
             return
-        pool = Workers(problem, 1, accuracy)
+        pool = Workers(problem, 1, integrator)
     try:
         yield pool
     except BaseException:

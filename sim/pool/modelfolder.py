@@ -57,8 +57,7 @@ def pack(problem: Problem) -> dict[str, Any]:
     Raises:
         GbarError: there is more than a model could be.
     """
-    folders = [problem.folder, *(problem.folder / folder for folder in problem.model.mechanisms)]
-    folders = [folder.resolve() for folder in folders]
+    folders = [folder.resolve() for folder in (problem.folder, *problem.mechanism_folders)]
     root, files, size = Path(os.path.commonpath(folders)), dict[str, bytes](), 0
     for file in sorted({file for folder in folders for file in _packable(folder)}):
         size += file.stat().st_size

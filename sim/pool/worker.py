@@ -20,7 +20,7 @@ LOG_LIMIT = 10_000_000  # bytes
 
 
 def serve(pipe: Connection) -> None:
-    """Build the model, then answer (task, xs [n, D], traces, accuracy) by (task, n Evaluations) until the pipe closes.
+    """Build the model, then answer (task, xs [n, D], traces, integrator) by (task, n Evaluations) until the end.
 
     An evaluation that raises is an outcome of its own where it was alone; where it was simulated together with others,
     nobody knows whose it is: the answer is then (task, reason), and the caller asks for fewer at once.
@@ -33,7 +33,7 @@ def serve(pipe: Connection) -> None:
     problem, setup = pipe.recv()
     sys.argv = [str(problem.folder / problem.model.load.partition(":")[0])]  # the model is no program of ours
     try:
-        with outside([problem.folder, *(problem.folder / name for name in problem.model.mechanisms)]) as read:
+        with outside([problem.folder, *problem.mechanism_folders]) as read:
             engine = load_engine(problem, setup)
         pipe.send(("ready", replace(engine.describe(), reads_outside=read)))
     except GbarError as error:
@@ -45,13 +45,13 @@ def serve(pipe: Connection) -> None:
         return
     while True:
         try:
-            task, xs, keep_traces, accuracy = pipe.recv()
+            task, xs, keep_traces, integrator = pipe.recv()
         except (EOFError, OSError):
             return
         _trim_log()
         start, cpu = time.perf_counter(), time.process_time()
         try:
-            done = engine.evaluate(xs, accuracy)
+            done = engine.evaluate(xs, integrator)
         except Exception as error:  # whatever a model raises is an outcome, not the end of a run
             traceback.print_exc()
             pipe.send((task, _one_line(error)))

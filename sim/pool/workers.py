@@ -28,7 +28,7 @@ from gbar.sim.engine import Evaluation, ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool.isolated import neuron_environment
 from gbar.sim.pool.modelfolder import Watch
-from gbar.sim.problem import LANES, Accuracy, Problem
+from gbar.sim.problem import LANES, Integrator, Problem
 
 START_LIMIT_S = 120.0  # for a model to load
 COPIES = 64  # of a cell in one process at most: more are no faster (docs/simulation.md)
@@ -57,12 +57,12 @@ class _Worker:
 Crew = list[_Worker]
 
 
-def tasks(count: int, workers: int, accuracy: Accuracy, copies: int = COPIES) -> list[list[int]]:
+def tasks(count: int, workers: int, integrator: Integrator, copies: int = COPIES) -> list[list[int]]:
     """Share out `count` evaluations: one at a time, or in batches for an engine that simulates many together.
 
     A batch is a share for each worker, in whole vectors of the processor and no larger than `copies`.
     """
-    size = min(copies, -(-count // (workers * LANES)) * LANES) if accuracy.batched else 1
+    size = min(copies, -(-count // (workers * LANES)) * LANES) if integrator.batched else 1
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
@@ -70,15 +70,15 @@ class Workers:
     """A pool of `count` processes, each with the problem's model loaded.
 
     Use as a context manager. `found` is what the first worker found in the model. A second crew of as many processes is
-    started when something is asked for at an accuracy that the first one's engine does not have.
+    started when something is asked for with an integrator that the first one's engine does not have.
 
     Raises:
         GbarError: from the constructor, when the mechanisms do not build or the model cannot be loaded.
     """
 
-    def __init__(self, problem: Problem, count: int = 1, accuracy: Accuracy | None = None, log: Path | None = None):
+    def __init__(self, problem: Problem, count: int = 1, integrator: Integrator | None = None, log: Path | None = None):
         self.problem, self.count = problem, count
-        self.accuracy = accuracy or Accuracy.of(problem)
+        self.integrator = integrator or Integrator.of(problem)
         self.copies = COPIES  # in one batch at most
         self._watch = Watch(problem)
         # a temporary file has no name: nothing stays, whatever ends this process
@@ -90,7 +90,7 @@ class Workers:
         self._seconds = 0.0  # the longest that an evaluation of a whole task has taken so far
         self._found: ModelInfo | None = None
         try:
-            setup, crew = self._crew(self.accuracy)
+            setup, crew = self._crew(self.integrator)
             while not self._ready(setup, 0):
                 wait([crew[0].pipe], timeout=CHECK_S)
         except BaseException:
@@ -112,7 +112,7 @@ class Workers:
     @property
     def at_once(self) -> int:
         """Evaluations that take as long as one: one a process, or a whole vector of the processor."""
-        return self.count * (LANES if self.accuracy.batched else 1)
+        return self.count * (LANES if self.integrator.batched else 1)
 
     def close(self) -> None:
         """End every worker, whatever it is doing."""
@@ -125,7 +125,7 @@ class Workers:
         self,
         xs: Sequence[np.ndarray],
         traces: bool = False,
-        accuracy: Accuracy | None = None,
+        integrator: Integrator | None = None,
         within: float = math.inf,
     ) -> Iterator[tuple[int, Evaluation]]:
         """Evaluate parameter vectors.
@@ -133,7 +133,7 @@ class Workers:
         Args:
             xs: B vectors [D] in NEURON's units.
             traces: whether evaluations keep their voltage traces.
-            accuracy: another than the pool's own.
+            integrator: another than the pool's own.
             within: seconds for all of them; what is not done by then is given up.
 
         Yields:
@@ -145,9 +145,9 @@ class Workers:
         if not self._crews:
             raise ValueError("these workers are closed")
         self._watch.check()
-        accuracy = accuracy or self.accuracy
-        setup, crew = self._crew(accuracy)
-        waiting = deque(tasks(len(xs), self.count, accuracy, self.copies))
+        integrator = integrator or self.integrator
+        setup, crew = self._crew(integrator)
+        waiting = deque(tasks(len(xs), self.count, integrator, self.copies))
         unfinished, killed, end = len(xs), set[int](), time.monotonic() + within
         try:
             while unfinished and time.monotonic() < end:
@@ -156,7 +156,7 @@ class Workers:
                         if worker.used and self.problem.simulation.process == "each":
                             self._replace(setup, slot)
                             continue
-                        self._give(crew[slot], waiting.popleft(), xs, traces, accuracy)
+                        self._give(crew[slot], waiting.popleft(), xs, traces, integrator)
                 for slot, worker in enumerate(crew):
                     outcome = self._collect(worker)
                     if outcome is None:
@@ -185,10 +185,9 @@ class Workers:
                 if worker.task is not None and self._crews:
                     self._replace(setup, slot)
 
-    def _crew(self, accuracy: Accuracy) -> tuple[mechanisms.Setup, Crew]:
-        """The workers for an accuracy, started when it is first asked for."""
-        folders = [self.problem.folder / folder for folder in self.problem.model.mechanisms]
-        setup = mechanisms.prepare(folders, accuracy, self.problem.globals)
+    def _crew(self, integrator: Integrator) -> tuple[mechanisms.Setup, Crew]:
+        """The workers for an integrator, started when it is first asked for."""
+        setup = mechanisms.prepare(self.problem.mechanism_folders, integrator, self.problem.globals)
         if setup not in self._crews:
             crew: Crew = []
             self._crews[setup] = crew
@@ -197,10 +196,10 @@ class Workers:
         return setup, self._crews[setup]
 
     @staticmethod
-    def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], traces: bool, accuracy: Accuracy) -> None:
+    def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], traces: bool, integrator: Integrator) -> None:
         worker.task, worker.since, worker.used = task, time.monotonic(), True
         with contextlib.suppress(OSError):  # a worker that has just died is noticed when its outcome is collected
-            worker.pipe.send((task, np.array([xs[i] for i in task], float), traces, accuracy))
+            worker.pipe.send((task, np.array([xs[i] for i in task], float), traces, integrator))
 
     def _start(self, setup: mechanisms.Setup) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -309,7 +308,7 @@ class Workers:
                 if isinstance(done, str):
                     return Evaluation(status="failed", reason=done, seconds=seconds)
                 self._seconds = max(self._seconds, seconds / len(task))
-                return done
+                return list(done)
         except (EOFError, OSError):
             return Evaluation(status="failed", reason=self._ending(worker), seconds=seconds)
         limits = self.problem.simulation

@@ -3,7 +3,7 @@
 from gbar.sim.problem.formats.bluepyopt import content, is_folder
 from gbar.sim.problem.formats.toml import written
 from gbar.sim.problem.formula import Formula
-from gbar.sim.problem.integrator import CONFIRM_DT, LANES, Accuracy
+from gbar.sim.problem.integrator import CONFIRM_DT, LANES, Integrator
 from gbar.sim.problem.kinds import KINDS, MAIN, Clamp, CurrentStimulus, FiCurve, Rheobase, Step, Stimulus, Waveform
 from gbar.sim.problem.loading import load_problem, read_measurements
 from gbar.sim.problem.modelfiles import (
@@ -29,7 +29,7 @@ from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, t
 from gbar.sim.problem.units import unit
 
 __all__ = [
-    "Accuracy",
+    "Integrator",
     "COLUMNS",
     "CONFIRM_DT",
     "Cell",

@@ -112,9 +112,9 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.Name(id=name):
             return values[name]
         case ast.UnaryOp(op=op, operand=inner):
-            return OPERATORS[type(op)](_value(inner, values))
+            return float(OPERATORS[type(op)](_value(inner, values)))
         case ast.BinOp(left=left, op=op, right=right):
-            return OPERATORS[type(op)](_value(left, values), _value(right, values))
+            return float(OPERATORS[type(op)](_value(left, values), _value(right, values)))
         case ast.Call(func=called, args=inner):
-            return FUNCTIONS[_function(called)](*(_value(part, values) for part in inner))
+            return float(FUNCTIONS[_function(called)](*(_value(part, values) for part in inner)))
     raise AssertionError(ast.dump(node))  # _check has seen every part

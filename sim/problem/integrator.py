@@ -14,8 +14,8 @@ LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come 
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Which integrator, and how accurate. Written beside every row of the archive, so that engines never mix."""
+class Integrator:
+    """How NEURON integrates, and how accurately. Written beside every row of the archive, so that engines never mix."""
 
     engine: str = "cvode"  # cvode | fixed | coreneuron | neuron
     atol: float = 1e-4  # of cvode
@@ -23,15 +23,15 @@ class Accuracy:
     confirm: str = "cvode"  # what confirms solutions: cvode | fixed
 
     @classmethod
-    def of(cls, problem: Problem) -> "Accuracy":
-        """The accuracy a problem asks for while searching. An engine still to be chosen stands for what confirms."""
+    def of(cls, problem: Problem) -> "Integrator":
+        """What a problem asks for while searching. An engine still to be chosen stands for what confirms."""
         wanted = problem.simulation
         engine = wanted.confirm if wanted.engine == "auto" else wanted.engine
         return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
 
     @classmethod
-    def parse(cls, text: str) -> "Accuracy":
-        """The accuracy that `str` wrote.
+    def parse(cls, text: str) -> "Integrator":
+        """What `str` wrote.
 
         Raises:
             GbarError: it is none.
@@ -50,10 +50,10 @@ class Accuracy:
         """Whether many copies of the cell are simulated together."""
         return self.engine in BATCHED
 
-    def tight(self) -> "Accuracy":
-        """The accuracy at which solutions are confirmed."""
+    def tight(self) -> "Integrator":
+        """The same, as accurate as solutions are confirmed."""
         engine = "fixed" if self.engine == "fixed" else self.confirm
-        return Accuracy(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
+        return Integrator(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
 
     def __str__(self) -> str:
         return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"

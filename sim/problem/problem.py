@@ -157,6 +157,10 @@ class Measurement(Strict):
     def key(self) -> str:
         return f"{self.protocol}.{self.feature}"
 
+    def z(self, value: float) -> float:
+        """How many SDs a value lies from the mean; NaN where it is not defined."""
+        return (value - self.mean) / self.sd
+
     @property
     def under(self) -> str:
         """The protocol alone, whatever is recorded."""
@@ -204,6 +208,11 @@ class Problem(Strict):
         return tuple(parameter.name for parameter in self.parameter)
 
     @property
+    def mechanism_folders(self) -> list[Path]:
+        """The folders that hold the MOD files."""
+        return [self.folder / name for name in self.model.mechanisms]
+
+    @property
     def stimuli(self) -> dict[str, Stimulus]:
         """The protocols that are simulated, in their order."""
         return {name: protocol for name, protocol in self.protocol.items() if isinstance(protocol, Stimulus)}
@@ -240,7 +249,14 @@ class Problem(Strict):
         low, high, log = self._bounds()
         physical = np.asarray(physical, float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (np.where(log, np.log(np.where(log, physical, 1.0)), physical) - low) / (high - low)
+            unit: np.ndarray = (np.where(log, np.log(np.where(log, physical, 1.0)), physical) - low) / (high - low)
+            return unit
+
+    def nearest(self, physical: np.ndarray) -> np.ndarray:  # [..., D] in NEURON's units -> [..., D] in [0, 1]
+        """The points of the unit cube that are nearest to points inside or outside the bounds."""
+        low, high = np.array([parameter.bounds for parameter in self.parameter]).T
+        unit: np.ndarray = np.clip(self.unit(np.clip(physical, low, high)), 0, 1)
+        return unit
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         log = np.array([parameter.scale == "log" for parameter in self.parameter])
@@ -303,4 +319,5 @@ class Problem(Strict):
 
 def within(unit: np.ndarray, beyond: float = ROUNDING) -> np.ndarray:  # [..., D] -> [...] bool
     """Whether points of the unit cube lie in it, or at most so many ranges beyond."""
-    return np.all((unit >= -beyond) & (unit <= 1 + beyond), axis=-1)  # NaN is not
+    inside: np.ndarray = np.all((unit >= -beyond) & (unit <= 1 + beyond), axis=-1)  # NaN is not
+    return inside

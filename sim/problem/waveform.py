@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ UNITS = {"t": "ms", "time": "ms", "i": "nA", "current": "nA"}
 LARGEST_NA = 1000.0  # beyond it a table is in pA
 
 
-def read_waveform(file):
+def read_waveform(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a current: t [N] ms from 0 on, i [N] nA.
 
     A CSV has a header with units (`t_ms,i_nA`); an .npy holds an [N, 2] array of ms and nA.
@@ -21,7 +22,7 @@ def read_waveform(file):
         GbarError: other units, or numbers that are no current over time.
     """
     try:
-        table = np.load(file, allow_pickle=False) if file.suffix == ".npy" else np.array(_rows(file), float)
+        table = np.load(file, allow_pickle=False) if file.suffix == ".npy" else np.array(_rows(file)).astype(float)
     except (ValueError, OSError, csv.Error) as error:
         raise GbarError(
             f"{file}: not a current over time: expected two columns of numbers, t_ms,i_nA ({error})"
@@ -38,7 +39,7 @@ def read_waveform(file):
     return t, i
 
 
-def _rows(file):
+def _rows(file: Path) -> list[list[str]]:
     with file.open(newline="", encoding="utf-8-sig") as stream:
         header, *rows = list(csv.reader(line for line in stream if line.strip() and not line.startswith("#"))) or [[]]
     found = [match.groups() for match in map(HEADER.fullmatch, header) if match]

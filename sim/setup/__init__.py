@@ -7,14 +7,14 @@ from gbar.sim.setup.examples import bundled, copy_bundled
 from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
-from gbar.sim.setup.measuring import Row, assigned, measure_once
+from gbar.sim.setup.measuring import FeatureRow, assigned, measure_once
 from gbar.sim.setup.reuse import with_process
 
 __all__ = [
     "ADDED",
     "Choice",
     "Place",
-    "Row",
+    "FeatureRow",
     "assigned",
     "begin",
     "bundled",

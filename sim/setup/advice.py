@@ -14,8 +14,7 @@ FEW = 5  # compartments: below that gbar still works, but it is not what it is f
 
 def outside(problem: Problem, model: ModelInfo) -> list[str]:
     """The parameters whose value in the model lies outside their bounds."""
-    own = {name: here.value for name, here in model.parameters.items() if here.known}
-    return [p.name for p in problem.parameter if p.name in own and not p.bounds[0] <= own[p.name] <= p.bounds[1]]
+    return [name for name in problem.outside(model.own) if model.parameters[name].known]
 
 
 def remarks(problem: Problem, found: Effects | None) -> dict[str, Any]:

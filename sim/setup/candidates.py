@@ -15,7 +15,7 @@ LOADS = re.compile(r'(?:load_file|xopen)\s*\(\s*(?:\d\s*,\s*)?"([^"]+)"')
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelCandidate:
     """One way to load something, as [model] says it."""
 
     load: str
@@ -27,21 +27,21 @@ class Candidate:
         return f"{self.load}, template {self.template}" if self.template else self.load
 
 
-def find_candidates(folder: Path) -> list[Candidate]:
+def find_candidates(folder: Path) -> list[ModelCandidate]:
     """Templates, Python functions and classes, flat hoc files, morphologies: in the order in which to try them."""
     files = sorted(model_files(folder), key=lambda file: (len(file.parts), file))
     by: dict[str, list[Path]] = {}
     for file in files:
         by.setdefault(file.suffix.lower(), []).append(file)
     shapes = [*by.get(".asc", []), *by.get(".swc", [])]
-    found: list[Candidate] = []
+    found: list[ModelCandidate] = []
     homes = _homes(folder, by.get(".hoc", []))
     for file in by.get(".hoc", []):
         found += _templates(folder, file, shapes, homes)
     for file in by.get(".py", []):
         found += _functions(folder, file)
-    found += [Candidate(_name(folder, file)) for file in _flat(folder, by.get(".hoc", []))]
-    return found + [Candidate(_name(folder, file)) for file in shapes]
+    found += [ModelCandidate(_name(folder, file)) for file in _flat(folder, by.get(".hoc", []))]
+    return found + [ModelCandidate(_name(folder, file)) for file in shapes]
 
 
 def find_mechanisms(folder: Path) -> list[str]:
@@ -89,13 +89,13 @@ def _required(own: str, text: str, homes: dict[str, str]) -> Iterator[str]:
     yield from dict.fromkeys(homes[name] for name in made if homes.get(name, own) != own)
 
 
-def _templates(folder: Path, file: Path, shapes: list[Path], homes: dict[str, str]) -> Iterator[Candidate]:
+def _templates(folder: Path, file: Path, shapes: list[Path], homes: dict[str, str]) -> Iterator[ModelCandidate]:
     """The templates of a hoc file that make sections, with arguments where their init wants some."""
     text, own = plain_hoc(file), _name(folder, file)
     requires = tuple(_required(own, text, homes))
     for name, body in _bodies(file):
         if re.search(r"\bcreate\b|Import3d|load_morphology|load_file", body):
-            yield Candidate(own, name, tuple(_arguments(folder, body, shapes)), requires)
+            yield ModelCandidate(own, name, tuple(_arguments(folder, body, shapes)), requires)
 
 
 def _arguments(folder: Path, body: str, shapes: list[Path]) -> Iterator[str | float]:
@@ -165,7 +165,7 @@ def _makes_sections(file: Path) -> bool:
     return bool(re.search(r"(^|[;{}])\s*create\b", _outside_of_templates(file), re.M))
 
 
-def _functions(folder: Path, file: Path) -> Iterator[Candidate]:
+def _functions(folder: Path, file: Path) -> Iterator[ModelCandidate]:
     """Functions and classes of a Python file about NEURON that can be called without arguments."""
     try:
         tree = ast.parse(file.read_text(errors="replace"))
@@ -181,7 +181,7 @@ def _functions(folder: Path, file: Path) -> Iterator[Candidate]:
     likely = re.compile(r"cell|neuron|build|make|create|model", re.I)
     callable_.sort(key=lambda node: (not likely.search(node.name), isinstance(node, ast.FunctionDef)))
     for node in callable_:
-        yield Candidate(f"{_name(folder, file)}:{node.name}")
+        yield ModelCandidate(f"{_name(folder, file)}:{node.name}")
 
 
 def _is_free(node: ast.FunctionDef | ast.ClassDef) -> bool:

@@ -17,10 +17,13 @@ from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.files import cache_folder, write_whole
 from gbar.sim.pool import Workers
-from gbar.sim.problem import LANES, Accuracy, Problem, typical_sd
+from gbar.sim.problem import LANES, Integrator, Problem, typical_sd
 from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
 
-CANDIDATES = (Accuracy("coreneuron"), Accuracy("neuron"))  # the faster first; single-cell CVODE where neither will do
+CANDIDATES = (
+    Integrator("coreneuron"),
+    Integrator("neuron"),
+)  # the faster first; CVODE where neither will do
 POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
 PATIENCE_S = 20.0  # for CVODE on all of them; fewer are compared where one takes longer
 FEW = 4  # evaluations by CVODE that a trial may cost, where all of them would take longer than PATIENCE_S
@@ -32,7 +35,7 @@ NEAR = 0.5  # SD within which a feature counts as the same
 AGREE, ALL_AGREE = 0.9, 0.75
 
 
-class Trial(BaseModel):
+class EngineTrial(BaseModel):
     """What one engine did."""
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +66,7 @@ class Choice(BaseModel):
     engine: str
     confirm: str  # cvode | fixed
     why: str
-    trials: list[Trial]
+    trials: list[EngineTrial]
     process: Process = "kept"  # for all evaluations, or one for each
 
 
@@ -100,20 +103,20 @@ def choose_engine(
 
 
 def _as_asked(problem: Problem, process: Process, why: str) -> Choice:
-    accuracy = Accuracy.of(problem)
+    integrator = Integrator.of(problem)
     said = f"asked for; {why}" if why else "asked for"
-    return Choice(engine=str(accuracy), confirm=accuracy.confirm, why=said, trials=[], process=process)
+    return Choice(engine=str(integrator), confirm=integrator.confirm, why=said, trials=[], process=process)
 
 
 def _only_compared(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> Choice:
     """An engine that was asked for. Raises GbarError where it cannot have the process for each evaluation it needs."""
     observe("Comparing a process that is used again with a fresh one")
-    accuracy = Accuracy.of(problem)
-    single = accuracy.tight() if accuracy.batched else accuracy
+    integrator = Integrator.of(problem)
+    single = integrator.tight() if integrator.batched else integrator
     found = compare(problem, single, list(_points(problem)[:2]), LONGEST_S, log)
-    if accuracy.batched and found.process == "each":
+    if integrator.batched and found.process == "each":
         raise GbarError(
-            f"{accuracy.engine} simulates many cells in one process, which this model does not bear ({found.why}): "
+            f"{integrator.engine} simulates many cells in one process, which this model does not bear ({found.why}): "
             "leave out simulation.engine"
         )
     return _as_asked(problem, found.process, found.why)
@@ -129,7 +132,7 @@ def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Pr
     Raises:
         GbarError: there is no such engine.
     """
-    asked = Accuracy.parse(engine)
+    asked = Integrator.parse(engine)
     changed = {"engine": asked.engine, "atol": asked.atol, "dt": asked.dt}
     changed |= {"confirm": confirm} if confirm else {}
     return problem.model_copy(update={"simulation": problem.simulation.model_copy(update=changed)})
@@ -139,7 +142,7 @@ def _memory(problem: Problem) -> Path:
     """The file that remembers a model's engine on this processor with these versions."""
     content = f"{problem.identity()}-{metadata.version('gbar')}-{metadata.version('neuron')}-{mechanisms.processor()}"
     asked = problem.simulation
-    content += f"-{Accuracy.of(problem)}" if asked.engine != "auto" else ""
+    content += f"-{Integrator.of(problem)}" if asked.engine != "auto" else ""
     content += f"-{asked.process}" if asked.process != "auto" else ""
     return cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
 
@@ -158,12 +161,12 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     reference = _reference(problem, x, log)
     if not reference.evaluations:
         why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
-        return Choice(engine=str(reference.accuracy), confirm=reference.accuracy.confirm, why=why, trials=[])
+        return Choice(engine=str(reference.integrator), confirm=reference.integrator.confirm, why=why, trials=[])
     if reference.reuse.process == "each":
         why = f"{reference.reuse.why}: engines that simulate many cells in one process would be wrong"
-        confirm = reference.accuracy.confirm
-        return Choice(engine=str(reference.accuracy), confirm=confirm, why=why, trials=[], process="each")
-    trials = [Trial(engine=str(reference.accuracy), seconds=reference.seconds, agree=1.0, typical=1.0)]
+        confirm = reference.integrator.confirm
+        return Choice(engine=str(reference.integrator), confirm=confirm, why=why, trials=[], process="each")
+    trials = [EngineTrial(engine=str(reference.integrator), seconds=reference.seconds, agree=1.0, typical=1.0)]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
         trials.append(_compared(problem, candidate, x, reference, log))
@@ -173,10 +176,10 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     best = min(usable, key=lambda trial: trial.seconds or math.inf)
     others = [f"{trial.engine}: {_said(trial)}" for trial in trials if trial is not best]
     why = "; ".join(filter(None, [_said(best), *others, reference.reuse.why]))
-    return Choice(engine=best.engine, confirm=reference.accuracy.confirm, why=why, trials=trials)
+    return Choice(engine=best.engine, confirm=reference.integrator.confirm, why=why, trials=trials)
 
 
-def _said(trial: Trial) -> str:
+def _said(trial: EngineTrial) -> str:
     if trial.seconds is None:
         return trial.refused
     same = f", {trial.agree:.0%} of features as CVODE's" if trial.agree is not None and trial.agree < 1 else ""
@@ -187,7 +190,7 @@ def _said(trial: Trial) -> str:
 class Reference(NamedTuple):
     """What candidates are compared with."""
 
-    accuracy: Accuracy
+    integrator: Integrator
     evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
     loading: float  # s, for one worker to load one cell
     reuse: Reuse = Reuse("kept", "", {})
@@ -205,10 +208,10 @@ class Reference(NamedTuple):
 
 def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
     """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
-    for accuracy in (Accuracy("cvode", problem.simulation.atol), Accuracy("fixed", confirm="fixed")):
-        reuse = _reuse(problem, accuracy, x[:2], log)
+    for integrator in (Integrator("cvode", problem.simulation.atol), Integrator("fixed", confirm="fixed")):
+        reuse = _reuse(problem, integrator, x[:2], log)
         done, started = dict(reuse.fresh), time.monotonic()
-        with Workers(with_process(problem, reuse.process), 2, accuracy, log) as pool:
+        with Workers(with_process(problem, reuse.process), 2, integrator, log) as pool:
             loading = time.monotonic() - started
             if problem.simulation.process != "auto":
                 done = dict(pool.run(list(x[:2]), within=LONGEST_S))
@@ -217,17 +220,19 @@ def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
                 count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
                 done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
         if not done or any(evaluation.status == "ok" for evaluation in done.values()):
-            return Reference(accuracy, done, loading, reuse)
+            return Reference(integrator, done, loading, reuse)
     raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
 
 
-def _reuse(problem: Problem, accuracy: Accuracy, pair: np.ndarray, log: Path | None) -> Reuse:
+def _reuse(problem: Problem, integrator: Integrator, pair: np.ndarray, log: Path | None) -> Reuse:
     if problem.simulation.process != "auto":
         return Reuse(problem.simulation.process, "asked for", {})
-    return compare(problem, accuracy, list(pair), LONGEST_S, log)
+    return compare(problem, integrator, list(pair), LONGEST_S, log)
 
 
-def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: Reference, log: Path | None) -> Trial:
+def _compared(
+    problem: Problem, candidate: Integrator, x: np.ndarray, reference: Reference, log: Path | None
+) -> EngineTrial:
     """One candidate beside the reference. It simulates all points, which costs a batch no more than some of them."""
     limit = reference.patience
     try:
@@ -235,18 +240,22 @@ def _compared(problem: Problem, candidate: Accuracy, x: np.ndarray, reference: R
             done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
             other = _otherwise(pool, x, done, limit) if len(done) == len(x) else None
     except GbarError as error:
-        return Trial(engine=str(candidate), refused=str(error))
+        return EngineTrial(engine=str(candidate), refused=str(error))
     pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
     failed = [one.reason for one, ref in pairs if (one.status, ref.status) == ("failed", "ok")]
     if failed:
-        return Trial(engine=str(candidate), refused=failed[0])
+        return EngineTrial(engine=str(candidate), refused=failed[0])
     if len(done) < len(x):
-        return Trial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
+        return EngineTrial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
     if other is not None:
-        return Trial(engine=str(candidate), refused=f"{other} in another copy of the cell, after another evaluation")
+        return EngineTrial(
+            engine=str(candidate), refused=f"{other} in another copy of the cell, after another evaluation"
+        )
     seconds = float(np.mean([evaluation.seconds for evaluation in done.values()]))
     shares = _agreement(problem, pairs)
-    return Trial(engine=str(candidate), seconds=seconds, agree=float(np.mean(shares)), typical=float(np.median(shares)))
+    return EngineTrial(
+        engine=str(candidate), seconds=seconds, agree=float(np.mean(shares)), typical=float(np.median(shares))
+    )
 
 
 def _otherwise(pool: Workers, x: np.ndarray, done: dict[int, Evaluation], within: float) -> Difference | None:
@@ -259,7 +268,7 @@ def _too_slow(reference: Reference, limit: float) -> str:
     """Why a candidate was stopped."""
     times = LANES * reference.seconds / limit
     rival = "slower than" if times <= 1 else f"not {times:.2g} times as fast as"
-    return f"{rival} {reference.accuracy}: {POINTS} evaluations not done in {limit:.3g} s"
+    return f"{rival} {reference.integrator}: {POINTS} evaluations not done in {limit:.3g} s"
 
 
 def _agreement(problem: Problem, pairs: Sequence[tuple[Evaluation, Evaluation]]) -> list[float]:

@@ -5,17 +5,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gbar.sim import mechanisms
 from gbar.sim.engine import ModelInfo
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, Workers, ask
 from gbar.sim.problem import Problem
 from gbar.sim.setup.choice import Choice, choose_engine
+from gbar.sim.setup.elsewhere import built, packed
 from gbar.sim.setup.reuse import with_process
 
 STEP = 0.1  # of a parameter's range
@@ -63,8 +62,8 @@ def looked_at(problem: Problem) -> Effects:
         with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
-    inert_names, untried_names = ([problem.names[i] for i in of] for of in (inert, sorted(untried + later)))
-    return Effects(pool.found, inert_names, untried_names)
+    later = sorted(untried + later)
+    return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later])
 
 
 def _moved(problem: Problem) -> tuple[list[int], list[int]]:
@@ -72,8 +71,8 @@ def _moved(problem: Problem) -> tuple[list[int], list[int]]:
 
     Where there cannot be such a simulation, no parameter moves anything in it.
     """
-    library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
-    content = {"problem": problem.model_dump(mode="json"), "library": library and str(library), "within": SHORT_S}
+    read = {"protocol": {"__all__": {"times", "currents"}}}  # from files: nobody may write them
+    content = packed(problem, problem=problem.model_dump(mode="json", exclude=read), within=SHORT_S)
     try:
         again, *moved = ask(spreads, content, START_LIMIT_S + problem.simulation.time_limit)
     except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
@@ -96,8 +95,7 @@ def _inert(problem: Problem, pool: Workers, suspects: list[int]) -> tuple[list[i
 
 def _points(problem: Problem, own: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The model's own values inside the bounds [D], and the same with one parameter changed in each row [D, D]."""
-    low, high = np.array([parameter.bounds for parameter in problem.parameter]).T
-    unit = np.clip(problem.unit(np.clip(own, low, high)), 0, 1)
+    unit = problem.nearest(np.asarray(own))
     rows = np.tile(unit, (len(unit), 1))
     np.fill_diagonal(rows, np.where(unit < 0.5, unit + STEP, unit - STEP))
     return problem.physical(unit), problem.physical(rows)
@@ -115,48 +113,44 @@ def spreads(content: dict[str, Any]) -> list[float | None]:
 
     None for what was not simulated `within` so many seconds.
     """
-    from gbar.sim import cell
     from gbar.sim.cell import Reused
 
-    problem = Problem.model_validate(content["problem"])
-    if content["library"]:
-        mechanisms.load(Path(content["library"]))
-    built = cell.build(problem.folder, problem.model)
-    bound = Reused(built, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
-    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, bound.own(), strict=True)]
+    problem, cell = Problem.model_validate(content["problem"]), built(content)
+    binding = Reused(cell, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
+    own = [at[0] if at else p.middle for p, at in zip(problem.parameter, binding.own(), strict=True)]
     base, changed = _points(problem, own)
     end = time.monotonic() + content["within"]
-    first = _response(problem, built, bound, base)
+    first = _response(problem, cell, binding, base)
     found: list[float | None] = []
     for x in (base, *changed):
         if time.monotonic() > end:
             found.append(None)
             continue
-        here = _response(problem, built, bound, x)
+        here = _response(problem, cell, binding, x)
         distance = float(np.max(np.abs(here - first))) if here.shape == first.shape else math.inf
         found.append(distance if np.isfinite(distance) else 1e9)
     return found
 
 
-def _response(problem: Problem, built: Any, bound: Any, x: np.ndarray) -> np.ndarray:
+def _response(problem: Problem, cell: Any, binding: Any, x: np.ndarray) -> np.ndarray:
     """Every segment's voltage and the clamp's current, every millisecond, while the soma is clamped and after."""
     from neuron import h
 
     from gbar.sim.cell import initialise, integrate, own_code, soma, working_folder
 
-    model, accuracy = problem.model, {"engine": "fixed", "dt": DT_MS, "advance": problem.model.advance}
+    model, integrator = problem.model, {"engine": "fixed", "dt": DT_MS, "advance": problem.model.advance}
 
     def start() -> None:
-        with working_folder(problem.folder), own_code(built):
-            initialise(model.celsius, model.v_init, accuracy, model.init)
+        with working_folder(problem.folder), own_code(cell):
+            initialise(model.celsius, model.v_init, integrator, model.init)
 
-    bound.assign(x)
-    bound.settle(start)
-    clamp = h.SEClamp(soma(built)(0.5))
+    binding.assign(x)
+    binding.settle(start)
+    clamp = h.SEClamp(soma(cell)(0.5))
     clamp.dur1, clamp.amp1, clamp.rs = CLAMPED_MS, CLAMP_MV, 1.0
     start()
     seen = []
     for until in np.arange(SAMPLE_MS, TOTAL_MS + SAMPLE_MS / 2, SAMPLE_MS):
-        integrate(until, accuracy)
-        seen += [clamp.i, *(segment.v for section in built.sections for segment in section)]
+        integrate(until, integrator)
+        seen += [clamp.i, *(segment.v for section in cell.sections for segment in section)]
     return np.array(seen)

@@ -8,13 +8,12 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import ask
 from gbar.sim.problem import Model, Parameter, Problem
+from gbar.sim.setup import elsewhere
 
 START_LIMIT_S = 120.0
 ADDED = ""  # no parameter is called so: what the model's own table adds
@@ -42,15 +41,8 @@ def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]
     Raises:
         GbarError: the model cannot be loaded, or hoc cannot reach a place.
     """
-    library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
     explicit = any(is_explicit(parameter) for parameter in problem.parameter)
-    content = {
-        "folder": str(problem.folder),
-        "model": problem.model.model_dump(mode="json", exclude_unset=True),
-        "library": str(library) if library else None,
-        "parameters": [parameter.model_dump(mode="json") for parameter in problem.parameter],
-        "x": [x[name] for name in problem.names] if explicit else None,
-    }
+    content = elsewhere.packed(problem, x=[x[name] for name in problem.names] if explicit else None)
     return _asked(json.dumps(content), problem.identity(), max(START_LIMIT_S, problem.simulation.time_limit))
 
 
@@ -99,11 +91,11 @@ def spoken(cell: Any, target: str) -> list[Place]:
 
 def written_out(cell: Any, target: str) -> list[Place]:
     """Every place of a target with the value that it holds now."""
-    from gbar.sim.cell import places, take
+    from gbar.sim.cell import get_value, places
 
     found = []
     for owner, variable in places(cell, target):
-        value = float(take(owner, variable))
+        value = float(get_value(owner, variable))
         if target.startswith(("global.", "cell.")):
             at = Place("global", "", False, variable) if target.startswith("global.") else _attribute(target)
         elif hasattr(owner, "get_segment"):
@@ -166,14 +158,10 @@ def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The other process: the places of each parameter of a model."""
     from gbar.sim import cell
 
-    if content["library"]:
-        mechanisms.load(Path(content["library"]))
-    parameters = [Parameter.model_validate(given) for given in content["parameters"]]
-    model = Model.model_validate(content["model"])
-    built = cell.build(Path(content["folder"]), model)
-    found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, model)]}
+    parameters, built = elsewhere.parameters(content), elsewhere.built(content)
+    found: dict[str, Any] = {ADDED: [vars(place) for place in added(built, Model.model_validate(content["model"]))]}
     if content["x"]:
-        cell.Bound(built, parameters).assign(content["x"])
+        cell.ParameterBinding(built, parameters).assign(content["x"])
     for p in parameters:
         by = written_out if is_explicit(p) else spoken
         found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]

@@ -3,13 +3,12 @@
 import functools
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import ask
-from gbar.sim.problem import Model, Parameter, Problem
+from gbar.sim.problem import Problem
+from gbar.sim.setup import elsewhere
 
 START_LIMIT_S = 120.0
 
@@ -24,14 +23,7 @@ def write_out(problem: Problem, x: dict[str, float]) -> list[str]:
     Raises:
         GbarError: the model cannot be loaded, or has what sections do not say (point processes).
     """
-    library = mechanisms.build(problem.folder / folder for folder in problem.model.mechanisms)
-    content = {
-        "folder": str(problem.folder),
-        "model": problem.model.model_dump(mode="json", exclude_unset=True),
-        "library": str(library) if library else None,
-        "parameters": [parameter.model_dump(mode="json") for parameter in problem.parameter],
-        "x": [x[name] for name in problem.names],
-    }
+    content = elsewhere.packed(problem, x=[x[name] for name in problem.names])
     return _asked(json.dumps(content), max(START_LIMIT_S, problem.simulation.time_limit))
 
 
@@ -48,11 +40,8 @@ def answer(content: dict[str, Any]) -> list[str]:
     """The other process: build the cell, set the parameters, say everything in hoc."""
     from gbar.sim import cell
 
-    if content["library"]:
-        mechanisms.load(Path(content["library"]))
-    built = cell.build(Path(content["folder"]), Model.model_validate(content["model"]))
-    parameters = [Parameter.model_validate(given) for given in content["parameters"]]
-    cell.Bound(built, parameters).assign(content["x"])
+    built = elsewhere.built(content)
+    cell.ParameterBinding(built, elsewhere.parameters(content)).assign(content["x"])
     names = _names(built)
     lines = _made(names)
     for section in built.sections:
@@ -108,10 +97,10 @@ def _described(section: Any) -> list[str]:
 
 
 def _values(section: Any, variable: str) -> list[str]:
-    from gbar.sim.cell import take
+    from gbar.sim.cell import get_value
 
     try:
-        values = [float(take(segment, variable)) for segment in section]
+        values = [float(get_value(segment, variable)) for segment in section]
     except (AttributeError, NameError, LookupError):  # an ion without a potential of its own here
         return []
     if len(set(values)) == 1:

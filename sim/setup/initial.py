@@ -27,7 +27,7 @@ from gbar.sim.problem import (
     written,
 )
 from gbar.sim.problem import content as bluepyopt_content
-from gbar.sim.setup.candidates import Candidate, find_candidates, find_celsius, find_mechanisms, loaded_by
+from gbar.sim.setup.candidates import ModelCandidate, find_candidates, find_celsius, find_mechanisms, loaded_by
 from gbar.sim.setup.proposal import MOST, propose_parameters, propose_protocols, quoted
 from gbar.sim.setup.survey import DEFAULT_CELSIUS, DT_MS, MOST_S, Section, Survey, look
 
@@ -139,14 +139,14 @@ def _claim(made: Made, file: Path) -> None:
         raise GbarError(f"{file} is there by now, and is not overwritten: move it away to begin again")
 
 
-def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candidate]:
+def _wanted(folder: Path, load: str | None, template: str | None) -> list[ModelCandidate]:
     found = find_candidates(folder)
     if load is not None:
         file = load.partition(":")[0]
         if not (folder / file).is_file():
             raise GbarError(f"no file '{file}' in {folder}")
         of_file = [c for c in found if c.load == load and template in (None, c.template)]
-        return of_file or [Candidate(load, template)]
+        return of_file or [ModelCandidate(load, template)]
     if not found:
         raise GbarError(
             f"{folder}: nothing that could be a model: expected a hoc file, a Python file that imports neuron, "
@@ -155,7 +155,7 @@ def _wanted(folder: Path, load: str | None, template: str | None) -> list[Candid
     return found
 
 
-def _others(folder: Path, chosen: Candidate, candidates: Sequence[Candidate]) -> list[str]:
+def _others(folder: Path, chosen: ModelCandidate, candidates: Sequence[ModelCandidate]) -> list[str]:
     """Which of the others the chosen file loads: they are parts of it."""
     loads = loaded_by(folder, chosen.load) - {chosen.load}
     parts = [other.load for other in candidates if other.load in loads]
@@ -194,14 +194,14 @@ def _is_passive(found: Survey) -> bool:
 
 
 def _first_that_loads(
-    folder: Path, candidates: Sequence[Candidate], sources: list[str], library: Path | None, warmth: Warmth
-) -> tuple[Candidate, Survey, dict[str, str]]:
+    folder: Path, candidates: Sequence[ModelCandidate], sources: list[str], library: Path | None, warmth: Warmth
+) -> tuple[ModelCandidate, Survey, dict[str, str]]:
     """The first candidate with a section in it, what a look at it found, and why those before it would not do.
 
     One that has no more than a leak is taken only where no other has channels.
     """
     refused: dict[str, str] = {}
-    passive: list[tuple[Candidate, Survey]] = []
+    passive: list[tuple[ModelCandidate, Survey]] = []
     for candidate in candidates:
         model: dict[str, Any] = {
             "load": candidate.load,
@@ -273,8 +273,8 @@ def _measured(table: Path | None) -> dict[str, set[str]]:
 
 def _written(
     folder: Path,
-    chosen: Candidate,
-    candidates: Sequence[Candidate],
+    chosen: ModelCandidate,
+    candidates: Sequence[ModelCandidate],
     sources: list[str],
     found: Survey,
     named: Path,
@@ -327,7 +327,7 @@ def _sections(found: Survey) -> list[str]:
     return lines + ([f"# lists of sections: {', '.join(named)}"] if named else [])
 
 
-def _model(chosen: Candidate, sources: list[str], found: Survey, warmth: Warmth) -> list[str]:
+def _model(chosen: ModelCandidate, sources: list[str], found: Survey, warmth: Warmth) -> list[str]:
     lines = ["[model]", f'load = "{chosen.load}"']
     if chosen.template:
         lines.append(f'template = "{chosen.template}"')

@@ -8,10 +8,10 @@ import numpy as np
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Accuracy, Measurement, Problem
+from gbar.sim.problem import Integrator, Measurement, Problem
 
 
-class Row(NamedTuple):
+class FeatureRow(NamedTuple):
     """One feature of one evaluation."""
 
     protocol: str
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     unit: str
 
 
-def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]:
+def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[FeatureRow]:
     """Simulate the model with its own values, but for the parameters given, at the confirming accuracy.
 
     Returns:
@@ -36,7 +36,7 @@ def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]
     with Workers(problem, 1) as pool:
         own = zip(problem.names, pool.found.own, strict=True)
         x = np.array([changed.get(name, value) for name, value in own])
-        ((_, done),) = pool.run([x], accuracy=Accuracy.of(problem).tight())
+        ((_, done),) = pool.run([x], integrator=Integrator.of(problem).tight())
     if done.status != "ok":
         raise GbarError(f"the simulation failed: {done.reason}")
     measured = {m.key: m for m in problem.measurements}
@@ -44,13 +44,13 @@ def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Row]
     return [_row(key, done.features[key], measured.get(key), unit) for key, unit in units.items()]
 
 
-def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> Row:
+def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> FeatureRow:
     protocol, _, feature = key.partition(".")
-    mean, sd = (measurement.mean, measurement.sd) if measurement else (None, None)
-    unit = measurement.unit if measurement and not unit else unit
-    defined = math.isfinite(value)
-    z = (value - mean) / sd if defined and mean is not None and sd is not None else None
-    return Row(protocol, feature, value if defined else None, mean, sd, z, unit)
+    known = value if math.isfinite(value) else None
+    if measurement is None:
+        return FeatureRow(protocol, feature, known, None, None, None, unit)
+    z = None if known is None else measurement.z(known)
+    return FeatureRow(protocol, feature, known, measurement.mean, measurement.sd, z, unit or measurement.unit)
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Accuracy, Problem
+from gbar.sim.problem import Integrator, Problem
 
 SAME = 1e-6  # of a feature's value
 
@@ -43,13 +43,13 @@ def with_process(problem: Problem, process: Process) -> Problem:
 
 
 def compare(
-    problem: Problem, accuracy: Accuracy, pair: Sequence[np.ndarray], within: float, log: Path | None = None
+    problem: Problem, integrator: Integrator, pair: Sequence[np.ndarray], within: float, log: Path | None = None
 ) -> Reuse:
     """Simulate two parameter vectors in both orders, each order in a process of its own.
 
     Args:
         problem: whose `simulation.process` is not looked at.
-        accuracy: of an engine for single cells.
+        integrator: of an engine for single cells.
         pair: two vectors [D] in NEURON's units.
         within: seconds for both of them; nothing is compared where they take longer.
         log: where NEURON's own output goes.
@@ -58,7 +58,7 @@ def compare(
         GbarError: the model cannot be loaded, or is another cell every time that it is built.
     """
     problem = with_process(problem, "kept")
-    first, second = _beside(problem, accuracy, pair, [(0, 1), (1, 0)], within, log)
+    first, second = _beside(problem, integrator, pair, [(0, 1), (1, 0)], within, log)
     fresh = {i: done[i] for i, done in ((0, first), (1, second)) if i in done}
     if len(first) < 2 or len(second) < 2:
         why = f"two evaluations take longer than {within:g} s: a used process was not compared with a fresh one"
@@ -66,7 +66,7 @@ def compare(
     used = next((d for i, other in ((0, second), (1, first)) for d in differences(fresh[i], other[i])), None)
     if used is None:
         return Reuse("kept", "", fresh)
-    again = _beside(problem, accuracy, pair, [(0,), (1,)], within, log)
+    again = _beside(problem, integrator, pair, [(0,), (1,)], within, log)
     drawn = next((d for i in (0, 1) if i in again[i] for d in differences(fresh[i], again[i][i])), None)
     if drawn is not None:
         raise GbarError(
@@ -78,7 +78,7 @@ def compare(
 
 def _beside(
     problem: Problem,
-    accuracy: Accuracy,
+    integrator: Integrator,
     pair: Sequence[np.ndarray],
     orders: Sequence[tuple[int, ...]],
     within: float,
@@ -87,7 +87,7 @@ def _beside(
     """The evaluations of each order, made by one worker."""
 
     def one(order: tuple[int, ...]) -> dict[int, Evaluation]:
-        with Workers(problem, 1, accuracy, log) as pool:
+        with Workers(problem, 1, integrator, log) as pool:
             done = pool.run([pair[i] for i in order], within=within)
             return {order[k]: evaluation for k, evaluation in done}
 

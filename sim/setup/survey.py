@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from gbar.sim import mechanisms
 from gbar.sim.problem import Model
+from gbar.sim.setup import elsewhere
 
 DEFAULT_CELSIUS = 6.3  # NEURON's own
 SETTLE_MS, PULSE_MS, AFTER_MS, DT_MS = 100.0, 50.0, 10.0, 0.025
@@ -84,13 +83,9 @@ def look(content: dict[str, Any]) -> dict[str, Any]:
     Args:
         content: "folder", "model", "library"; "celsius", at which it is tried whatever it sets itself, or None.
     """
-    from gbar.sim import cell
     from gbar.sim.cell import short_name
 
-    if content["library"]:
-        mechanisms.load(Path(content["library"]))
-    model = Model.model_validate(content["model"])
-    built = cell.build(Path(content["folder"]), model)
+    model, built = Model.model_validate(content["model"]), elsewhere.built(content)
     celsius = content["celsius"] or built.stated.get("celsius", model.celsius)
     v_init = built.stated.get("v_init", model.v_init)
     survey = Survey(
@@ -205,14 +200,14 @@ def _response(built: Any, celsius: float, v_init: float) -> Response:
     from gbar.sim.cell import initialise, integrate, soma
 
     at = soma(built)(0.5)
-    accuracy = {"engine": "fixed", "dt": DT_MS}
+    integrator = {"engine": "fixed", "dt": DT_MS}
     since = time.perf_counter()
 
     def start() -> None:
-        initialise(celsius, v_init, accuracy)
+        initialise(celsius, v_init, integrator)
 
     start()
-    integrate(SETTLE_MS, accuracy)
+    integrate(SETTLE_MS, integrator)
     pace = (time.perf_counter() - since) / SETTLE_MS
     enough = min(max(ENOUGH_S, 2 * (DOUBLINGS + HALVINGS) * (SETTLE_MS + PULSE_MS + AFTER_MS) * pace), MOST_S)
     rest = float(at.v)

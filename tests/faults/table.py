@@ -22,7 +22,7 @@ import psutil
 
 from gbar.agent.tuning import TuneConfig
 from gbar.agent.tuning.run import tune_into
-from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Workers, load_problem, with_engine
+from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Workers, load_problem, with_engine
 from gbar.sim.archive import archive as archives
 from tests.problems import HH, ROOT, TROUBLE
 
@@ -52,7 +52,7 @@ class Fault(NamedTuple):
 Several = Callable[[Path], Iterator[Fault]]
 
 
-def in_a_worker(accuracy: Accuracy) -> Iterator[Fault]:
+def in_a_worker(accuracy: Integrator) -> Iterator[Fault]:
     """All kinds of trouble at once: one cell at a time, or within one batch of 16."""
     problem = load_problem(TROUBLE, measured=False)
     levels = [
@@ -289,8 +289,8 @@ def _bits(done: Evaluation) -> dict[str, str]:
 
 def rows() -> Iterator[Fault]:
     """Every row; takes about a minute."""
-    yield from in_a_worker(Accuracy())
-    yield from in_a_worker(Accuracy("neuron"))
+    yield from in_a_worker(Integrator())
+    yield from in_a_worker(Integrator("neuron"))
     yield from a_killed_worker()
     for several in (a_changed_model, a_bad_archive, a_stopped_run, a_narrow_place):
         with tempfile.TemporaryDirectory() as scratch:

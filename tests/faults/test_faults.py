@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gbar.sim import Accuracy
+from gbar.sim import Integrator
 from tests.faults import moments, table
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
@@ -19,8 +19,8 @@ def documented(rows: list[table.Fault], folder: Path | None = None) -> None:
     assert rows
 
 
-@pytest.mark.parametrize("accuracy", [Accuracy(), Accuracy("neuron")], ids=str)
-def test_in_a_worker(accuracy: Accuracy) -> None:
+@pytest.mark.parametrize("accuracy", [Integrator(), Integrator("neuron")], ids=str)
+def test_in_a_worker(accuracy: Integrator) -> None:
     rows = list(table.in_a_worker(accuracy))
     assert len(rows) == 7
     documented(rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gbar.scripts.bench.synthetic import SD_SHARE, _usable
-from gbar.sim import Accuracy, Workers, load_problem, simulate
+from gbar.sim import Integrator, Workers, load_problem, simulate
 from tests.problems import MOTONEURON
 
 TABLES = {"problem.toml": "cells", "kinetics.toml": "kinetics"}
@@ -30,9 +30,9 @@ def test_hidden_vectors_reproduce_their_tables(name: str) -> None:
     vectors, cells = hidden(name), folder_of(name)
     assert sorted(vectors) == [f"{number:02d}" for number in range(10)]
     problem = load_problem(MOTONEURON / name, cells / "00.csv")
-    accuracy = Accuracy.of(problem).tight()
+    accuracy = Integrator.of(problem).tight()
     names = ["00", "04", "09"]
-    for cell_name, cell in zip(names, simulate(problem, [vectors[n] for n in names], accuracy=accuracy), strict=True):
+    for cell_name, cell in zip(names, simulate(problem, [vectors[n] for n in names], integrator=accuracy), strict=True):
         measured = load_problem(MOTONEURON / name, cells / f"{cell_name}.csv").measurements
         assert _usable(problem, cell, [m.key for m in measured])
         z = np.array([(cell.features[m.key] - m.mean) / m.sd for m in measured])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gbar.sim import Accuracy, Problem, Workers, load_problem, simulate
+from gbar.sim import Integrator, Problem, Workers, load_problem, simulate
 from tests.problems import HH
 
 pytestmark = pytest.mark.neuron
@@ -81,7 +81,7 @@ def test_hyperpolarised_as_by_plain_neuron(problem: Problem, fresh: Callable[...
 def test_passive_resistance_follows_cable_theory(problem: Problem) -> None:
     """Without its channels the axon is a sealed cable fed in the middle: R = r_m coth(l / 2 lambda) / 2 lambda."""
     g, length, diameter, ra = 6e-4, 500e-4, 10e-4, 35.4  # S/cm2, cm, cm, ohm cm
-    bare = simulate(problem, [np.array([1e-12, 1e-12, g])], accuracy=Accuracy().tight())[0].features
+    bare = simulate(problem, [np.array([1e-12, 1e-12, g])], integrator=Integrator().tight())[0].features
     space = math.sqrt(diameter / (4 * ra * g))  # cm
     membrane = 1 / (g * math.pi * diameter)  # ohm cm
     expected = membrane / (2 * space) / math.tanh(length / (2 * space)) / 1e6

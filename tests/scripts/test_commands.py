@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gbar.scripts.main import app
-from gbar.sim import Accuracy, Archive, load_problem, simulate
+from gbar.sim import Archive, Integrator, load_problem, simulate
 from tests.problems import GBAR, HH, MOTONEURON, ROOT
 
 # times a stated time, on a machine that does other work as well: other tests too, where several processes run them
@@ -152,7 +152,7 @@ def test_check_quick_starts_nothing(tmp_path: Path) -> None:
 def test_measure_prints_what_simulate_computes(tmp_path: Path) -> None:
     problem = load_problem(HH)
     x = np.array([0.15, 0.036, 3e-4])
-    (done,) = simulate(problem, [x], accuracy=Accuracy.of(problem).tight())
+    (done,) = simulate(problem, [x], integrator=Integrator.of(problem).tight())
     rows = document(gbar("measure", HH, "--set", "gnabar=0.15", "--json", folder=tmp_path))
     assert isinstance(rows, list)
     assert [f"{row['protocol']}.{row['feature']}" for row in rows] == [m.key for m in problem.measurements]

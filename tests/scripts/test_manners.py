@@ -44,10 +44,10 @@ def test_a_budget_that_is_none(budget: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["", " ", "\t", "cvode", "cvode atol", "cvode atol nan", "é"])
 def test_an_engine_that_is_none(engine: str) -> None:
-    from gbar.sim.problem import Accuracy
+    from gbar.sim.problem import Integrator
 
     with pytest.raises(GbarError, match="is no engine: expected one such as"):
-        Accuracy.parse(engine)
+        Integrator.parse(engine)
 
 
 def test_a_device_that_is_not_there_is_said_before_anything_is_simulated(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gbar.sim import Accuracy, load_problem, simulate
+from gbar.sim import Integrator, load_problem, simulate
 from gbar.sim.problem import Problem
 from tests.problems import TROUBLE, free, model_of, step_of, toml_of
 
@@ -59,7 +59,7 @@ def test_mechanisms_are_built_in_a_cache_of_any_letters(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GBAR_CACHE", f"cache {LETTERS}")
     problem = load_problem(shutil.copytree(TROUBLE, tmp_path / LETTERS), measured=False)
-    (done,) = simulate(problem, [_fine(problem)], accuracy=Accuracy("neuron"))
+    (done,) = simulate(problem, [_fine(problem)], integrator=Integrator("neuron"))
     assert done.status == "ok", done.reason
     assert sorted(os.listdir(tmp_path)) == sorted([f"cache {LETTERS}", LETTERS])
 

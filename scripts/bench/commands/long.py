@@ -30,10 +30,10 @@ def long(
 ) -> None:
     """Memory of the parent and its workers, and throughput, along one long run with an archive."""
     from gbar.scripts.bench.endurance import endure
-    from gbar.sim import Accuracy, load_problem
+    from gbar.sim import Integrator, load_problem
 
     loaded = engaged(load_problem(problem, measured=False), engine)
-    accuracy = Accuracy.of(loaded)
+    accuracy = Integrator.of(loaded)
     made = []
     with progress_bar(count) as show:
         for part in endure(loaded, count, stretch, workers, accuracy, dask):
@@ -58,12 +58,12 @@ def pools(
 ) -> None:
     """The same evaluations with one process, with two, and with --dask on a cluster, in turn."""
     from gbar.scripts.bench.endurance import compare_pools
-    from gbar.sim import Accuracy, load_problem
+    from gbar.sim import Integrator, load_problem
 
     loaded = engaged(load_problem(problem, measured=False), engine)
-    speeds = compare_pools(loaded, count, repeats, Accuracy.of(loaded), dask)
+    speeds = compare_pools(loaded, count, repeats, Integrator.of(loaded), dask)
     if as_json:
         print_json([speed._asdict() for speed in speeds])
         return
     rows = [(speed.pool, f"{speed.per_second:.1f}", f"{speed.times:.2f}") for speed in speeds]
-    print_table(f"{loaded.name}: {Accuracy.of(loaded)}", ["pool", "per second", "x one"], rows)
+    print_table(f"{loaded.name}: {Integrator.of(loaded)}", ["pool", "per second", "x one"], rows)

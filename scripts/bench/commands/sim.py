@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,13 +44,13 @@ def sim(
     within 0.25 and 1 SD of CVODE at an absolute tolerance of 1e-7.
     """
     from gbar.scripts.bench.simulation import batch_sizes, chosen_engines, compare_engines, draw, write_rows
-    from gbar.sim import Accuracy, load_problem
+    from gbar.sim import Integrator, load_problem
 
     loaded = load_problem(problem, measured=False)
     compared = chosen_engines(engines)
     rows = compare_engines(loaded, compared, near, random, repeats, workers, observe=_told)
     sizes = [int(size) for size in copies.split(",") if size.strip()]
-    batches = list(batch_sizes(loaded, sizes, Accuracy("coreneuron")))
+    batches = list(batch_sizes(loaded, sizes, Integrator("coreneuron")))
     if out:
         write_rows(out, rows, batches)
     if figure:
@@ -66,7 +66,7 @@ def _told(doing: str) -> None:
     typer.echo(doing, err=True)
 
 
-def _plain(row: "Row") -> dict:
+def _plain(row: "Row") -> dict[str, Any]:
     flat = {**row._asdict(), "near": row.near._asdict(), "random": row.random._asdict()}
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in flat.items()}
 

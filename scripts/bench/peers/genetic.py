@@ -30,7 +30,7 @@ def _search(trial: Trial, seed: int, optimisation: Callable[..., Any]) -> None:
     from bluepyopt.objectives import Objective
     from bluepyopt.parameters import Parameter
 
-    class Cell(Evaluator):
+    class Cell(Evaluator):  # type: ignore[misc] # not typed
         """Measurements as objectives |z|, parameters in the unit cube."""
 
         def init_simulator_and_evaluate_with_lists(self, params: Sequence[float]) -> list[float]:
@@ -57,4 +57,5 @@ def _search(trial: Trial, seed: int, optimisation: Callable[..., Any]) -> None:
 def objectives_of(trial: Trial, individuals: Sequence[Sequence[float]]) -> list[list[float]]:
     """|z| of every measurement, as BluePyOpt's eFEL objectives score them."""
     z = trial(np.array([list(individual) for individual in individuals]).reshape(-1, trial.dimension))
-    return np.where(np.isfinite(z), np.minimum(np.abs(z), MAX_SCORE), MAX_SCORE).tolist()
+    listed: list[list[float]] = np.where(np.isfinite(z), np.minimum(np.abs(z), MAX_SCORE), MAX_SCORE).tolist()
+    return listed

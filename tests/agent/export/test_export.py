@@ -23,7 +23,7 @@ from gbar.agent.export.carry import carry, import_lines
 from gbar.agent.export.chosen import hoc_string, literal, one_line
 from gbar.agent.export.script import MEASURE
 from gbar.agent.result import read_result, write_result
-from gbar.sim import Accuracy, GbarError, Measurement, Problem, load_problem, simulate
+from gbar.sim import GbarError, Integrator, Measurement, Problem, load_problem, simulate
 from tests import every_kind
 from tests.problems import HH, ROOT, free, model_of, step_of, toml_of
 from tests.runs import a_run, measured
@@ -251,7 +251,7 @@ print(json.dumps(found))
 def simulated(run: Path, problem: Problem, x: Iterable[float], measurements: list[Measurement]) -> Path:
     """A run folder whose solution's features are NEURON's at the confirming accuracy."""
     problem = problem.model_copy(update={"measurements": tuple(measurements)})
-    done = simulate(problem, [np.array(list(x))], accuracy=Accuracy.of(problem).tight(), traces=True)[0]
+    done = simulate(problem, [np.array(list(x))], integrator=Integrator.of(problem).tight(), traces=True)[0]
     assert done.status == "ok", done.reason
     run.mkdir(parents=True, exist_ok=True)
     traces = {

@@ -15,7 +15,7 @@ import pytest
 
 from gbar.agent.export import export_solution, export_table
 from gbar.agent.result import read_result
-from gbar.sim import Accuracy, GbarError, Problem, load_problem, simulate
+from gbar.sim import GbarError, Integrator, Problem, load_problem, simulate
 from tests import every_kind
 from tests.problems import ROOT
 from tests.runs import a_run, measured
@@ -30,15 +30,15 @@ from neuron import h
 h.load_file("stdrun.hoc")
 if not h.load_file("solution.hoc"):
     sys.exit("not loaded")
-from gbar.sim import Accuracy, load_problem
+from gbar.sim import Integrator, load_problem
 from gbar.sim.cell.cell import Cell
 from gbar.sim.engine.single import Single
 problem = load_problem(sys.argv[1], measured=False)
 engine = object.__new__(Single)
 thing = h.cell if problem.model.template else h
 engine.problem, engine.cell = problem, Cell(problem.folder, thing, None, list(h.allsec()))
-engine.bound = type("Set", (), {"assign": staticmethod(lambda x: None)})  # the file has set them
-(done,) = engine.evaluate([None], Accuracy.of(problem).tight())
+engine.binding = type("Set", (), {"assign": staticmethod(lambda x: None)})  # the file has set them
+(done,) = engine.evaluate([None], Integrator.of(problem).tight())
 print(json.dumps({key: value for key, value in done.features.items() if value == value}))
 """
 
@@ -52,7 +52,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Problem, Path]:
     table = measured(problem, *every_kind.MEASURED)
     problem = problem.model_copy(update={"measurements": tuple(table)})
     x = np.array([0.1234567890123, 1.0 / 9000])
-    (done,) = simulate(problem, [x], accuracy=Accuracy.of(problem).tight())
+    (done,) = simulate(problem, [x], integrator=Integrator.of(problem).tight())
     assert done.status == "ok", done.reason
     run = a_run(tmp_path_factory.mktemp("run"), problem, x, done.features, table)
     first = read_result(run).solutions[0]
@@ -90,7 +90,7 @@ def test_every_form_simulates_to_the_same_features(solved: tuple[Problem, Path])
     assert [read_back(run, form)[0] for form in FORMS] == [first.parameters] * len(FORMS)
     assert read_back(run, "csv") == read_back(run, "parquet") == [first.parameters, second.parameters]
     xs = [np.array(list(read_back(run, form)[0].values())) for form in FORMS]
-    for done in simulate(problem, xs, workers=2, accuracy=Accuracy.of(problem).tight()):
+    for done in simulate(problem, xs, workers=2, integrator=Integrator.of(problem).tight()):
         known = {key: value for key, value in done.features.items() if not math.isnan(value)}
         assert known == {key: value for key, value in first.features.items() if value is not None}
     assert all(first.features[key] is not None for key in every_kind.MEASURED), "each kind has something to compare"

@@ -21,7 +21,7 @@ from gbar.agent.learning.planner import DISTINCT
 from gbar.agent.result import schema
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.agent.tuning.verify import _again
-from gbar.sim import Accuracy, Problem, load_problem, simulate
+from gbar.sim import Integrator, Problem, load_problem, simulate
 from tests.problems import GBAR, HH
 from tests.synthetic import MIND
 
@@ -219,7 +219,7 @@ def test_what_lies_outside_narrowed_bounds_teaches_and_is_no_solution(copied: Pa
 def test_verify_says_what_lies_outside_narrowed_bounds(run: Path, problem: Problem) -> None:
     result = read_result(run)
     narrow = narrowed_past(problem, result)
-    again = _again(narrow, result, 2, Accuracy.parse(result.confirmed_by))
+    again = _again(narrow, result, 2, Integrator.parse(result.confirmed_by))
     assert {one.verdict for one in again} == {f"outside the bounds: {narrow.parameter[0].name}"}
 
 

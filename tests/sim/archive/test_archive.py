@@ -15,10 +15,10 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.sim import Accuracy, Archive, Evaluation, GbarError, Problem, Rows, load_problem
+from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Rows, load_problem
 from tests.problems import HH, ROOT, TROUBLE
 
-CVODE = str(Accuracy())
+CVODE = str(Integrator())
 X = np.array([0.12, 0.036, 3e-4])
 
 
@@ -93,7 +93,7 @@ def test_features_asked_for_later(problem: Problem, file: Path) -> None:
 
 
 def test_engines_never_mix(problem: Problem, file: Path) -> None:
-    engines = [str(a) for a in (Accuracy(), Accuracy().tight(), Accuracy("fixed"), Accuracy("fixed").tight())]
+    engines = [str(a) for a in (Integrator(), Integrator().tight(), Integrator("fixed"), Integrator("fixed").tight())]
     assert len(set(engines)) == 4
     with Archive(file, problem) as archive:
         for n, engine in enumerate(engines):
@@ -230,7 +230,7 @@ problem = problem.model_copy(update={"simulation": forever})
 xs = [np.array([3.0, 3e-4])] + [np.array([0.0, g]) for g in np.geomspace(1e-4, 1e-3, 5000)]  # the first one hangs
 with Archive(sys.argv[1], problem) as archive, Workers(problem, 2) as pool:
     for slot, done in pool.run(xs):
-        archive.add("r", 0, slot, "design", str(pool.accuracy), xs[slot], done)
+        archive.add("r", 0, slot, "design", str(pool.integrator), xs[slot], done)
         print(slot, done.features["hyperpolarise.ohmic_input_resistance"].hex(), flush=True)
 """
 

@@ -57,7 +57,7 @@ from pathlib import Path
 from gbar.sim import cell
 from gbar.sim.errors import GbarError
 from gbar.sim.problem.parameter import Parameter, check_parameters
-from gbar.sim.cell.placement import take
+from gbar.sim.cell.placement import get_value
 from gbar.sim.problem.problem import Model
 
 folder, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -68,11 +68,11 @@ for given in asked:
         bounds = {"bounds": [0, 1]}
         parameters = tuple(Parameter(**{**bounds, **p}) for p in given["parameters"])
         check_parameters(parameters, "problem.toml")
-        bound = cell.Bound(built, parameters)
+        bound = cell.ParameterBinding(built, parameters)
         own = bound.own()
         for x in given["x"]:
             bound.assign(x)
-        read = {place: [float(take(*at)) for at in cell.places(built, place)] for place in given["read"]}
+        read = {place: [float(get_value(*at)) for at in cell.places(built, place)] for place in given["read"]}
         out.append({"read": read, "own": own, "process_wide": bound.process_wide})
     except GbarError as error:
         out.append(str(error))
@@ -225,7 +225,7 @@ parameters = [
     Parameter(name="n", set=("cell.gna",), apply="cell.set_props()", bounds=(0, 1)),
 ]
 cells = [cell.build(Path(sys.argv[1]), model) for _ in range(3)]
-bound = [cell.Bound(each, parameters) for each in cells]
+bound = [cell.ParameterBinding(each, parameters) for each in cells]
 for i, one in enumerate(bound):
     one.assign([0.1 * (i + 1), i + 1, 0.2 * (i + 1)])
 print(json.dumps([

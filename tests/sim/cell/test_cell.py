@@ -82,7 +82,7 @@ import json, sys
 from pathlib import Path
 from gbar.sim import cell
 from gbar.sim.errors import GbarError
-from gbar.sim.cell.placement import put, take
+from gbar.sim.cell.placement import set_value, get_value
 from gbar.sim.problem.problem import Model
 
 load, template, calls = json.loads(sys.argv[2])
@@ -101,8 +101,8 @@ def answer(kind, text):
         return [short(place.sec), place.x]
     found = cell.places(model, text)
     for at in found:
-        put(*at, 0.125)
-    return [len(found), [take(*at) for at in found]]
+        set_value(*at, 0.125)
+    return [len(found), [get_value(*at) for at in found]]
 model = tried(lambda: cell.build(Path(sys.argv[1]), Model(load=load, template=template, celsius=6.3, v_init=-65)))
 print(json.dumps(model if isinstance(model, str) else [tried(lambda: answer(*call)) for call in calls]))
 """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gbar.sim import Accuracy, Evaluation, GbarError, Workers, load_problem, simulate
+from gbar.sim import Evaluation, GbarError, Integrator, Workers, load_problem, simulate
 from gbar.sim.problem.integrator import BATCHED
 from tests.problems import BRANCHED_HOC, free, model_of, toml_of
 
@@ -55,11 +55,11 @@ def passive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluation]:
     (folder / "square.csv").write_text("# an amplifier\nt_ms, i_nA\n" + "\n".join(f"{t},{i}" for t, i in square))
     np.save(folder / "square.npy", square)
     problem = load_problem(folder, measured=False)
-    accuracies = {"cvode": Accuracy("cvode", atol=1e-9), "fixed": Accuracy("fixed", dt=0.0125)}
-    accuracies |= {engine: Accuracy(engine, dt=0.0125) for engine in BATCHED}
+    accuracies = {"cvode": Integrator("cvode", atol=1e-9), "fixed": Integrator("fixed", dt=0.0125)}
+    accuracies |= {engine: Integrator(engine, dt=0.0125) for engine in BATCHED}
     found = {}
     for name, accuracy in accuracies.items():
-        (found[name],) = simulate(problem, [np.array([1e-4])], accuracy=accuracy, traces=True)
+        (found[name],) = simulate(problem, [np.array([1e-4])], integrator=accuracy, traces=True)
         assert found[name].status == "ok", found[name].reason
     return found
 
@@ -258,8 +258,8 @@ def test_every_candidate_of_a_batch_at_its_own_current(active: tuple[Path, list[
     """Copies of the cell in one process, each with its own rheobase, measure what each measures alone."""
     folder, _ = active
     problem, xs = load_problem(folder, measured=False), [np.array([g]) for g in (0.12, 0.0, 0.11)]
-    alone = simulate(problem, xs, accuracy=Accuracy("fixed"))
-    together = simulate(problem, xs, accuracy=Accuracy("neuron"))
+    alone = simulate(problem, xs, integrator=Integrator("fixed"))
+    together = simulate(problem, xs, integrator=Integrator("neuron"))
     rheobases = [one.features["threshold.rheobase"] for one in together]
     assert 0 < rheobases[0] < rheobases[2] and math.isnan(rheobases[1])
     for one, other in zip(alone, together, strict=True):

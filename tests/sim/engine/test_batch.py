@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from gbar.sim import Accuracy, Problem, Workers, choose_engine, design, load_problem, with_engine
+from gbar.sim import Integrator, Problem, Workers, choose_engine, design, load_problem, with_engine
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.pool.workers import tasks
 from gbar.sim.problem.integrator import LANES
 from tests.problems import HH, MOTONEURON, free, model_of, step_of, toml_of
 
 pytestmark = pytest.mark.neuron
-TOGETHER = Accuracy("neuron")
+TOGETHER = Integrator("neuron")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def motoneuron() -> Problem:
     return load_problem(MOTONEURON)
 
 
-def evaluated(problem: Problem, x: np.ndarray, accuracy: Accuracy, count: int = 1) -> list[Evaluation]:
+def evaluated(problem: Problem, x: np.ndarray, accuracy: Integrator, count: int = 1) -> list[Evaluation]:
     with Workers(problem, count, accuracy) as pool:
         done = dict(pool.run(list(x), traces=True))
     return [done[i] for i in range(len(x))]
@@ -34,7 +34,7 @@ def points(problem: Problem, count: int) -> np.ndarray:
 
 
 def test_a_batch_is_shared_out_in_whole_vectors() -> None:
-    assert tasks(3, 2, Accuracy("cvode")) == [[0], [1], [2]]
+    assert tasks(3, 2, Integrator("cvode")) == [[0], [1], [2]]
     assert [len(task) for task in tasks(16, 2, TOGETHER)] == [8, 8]
     assert [len(task) for task in tasks(17, 2, TOGETHER)] == [16, 1]
     assert [len(task) for task in tasks(200, 2, TOGETHER)] == [64, 64, 64, 8]
@@ -48,7 +48,7 @@ def test_copies_do_what_one_cell_does(motoneuron: Problem) -> None:
     """All protocols, settling shared, rheobases bisected together: against single cells in fixed steps."""
     x, settled = points(motoneuron, 2), 10.0  # ms, that v_init takes to be forgotten in longer steps
     for together, alone in zip(
-        evaluated(motoneuron, x, TOGETHER), evaluated(motoneuron, x, Accuracy("fixed", confirm="fixed")), strict=True
+        evaluated(motoneuron, x, TOGETHER), evaluated(motoneuron, x, Integrator("fixed", confirm="fixed")), strict=True
     ):
         assert together.status == alone.status == "ok"
         for protocol in ("hyperpolarise", "published", "threshold"):
@@ -83,8 +83,8 @@ def test_an_answer_does_not_depend_on_the_batch(squid: Problem) -> None:
 @pytest.mark.slow
 def test_coreneuron_does_what_neuron_does(squid: Problem) -> None:
     x = points(squid, 9)
-    alone = evaluated(squid, x[4:5], Accuracy("coreneuron"))[0].features
-    vectorised, plain = evaluated(squid, x, Accuracy("coreneuron")), evaluated(squid, x, TOGETHER)
+    alone = evaluated(squid, x[4:5], Integrator("coreneuron"))[0].features
+    vectorised, plain = evaluated(squid, x, Integrator("coreneuron")), evaluated(squid, x, TOGETHER)
     assert alone == pytest.approx(vectorised[4].features, rel=0, abs=0, nan_ok=True)
     for one, other in zip(vectorised, plain, strict=True):
         assert one.features == pytest.approx(other.features, rel=1e-4, abs=1e-4, nan_ok=True)
@@ -92,12 +92,12 @@ def test_coreneuron_does_what_neuron_does(squid: Problem) -> None:
 
 def test_an_engine_is_asked_for_as_results_name_it(squid: Problem) -> None:
     for text in ("cvode atol 1e-05", "fixed dt 0.0125", "neuron dt 0.025", "coreneuron dt 0.05"):
-        assert str(Accuracy.of(with_engine(squid, text))) == text
+        assert str(Integrator.of(with_engine(squid, text))) == text
     problem, choice = choose_engine(with_engine(squid, "neuron dt 0.05"))
     assert (choice.engine, choice.why, choice.trials) == ("neuron dt 0.05", "asked for", [])
     assert problem.simulation.engine == "neuron"
-    assert Accuracy.of(problem).tight() == Accuracy("cvode", 1e-7, 0.0025)
-    assert str(Accuracy.of(with_engine(squid, "fixed dt 0.0125")).tight()) == "fixed dt 0.0025"
+    assert Integrator.of(problem).tight() == Integrator("cvode", 1e-7, 0.0025)
+    assert str(Integrator.of(with_engine(squid, "fixed dt 0.0125")).tight()) == "fixed dt 0.0025"
 
 
 FLAT = """

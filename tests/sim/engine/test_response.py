@@ -50,11 +50,11 @@ def test_several_cells_each_with_its_own_current(fresh: Callable[..., Any]) -> N
     script = """
 import json
 from pathlib import Path
-from gbar.sim import Accuracy, load_problem
+from gbar.sim import Integrator, load_problem
 from gbar.sim import cell
 from gbar.sim.cell import protocols
 problem = load_problem("models/hh")
-accuracy = vars(Accuracy("fixed"))
+accuracy = vars(Integrator("fixed"))
 model = problem.model
 cells = [cell.build(problem.folder, model) for _ in range(2)]
 def run(*pairs):

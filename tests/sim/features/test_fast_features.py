@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gbar.sim import Accuracy as Integrator
-from gbar.sim import Workers, design, load_problem, simulate
+from gbar.sim import Integrator, Workers, design, load_problem, simulate
 from gbar.sim.engine.response import amplitude, watched_until
 from gbar.sim.features import formulas
 from gbar.sim.features import traces as features
@@ -32,7 +31,7 @@ from gbar.sim.features.traces import (
     measure,
     measure_by_efel,
 )
-from gbar.sim.features.voltage import Outside, Unsure, Voltage
+from gbar.sim.features.voltage import Undefined, UseEfel, Voltage
 from gbar.sim.problem import MAIN
 from tests import every_kind
 from tests.problems import ROOT, SHARED_DATA, free, model_of, step_of, toml_of
@@ -100,17 +99,17 @@ def outside_efel(trace: Trace, names: Iterable[str], settings: features.Settings
     """The features that eFEL would crash on, or take from memory that is not the trace's."""
     in_force = {**known_settings(), **settings}
     found = set()
-    with np.errstate(all="ignore"), contextlib.suppress(Unsure):
+    with np.errstate(all="ignore"), contextlib.suppress(UseEfel):
         try:
             voltage = Voltage(*trace[:5], in_force)
-        except Outside:
+        except Undefined:
             return {*names}
         for name in {*names} & {*formulas.FORMULAS}:
             try:
                 formulas.FORMULAS[name](voltage)
-            except Outside:
+            except Undefined:
                 found.add(name)
-            except Unsure:
+            except UseEfel:
                 continue
     return found
 

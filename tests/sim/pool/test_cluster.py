@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.sim import Accuracy, Evaluation, GbarError, Problem, load_problem, open_pool, simulate
+from gbar.sim import Evaluation, GbarError, Integrator, Problem, load_problem, open_pool, simulate
 from gbar.sim.pool import cluster, modelfolder
 from tests.cluster import Loopback
 from tests.problems import HH, ROOT, TROUBLE, free, model_of, step_of, toml_of
@@ -49,16 +49,16 @@ def exact(done: list[Evaluation]) -> list[dict[str, str]]:
     return [{name: float(value).hex() for name, value in e.features.items()} for e in done]
 
 
-@pytest.mark.parametrize("accuracy", [Accuracy(), Accuracy("neuron")], ids=str)
-def test_the_same_bits_on_any_executor(loopback: Loopback, accuracy: Accuracy) -> None:
+@pytest.mark.parametrize("accuracy", [Integrator(), Integrator("neuron")], ids=str)
+def test_the_same_bits_on_any_executor(loopback: Loopback, accuracy: Integrator) -> None:
     """One process, two processes, two Dask workers."""
     problem = load_problem(HH, measured=False)
     count = 24 if accuracy.batched else 6
     x = problem.physical(np.random.default_rng(2).uniform(size=(count, 3)))
-    one = exact(simulate(problem, x, accuracy=accuracy))
+    one = exact(simulate(problem, x, integrator=accuracy))
     assert len({str(values) for values in one}) == count
-    assert exact(simulate(problem, x, accuracy=accuracy, workers=2)) == one
-    assert exact(simulate(problem, x, accuracy=accuracy, dask=loopback.address)) == one
+    assert exact(simulate(problem, x, integrator=accuracy, workers=2)) == one
+    assert exact(simulate(problem, x, integrator=accuracy, dask=loopback.address)) == one
 
 
 def test_traces_and_what_was_found_come_back(loopback: Loopback, trouble: Problem) -> None:
@@ -262,7 +262,7 @@ def test_forgotten_processes_end(trouble: Problem, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cluster, "_sweeper", [])
     packed = modelfolder.pack(trouble) | {"versions": cluster.versions()}
     before = psutil.Process().children()
-    answer = cluster.evaluate(packed, np.array(cells(FINE)), False, vars(Accuracy()))
+    answer = cluster.evaluate(packed, np.array(cells(FINE)), False, vars(Integrator()))
     assert answer["done"][0]["status"] == "ok"
     (process,) = set(psutil.Process().children()) - set(before)
     assert not psutil.wait_procs([process], timeout=10)[1]

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.sim import Accuracy, Evaluation, GbarError, Problem, Workers, load_problem, simulate
+from gbar.sim import Evaluation, GbarError, Integrator, Problem, Workers, load_problem, simulate
 from gbar.sim.pool.workers import LOADS
 from tests.problems import HH, ROOT, TROUBLE, free, model_of, step_of, toml_of
 
@@ -89,7 +89,7 @@ def test_every_kind_of_trouble_costs_one_evaluation(trouble: Problem) -> None:
 
 def test_voltage_that_is_not_a_number(trouble: Problem) -> None:
     """With a fixed step NEURON integrates NaN without complaint; where it begins is in the reason."""
-    bad, good = simulate(trouble, [cell(NOT_FINITE), cell(FINE)], accuracy=Accuracy("fixed"))
+    bad, good = simulate(trouble, [cell(NOT_FINITE), cell(FINE)], integrator=Integrator("fixed"))
     assert bad.status == "failed"
     assert re.fullmatch(r"protocol hyperpolarise: the voltage is not finite from 20\.\d+ ms on", bad.reason)
     assert good.status == "ok"
@@ -324,16 +324,16 @@ def test_accuracies_do_not_colour_each_other(write: Callable[..., Path]) -> None
     problem = every_kind(write)
     xs = [problem.physical(np.full(3, 0.4))]
     accuracies = [
-        Accuracy(),
-        Accuracy(atol=1e-6),
-        Accuracy("fixed"),
-        Accuracy(),
-        Accuracy("fixed", dt=0.05),
-        Accuracy(),
+        Integrator(),
+        Integrator(atol=1e-6),
+        Integrator("fixed"),
+        Integrator(),
+        Integrator("fixed", dt=0.05),
+        Integrator(),
     ]
     with Workers(problem) as pool:
-        mixed = [exact([dict(pool.run(xs, accuracy=accuracy))[0]]) for accuracy in accuracies]
-    alone = {accuracy: exact(simulate(problem, xs, accuracy=accuracy)) for accuracy in set(accuracies)}
+        mixed = [exact([dict(pool.run(xs, integrator=accuracy))[0]]) for accuracy in accuracies]
+    alone = {accuracy: exact(simulate(problem, xs, integrator=accuracy)) for accuracy in set(accuracies)}
     assert len({str(found) for found in alone.values()}) == 4
     assert mixed == [alone[accuracy] for accuracy in accuracies]
 
@@ -342,9 +342,8 @@ def test_tighter_accuracy_converges(write: Callable[..., Path]) -> None:
     """CVODE and the fixed step meet where both are accurate: the two engines simulate one model."""
     problem = every_kind(write)
     middle = [problem.physical(np.full(3, 0.5))]
-    cvode, fixed = (
-        simulate(problem, middle, accuracy=a)[0].features for a in (Accuracy().tight(), Accuracy("fixed", dt=0.005))
-    )
+    exactly = (Integrator().tight(), Integrator("fixed", dt=0.005))
+    cvode, fixed = (simulate(problem, middle, integrator=one)[0].features for one in exactly)
     assert cvode["fire.Spikecount"] == fixed["fire.Spikecount"] > 5
     assert cvode["pulse.AP_height"] == pytest.approx(fixed["pulse.AP_height"], abs=0.2)
     assert cvode["recruit.rheobase"] == pytest.approx(fixed["recruit.rheobase"], abs=0.06)

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.sim import Accuracy, Evaluation, GbarError, choose_engine, load_problem
+from gbar.sim import Evaluation, GbarError, Integrator, choose_engine, load_problem
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.setup import choice
 from tests.problems import HH, LEAK_MOD, free, model_of, step_of, toml_of
@@ -35,7 +35,7 @@ QUIET = toml_of(
 def test_what_cannot_be_faster_is_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long silence costs CVODE a few steps, and fixed steps as much as anything: no reason to wait for them."""
     monkeypatch.delenv("GBAR_ENGINE")
-    monkeypatch.setattr(choice, "CANDIDATES", (Accuracy("neuron"),))  # which is not built first
+    monkeypatch.setattr(choice, "CANDIDATES", (Integrator("neuron"),))  # which is not built first
     monkeypatch.setattr(choice, "LEAST_S", 1.0)
     folder = write("cable", **{"cable.hoc": LONG, "problem.toml": QUIET})
     before = time.monotonic()
@@ -56,7 +56,7 @@ def test_what_cannot_be_faster_is_stopped(write: Write, monkeypatch: pytest.Monk
 
 def test_the_patience_for_a_candidate() -> None:
     """As long as CVODE takes for as many; where that is long, what a few evaluations take."""
-    patience = {s: choice.Reference(Accuracy(), {0: Evaluation(seconds=s)}, 1.0).patience for s in (0.1, 2, 4, 12)}
+    patience = {s: choice.Reference(Integrator(), {0: Evaluation(seconds=s)}, 1.0).patience for s in (0.1, 2, 4, 12)}
     assert patience == {0.1: choice.LEAST_S, 2: 16.0, 4: 20.0, 12: 48.0}
 
 
@@ -69,9 +69,9 @@ def test_an_engine_may_see_a_few_cells_otherwise() -> None:
     little = Evaluation(features=right.features | off)
     wild = Evaluation(features=dict.fromkeys(right.features, math.nan))
 
-    def trial(*seen: Evaluation) -> choice.Trial:
+    def trial(*seen: Evaluation) -> choice.EngineTrial:
         shares = choice._agreement(problem, [(one, right) for one in seen])
-        return choice.Trial(engine="neuron", agree=float(np.mean(shares)), typical=float(np.median(shares)))
+        return choice.EngineTrial(engine="neuron", agree=float(np.mean(shares)), typical=float(np.median(shares)))
 
     assert trial(*[right] * 8).agree == 1.0
     assert trial(*[right] * 6, *[wild] * 2).sees_the_same

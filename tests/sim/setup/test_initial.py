@@ -19,6 +19,7 @@ from gbar.sim.setup.candidates import find_candidates
 from gbar.sim.setup.effects import looked_at
 from gbar.sim.setup.initial import begin
 from gbar.sim.setup.proposal import propose_parameters
+from gbar.sim.setup.survey import Response, Section, Survey, Variable
 from tests.problems import MOTONEURON
 
 pytestmark = pytest.mark.neuron
@@ -301,7 +302,8 @@ def test_limits_fit_the_pace_of_a_model(write: Write) -> None:
     once = sum(others) + runs * searched.total  # type: ignore[union-attr]  # ms
 
     def limit(variable_step: bool, pace: float) -> tuple[str | None, float]:
-        found = {"variable_step": variable_step, "response": {"pace": pace}}
+        response = Response(rest=-65.0, resistance=100.0, pace=pace)
+        found = Survey.model_construct(variable_step=variable_step, response=response)
         written = tomllib.loads("\n".join(initial._simulation(problem, found))).get("simulation", {})
         return written.get("confirm"), written.get("time_limit", 60.0)
 
@@ -364,6 +366,16 @@ def test_parameters_there_was_no_time_for_are_named(write: Write, monkeypatch: p
     more = problem.model_copy(update={"parameter": (*problem.parameter, Parameter.model_validate(nothing))})
     found = looked_at(more)
     assert (found.inert, found.untried) == ([], ["nothing"])
+
+
+def test_a_current_from_a_file_keeps_nobody_from_trying_parameters(write: Write) -> None:
+    """What is read from files stays out of what another process is told."""
+    begin(folder := write("flat", **KINDS["flat"], **{"noise.csv": "t_ms,i_nA\n0,0\n100,0.1\n"}))
+    with (folder / "problem.toml").open("a") as stream:
+        stream.write(
+            '[protocol.noise]\nkind = "waveform"\nfile = "noise.csv"\ndelay = 50\nduration = 50\ntotal = 100\n'
+        )
+    assert effects._moved(load_problem(folder, measured=False)) == ([], [])
 
 
 def test_bare_sections_are_passed_over(write: Write) -> None:
@@ -457,14 +469,14 @@ def test_a_temperature_that_nobody_set_is_said(write: Write) -> None:
 def test_the_noise_of_a_conductance_is_no_conductance() -> None:
     free = ["gbar", "g_e0", "gnabar", "std_limit_g", "gmax", "gkvar"]
     noise = ["std_e", "std", "g_std", "sd", "sigma_i", "gnoise", "noise_g", "fluct"]
-    where = {"soma": [1e-4, 1e-4]}
-    found = {
-        "sections": [{"name": "soma"}, {"name": "dend"}],
-        "lists": {},
-        "variables": [
-            {"name": f"{name}_Gfluct", "mechanism": "Gfluct", "unit": "S/cm2", "where": where} for name in free + noise
+    found = Survey.model_construct(
+        sections=[Section(name=name, nseg=1, L=20, diam=20, has=["Gfluct"]) for name in ("soma", "dend")],
+        lists={},
+        variables=[
+            Variable(name=f"{name}_Gfluct", mechanism="Gfluct", unit="S/cm2", where={"soma": (1e-4, 1e-4)})
+            for name in free + noise
         ],
-    }
+    )
     kept = {name for name in free if any(p.name.startswith(f"{name}_Gfluct") for p in propose_parameters(found))}
     assert kept == set(free) - {"std_limit_g"}
     assert not [p.name for p in propose_parameters(found) if p.name.removesuffix("_Gfluct_soma") in noise]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gbar.sim import Accuracy, GbarError, Problem, Workers, design, load_problem
+from gbar.sim import GbarError, Integrator, Problem, Workers, design, load_problem
 from gbar.sim.engine.evaluation import Evaluation
 from gbar.sim.mechanisms import library as mechanisms
-from gbar.sim.mechanisms.ranged import Ranged, spread
+from gbar.sim.mechanisms.globaltorange import GlobalToRange, spread
 from tests.problems import free, model_of, step_of, toml_of
 
 KDR = """TITLE delayed rectifier: vh matters
@@ -143,7 +143,7 @@ def problem(write: Callable[..., Path]) -> Problem:
     return load_problem(folder, measured=False)
 
 
-def evaluated(problem: Problem, x: np.ndarray, accuracy: Accuracy) -> list[Evaluation]:
+def evaluated(problem: Problem, x: np.ndarray, accuracy: Integrator) -> list[Evaluation]:
     with Workers(problem, 1, accuracy) as pool:
         done = dict(pool.run(list(x), traces=True))
     assert [done[i].reason for i in range(len(x))] == [""] * len(x)
@@ -161,8 +161,8 @@ def furthest(one: list[Evaluation], other: list[Evaluation]) -> float:
 def test_the_private_mechanism_is_the_user_s_to_the_last_digit(problem: Problem, fresh: Callable[..., Any]) -> None:
     folder = problem.folder / "mod"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    plain = mechanisms.prepare([folder], Accuracy("fixed"), problem.globals)
-    private = mechanisms.prepare([folder], Accuracy("neuron"), problem.globals)
+    plain = mechanisms.prepare([folder], Integrator("fixed"), problem.globals)
+    private = mechanisms.prepare([folder], Integrator("neuron"), problem.globals)
     assert plain.ranged == () and plain.library != private.library
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert [each.variable for each in private.ranged] == list(FREE)
@@ -179,8 +179,8 @@ def test_the_private_mechanism_is_the_user_s_to_the_last_digit(problem: Problem,
 def test_copies_differ_in_what_was_global(problem: Problem) -> None:
     """Beside single cells with the user's own mechanism, in the same steps."""
     x = problem.physical(design(len(problem.names), 8, 1))
-    together = evaluated(problem, x, Accuracy("neuron"))
-    alone = evaluated(problem, x, Accuracy("fixed", confirm="fixed"))
+    together = evaluated(problem, x, Integrator("neuron"))
+    alone = evaluated(problem, x, Integrator("fixed", confirm="fixed"))
     assert furthest(together, alone) < 1e-6  # mV
     assert furthest(alone[:-1], alone[1:]) > 1.0
 
@@ -190,7 +190,7 @@ def test_copies_differ_in_what_was_global(problem: Problem) -> None:
 def test_coreneuron_takes_it_too(problem: Problem) -> None:
     """Its own copies of hh and of a KINETIC scheme differ from NEURON's, whatever is free: by less than 1 mV here."""
     x = problem.physical(design(len(problem.names), 8, 2))
-    core, plain = evaluated(problem, x, Accuracy("coreneuron")), evaluated(problem, x, Accuracy("neuron"))
+    core, plain = evaluated(problem, x, Integrator("coreneuron")), evaluated(problem, x, Integrator("neuron"))
     assert furthest(core, plain) < 2.0  # mV
     assert all(furthest([one], [other]) > 4.0 for one, other in itertools.pairwise(core))
 
@@ -202,7 +202,7 @@ def squeezed(text: str) -> str:
 def test_equations_read_the_new_parameter_and_nothing_else_changes() -> None:
     texts, done = spread(FILES, ["vh_kdr", "k_kdr", "tau_kdr"])
     assert set(texts) == {"kdr.mod"}
-    assert done[0] == Ranged("vh_kdr", "kdr", "vh_gbar", False) and done[0].attribute == "vh_gbar_kdr"
+    assert done[0] == GlobalToRange("vh_kdr", "kdr", "vh_gbar", False) and done[0].attribute == "vh_gbar_kdr"
     expected = KDR
     for old, new in {
         "NEURON {": "NEURON { RANGE tau_gbar RANGE k_gbar RANGE vh_gbar",
@@ -220,7 +220,7 @@ def test_equations_read_the_new_parameter_and_nothing_else_changes() -> None:
 
 def test_a_unit_of_the_same_name_is_left_alone() -> None:
     texts, done = spread(FILES, ["ms_Gate", "half_Gate"])
-    assert done[0] == Ranged("ms_Gate", "Gate", "ms_gbar", True) and done[0].attribute == "ms_gbar"
+    assert done[0] == GlobalToRange("ms_Gate", "Gate", "ms_gbar", True) and done[0].attribute == "ms_gbar"
     assert "ms = 3 (ms)" in texts["gate.mod"] and "ms_gbar = 3 (ms)" in texts["gate.mod"]
     assert "(open / ms_gbar, (1 - open) / ms_gbar)" in texts["gate.mod"]
     assert "exp((half_gbar - v) / 5 (mV))" in texts["gate.mod"]
@@ -305,7 +305,7 @@ def test_what_is_no_global_of_these_files_is_left_out() -> None:
 def test_no_batch_is_started_with_a_mechanism_that_cannot_be_rewritten(problem: Problem, write) -> None:
     write("model/mod", **{"kdr.mod": KDR.replace("LOCAL a, b", "LOCAL a, b\n TABLE ninf FROM -99 TO 99 WITH 99")})
     with pytest.raises(GbarError, match=r"kdr\.mod: 'vh' cannot differ between copies of the cell: a TABLE"):
-        Workers(problem, 1, Accuracy("neuron"))
+        Workers(problem, 1, Integrator("neuron"))
 
 
 LEAK = """NEURON { SUFFIX lk  NONSPECIFIC_CURRENT i }
@@ -335,6 +335,6 @@ def test_what_the_model_s_code_asks_of_a_global_is_not_answered_wrongly(problem:
         folder = write("twig", **{"tree.hoc": TWIG % code, "problem.toml": f"{text}{free}{more}"})
         write("twig/mod", **{"lk.mod": LEAK})
         asking = load_problem(folder, measured=False)
-        assert evaluated(asking, np.array([[-60.0]]), Accuracy("fixed", confirm="fixed"))
+        assert evaluated(asking, np.array([[-60.0]]), Integrator("fixed", confirm="fixed"))
         with pytest.raises(GbarError, match="told" if more else "opened_lk|setdata"):
-            Workers(asking, 1, Accuracy("neuron"))
+            Workers(asking, 1, Integrator("neuron"))

@@ -11,7 +11,7 @@ Currents = Sequence[float | None]  # nA for each copy; None where it has none
 Recordings = tuple[tuple[str, str], ...]  # (recording, place), the main one first
 
 
-class Rig:
+class Electrodes:
     """The electrodes of all copies.
 
     To make a stimulus and a recording for every copy takes as long as to simulate some milliseconds. So protocols that

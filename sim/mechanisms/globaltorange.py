@@ -28,7 +28,7 @@ BLOCKS = DECLARING | NAMED | UNNAMED
 KINDS = {"SUFFIX", "POINT_PROCESS", "ARTIFICIAL_CELL"}
 
 
-class Ranged(NamedTuple):
+class GlobalToRange(NamedTuple):
     """A GLOBAL that has become RANGE."""
 
     variable: str  # what hoc calls the GLOBAL, such as vhalf_kdr
@@ -52,7 +52,7 @@ class Token(NamedTuple):
     opening: bool = False  # whether it comes before the block's brace
 
 
-def spread(texts: Mapping[str, str], variables: Iterable[str]) -> tuple[dict[str, str], tuple[Ranged, ...]]:
+def spread(texts: Mapping[str, str], variables: Iterable[str]) -> tuple[dict[str, str], tuple[GlobalToRange, ...]]:
     """Make GLOBAL parameters of MOD files RANGE.
 
     Args:
@@ -66,7 +66,7 @@ def spread(texts: Mapping[str, str], variables: Iterable[str]) -> tuple[dict[str
         GbarError: a file uses the parameter in a way that only a GLOBAL allows.
     """
     changed: dict[str, str] = {}
-    done: list[Ranged] = []
+    done: list[GlobalToRange] = []
     for variable in dict.fromkeys(variables):
         for file in (name for name in texts if name.endswith(".mod")):
             text = changed.get(file) or _inlined(texts[file], texts)
@@ -84,7 +84,7 @@ def spread(texts: Mapping[str, str], variables: Iterable[str]) -> tuple[dict[str
             while any(token.text == new for token in tokens):
                 new += "_"
             changed[file] = _rewritten(tokens, name, new, where)
-            done.append(Ranged(variable, mechanism, new, kind == "POINT_PROCESS"))
+            done.append(GlobalToRange(variable, mechanism, new, kind == "POINT_PROCESS"))
             break
     return changed, tuple(done)
 
