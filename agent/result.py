@@ -121,7 +121,7 @@ class Range(Plain):
     )
 
 
-class Pace(Plain):
+class BatchTiming(Plain):
     """What the batch was chosen from, measured once for a model and remembered (agent.tuning.batch_size)."""
 
     batch: Evaluations = Field(description="between two fits")
@@ -261,7 +261,7 @@ class Result(Plain):
     budget: Evaluations = Field(description="at most, confirmations included")
     wanted: int = Field(description="distinct solutions at which the run stops")
     batch: Evaluations = Field(description="between two fits; `--batch` takes it back")
-    pace: Pace | None = Field(
+    pace: BatchTiming | None = Field(
         default=None, description="what the batch was chosen from; `null` where `--batch` or a memory decided"
     )
     planner: Literal["auto", "policy", "gradient", "both"] = Field(

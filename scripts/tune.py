@@ -38,13 +38,13 @@ def tune(
     loaded = load_problem(problem, measurements and measurements.resolve())
     terminal.start_jax()  # only after the input is known to be good
     from gbar.agent import tune as run
-    from gbar.agent.learning import MindConfig
+    from gbar.agent.learning import AgentConfig
     from gbar.agent.tuning import TuneConfig, show_progress
 
     loaded = terminal.engaged(loaded, engine)
     folder = out or terminal.default_folder(loaded)
-    mind = MindConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, mind, dask)
+    agent = AgentConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask)
     with show_progress(solutions) as watch:
         result = run(loaded, config, folder, archive and archive.resolve(), watch)
     if as_json:

@@ -642,7 +642,7 @@ def an_option(draw: random.Random, whole: Stock, here: Path) -> None:
 
 def a_memory(draw: random.Random, whole: Stock, here: Path) -> None:
     """What is kept beside an archive, damaged: learned anew, with a reason."""
-    from gbar.agent.learning.pretrained import MemoryConfig, load
+    from gbar.agent.learning.pretrained import PretrainConfig, load
 
     header: Any = {"problem": "x", "parameters": [["a", 0, 1, "linear"]], "features": ["b"], "rows": 10, "solved": 0.5}
     stamp = {key: header[key] for key in ("problem", "parameters", "features")}
@@ -651,7 +651,7 @@ def a_memory(draw: random.Random, whole: Stock, here: Path) -> None:
     file = here / "a.mind.npz"
     content = packed_arrays(arrays)
     file.write_bytes(spoilt_bytes(draw, content) if draw.random() < 0.7 else content)
-    found, why = load(file, stamp, 10, MemoryConfig())
+    found, why = load(file, stamp, 10, PretrainConfig())
     if found is not None or not why:
         raise Nonsense("a damaged memory is used")
 

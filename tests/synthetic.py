@@ -8,22 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from gbar.agent.learning.actor_critic import LearnConfig
-from gbar.agent.learning.agent import MindConfig
-from gbar.agent.learning.environment import World
+from gbar.agent.learning.agent import AgentConfig
+from gbar.agent.learning.environment import Dynamics
 from gbar.agent.learning.planner import PlanConfig
-from gbar.agent.learning.pretrained import MemoryConfig
+from gbar.agent.learning.pretrained import PretrainConfig
 from gbar.agent.learning.target import Aim
 from gbar.surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
 from gbar.surrogate.network import init_params
 
 SMALL = FitConfig(members=4, hidden=32, steps=250, first_passes=2, batch=64)
-# a mind that thinks fast; tests that share it share what is compiled for it
-MIND = MindConfig(
+# an agent that thinks fast; tests that share it share what is compiled for it
+AGENT = AgentConfig(
     planner="both",
     fit=SMALL,
     learn=LearnConfig(environments=48, updates=4, first_rounds=2),
     plan=PlanConfig(starts=12, rollout=4, descent=30),
-    memory=MemoryConfig(
+    pretrain=PretrainConfig(
         least=64,
         fit=FitConfig(members=4, hidden=32, layers=2, steps=250, first_passes=2, batch=64),
         learn=LearnConfig(environments=48, updates=4, first_rounds=2),
@@ -91,13 +91,13 @@ def linear_network(features: int) -> Response:
     return Response(features, hidden=4)
 
 
-def linear_world(slopes: Sequence[np.ndarray], offsets: Sequence[np.ndarray], tolerance: float = 2.0) -> World:
+def linear_dynamics(slopes: Sequence[np.ndarray], offsets: Sequence[np.ndarray], tolerance: float = 2.0) -> Dynamics:
     """An ensemble of linear members; a feature's measurement is 0 with SD 1, so that asinh(z) is the squashed value."""
     members = [linear_member(slope, offset) for slope, offset in zip(slopes, offsets, strict=True)]
     features = slopes[0].shape[1]
     scaling = plain_scaling(features)
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-    return World(params, scaling, jnp.asarray(tolerance, jnp.float32))
+    return Dynamics(params, scaling, jnp.asarray(tolerance, jnp.float32))
 
 
 def plain_scaling(features: int) -> Scaling:

@@ -12,7 +12,7 @@ import pytest
 
 import gbar
 from tests.problems import HH, ROOT, free, model_of, step_of, toml_of
-from tests.synthetic import MIND
+from tests.synthetic import AGENT
 
 
 def test_the_door_lists_what_it_offers() -> None:
@@ -59,7 +59,7 @@ def test_measure() -> None:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> gbar.Result:
     out = tmp_path_factory.mktemp("door") / "run"
-    return gbar.tune(HH, out=out, solutions=2, tolerance=3.0, batch=8, mind=MIND)
+    return gbar.tune(HH, out=out, solutions=2, tolerance=3.0, batch=8, agent=AGENT)
 
 
 @pytest.mark.neuron

@@ -2,12 +2,12 @@
 
 from gbar.agent.learning.accelerate import Compiling, configure
 from gbar.agent.learning.actor_critic import Experience, init_learner, learn
-from gbar.agent.learning.agent import Forecast, Mind, MindConfig, Planner
+from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
 from gbar.agent.learning.bias import engine_bias
-from gbar.agent.learning.environment import World, observation_size
-from gbar.agent.learning.planner import DISTINCT, PROPOSERS, assess, choose
+from gbar.agent.learning.environment import Dynamics, observation_size
+from gbar.agent.learning.planner import DISTINCT, PROPOSERS, assess, select_batch
 from gbar.agent.learning.policy import init_policy
-from gbar.agent.learning.pretrained import Memory, digest, padded, practise, recall, remember, stamp
+from gbar.agent.learning.pretrained import Pretrained, digest, load_or_pretrain, padded, pretrain, stamp, train_policy
 from gbar.agent.learning.target import (
     UNDEFINED,
     Aim,
@@ -22,38 +22,38 @@ from gbar.agent.learning.target import (
 )
 
 __all__ = [
-    "Compiling",
+    "Agent",
+    "AgentConfig",
     "Aim",
-    "DISTINCT",
-    "Experience",
-    "Forecast",
-    "Goal",
-    "Memory",
-    "Mind",
-    "MindConfig",
-    "PROPOSERS",
-    "Planner",
-    "UNDEFINED",
-    "World",
     "aim_at",
     "assess",
-    "choose",
+    "Compiling",
     "configure",
     "digest",
     "distance",
+    "DISTINCT",
+    "Dynamics",
     "engine_bias",
+    "Experience",
+    "Forecast",
+    "Goal",
     "goal_of",
     "init_learner",
     "init_policy",
     "learn",
+    "load_or_pretrain",
     "observation_size",
     "padded",
-    "practise",
-    "recall",
-    "remember",
+    "Planner",
+    "pretrain",
+    "Pretrained",
+    "PROPOSERS",
     "residual",
     "sd_elsewhere",
+    "select_batch",
     "stamp",
+    "train_policy",
+    "UNDEFINED",
     "worst",
     "z_scores",
 ]

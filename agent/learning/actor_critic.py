@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from gbar.agent.learning import environment as env
-from gbar.agent.learning.environment import EnvConfig, State, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act, init_policy, value
 from gbar.agent.learning.target import Aim
 from gbar.surrogate import Response
@@ -71,7 +71,7 @@ def init_learner(key: jax.Array, observation: int, dimension: int, config: Learn
 def learn(
     key: jax.Array,
     learner: Learner,
-    world: World,
+    dynamics: Dynamics,
     experience: Experience,
     network: Response,
     env_config: EnvConfig,
@@ -82,7 +82,7 @@ def learn(
     Args:
         key: consumed.
         learner: where to start.
-        world, experience: the surrogate and the sessions played on it.
+        dynamics, experience: the surrogate and the sessions played on it.
         network, config: static.
         env_config: the rules, not static: other rules share what is compiled.
     """
@@ -94,7 +94,7 @@ def learn(
         state = _renew(reset_key, state, experience, env_config)
 
         def actor_loss(actor: env.Params) -> tuple[jax.Array, tuple]:
-            return _play(play_key, policy._replace(actor=actor), world, state, network, env_config, config)
+            return _play(play_key, policy._replace(actor=actor), dynamics, state, network, env_config, config)
 
         gradient, (after, seen, returns, info) = jax.grad(actor_loss, has_aux=True)(policy.actor)
         step, actor_state = actor_optimiser.update(gradient, actor_state)
@@ -108,7 +108,7 @@ def learn(
         return (Learner(Policy(actor, critic), actor_state, critic_state), after), info
 
     start_key, scan_key = jax.random.split(key)
-    members = jax.tree.leaves(world.params)[0].shape[0]
+    members = jax.tree.leaves(dynamics.params)[0].shape[0]
     states = _fresh(start_key, (members, config.environments // members), experience, env_config)
     (learner, _), info = jax.lax.scan(update, (learner, states), jax.random.split(scan_key, config.updates))
     return learner, info
@@ -137,7 +137,7 @@ def _renew(key: jax.Array, state: State, experience: Experience, config: EnvConf
 def _play(
     key: jax.Array,
     policy: Policy,
-    world: World,
+    dynamics: Dynamics,
     state: State,
     network: Response,
     env_config: EnvConfig,
@@ -145,17 +145,17 @@ def _play(
 ) -> tuple[jax.Array, tuple]:
     """One window of every session: the actor's loss, and (where it ended, observations, returns, info)."""
 
-    def step(carry: tuple[State, env.View], key: jax.Array) -> tuple[tuple[State, env.View], tuple]:
-        state, view = carry
-        seen = env.observe(view, state, env_config)
+    def step(carry: tuple[State, env.StepInfo], key: jax.Array) -> tuple[tuple[State, env.StepInfo], tuple]:
+        state, now = carry
+        seen = env.observe(now, state, env_config)
         action = act(jax.random.normal(key, state.u.shape), policy.actor, seen)
-        after = env.move(state, view, action, env_config)
-        seen_after = env.look(network, world, after, env_config)
+        after = env.step(state, now, action, env_config)
+        seen_after = env.evaluate(network, dynamics, after, env_config)
         alive = (state.left > 0).astype(jnp.float32)
-        return (after, seen_after), (seen, alive * env.reward(view, seen_after, world, env_config), alive)
+        return (after, seen_after), (seen, alive * env.reward(now, seen_after, dynamics, env_config), alive)
 
-    view = env.look(network, world, state, env_config)
-    (after, last), (seen, rewards, alive) = jax.lax.scan(step, (state, view), jax.random.split(key, config.window))
+    now = env.evaluate(network, dynamics, state, env_config)
+    (after, last), (seen, rewards, alive) = jax.lax.scan(step, (state, now), jax.random.split(key, config.window))
     end = value(policy.critic, env.observe(last, after, env_config))
     end = jnp.where(after.left > 0, end, 0.0)
 
@@ -164,7 +164,7 @@ def _play(
         return total, total
 
     _, returns = jax.lax.scan(backwards, end, rewards, reverse=True)  # [H, M, K]
-    solved = jnp.mean(env.solved(last, world))
+    solved = jnp.mean(env.solved(last, dynamics))
     info = LearnInfo(jnp.sum(rewards) / jnp.maximum(jnp.sum(alive), 1.0), solved)
     stopped = jax.lax.stop_gradient((after, seen, returns, info))
     return -jnp.mean(returns[0]), stopped

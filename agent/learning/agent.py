@@ -9,9 +9,9 @@ import numpy as np
 from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
-from gbar.agent.learning.environment import EnvConfig, World
-from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Pool
-from gbar.agent.learning.pretrained import Memory, MemoryConfig
+from gbar.agent.learning.environment import Dynamics, EnvConfig
+from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
+from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
 from gbar.agent.learning.target import UNDEFINED, Aim, Goal, aim_at, distance, sd_elsewhere, z_scores
 from gbar.surrogate import (
     Calibration,
@@ -34,18 +34,20 @@ Planner = Literal["auto", "policy", "gradient", "both"]
 NEARER = 0.4
 
 
-class MindConfig(NamedTuple):
+class AgentConfig(NamedTuple):
     """Everything about thinking that can be chosen."""
 
-    planner: Planner = "auto"  # both with a memory, whose policy is ready; gradient from scratch (docs/agent.md)
+    planner: Planner = (
+        "auto"  # both with a pretrained agent, whose policy is ready; gradient from scratch (docs/agent.md)
+    )
     trained: bool = True  # False, for comparison: the policy stays as it was made
     validity: bool = True  # False, for comparison: an undefined feature is learned as a value `UNDEFINED` away
     fit: FitConfig = FitConfig()
     env: EnvConfig = EnvConfig()
     learn: LearnConfig = LearnConfig()
     plan: PlanConfig = PlanConfig()
-    memory: MemoryConfig = MemoryConfig()
-    near: int = 512  # evaluations to which a memory's heads are fitted
+    pretrain: PretrainConfig = PretrainConfig()
+    near: int = 512  # evaluations to which a pretrained agent's heads are fitted
     local: float = 4.0  # how steeply their weight falls with their distance
     goals: int = 256  # hindsight goals and starts kept for training the policy
     first_noise: float = 0.5  # SD of a member's error in asinh(z), before anything has been predicted
@@ -59,31 +61,37 @@ class Forecast(NamedTuple):
     p: np.ndarray  # [B, F] probability of being defined
 
 
-class Mind:
+class Agent:
     """The learned part of a run. Sizes are fixed by the first call, so every function compiles once.
 
-    With a memory it begins with what an archive has taught, and only its heads follow the run; without one it learns
-    the response from the run's own evaluations, from scratch at first and then from where it was.
+    A pretrained one begins with what an archive has taught, and only its heads follow the run; one from scratch learns
+    the response from the run's own evaluations, at first from nothing and then from where it was.
     """
 
     def __init__(
-        self, key: jax.Array, dimension: int, goal: Goal, rows: int, config: MindConfig, memory: Memory | None = None
+        self,
+        key: jax.Array,
+        dimension: int,
+        goal: Goal,
+        rows: int,
+        config: AgentConfig,
+        pretrained: Pretrained | None = None,
     ):
-        self.goal, self.config, self.rows, self.dimension, self.memory = goal, config, rows, dimension, memory
-        self.fitting = config.memory.fit if memory else config.fit
+        self.goal, self.config, self.rows, self.dimension, self.pretrained = goal, config, rows, dimension, pretrained
+        self.fitting = config.pretrain.fit if pretrained else config.fit
         self.network = Response(len(goal.mean), self.fitting.hidden, self.fitting.layers)
         self.aim = aim_at(goal)
-        self.planner = config.planner if config.planner != "auto" else "both" if memory else "gradient"
+        self.planner = config.planner if config.planner != "auto" else "both" if pretrained else "gradient"
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
-        self._policy = memory.policy if memory else None
-        self._calibration = Calibration(len(goal.mean), NEARER if memory else 1.0)
+        self._policy = pretrained.policy if pretrained else None
+        self._calibration = Calibration(len(goal.mean), NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(goal.mean), config.first_noise)
-        self.radius = np.inf if memory else config.plan.radius  # of the trust region
-        if memory:
-            self.scaling = memory.scaling
-            self._first_noise = _in_tolerance_space(memory, goal)
+        self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
+        if pretrained:
+            self.scaling = pretrained.scaling
+            self._first_noise = _in_tolerance_space(pretrained, goal)
 
     def _next_key(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)
@@ -92,30 +100,30 @@ class Mind:
     def _draw(self) -> np.random.Generator:
         return np.random.default_rng(np.asarray(jax.random.key_data(self._next_key())))
 
-    def refit(self, u: np.ndarray, features: np.ndarray) -> None:
+    def update_surrogate(self, u: np.ndarray, features: np.ndarray) -> None:
         """Learn from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
         if not self.config.validity:
             features = np.where(np.isfinite(features), features, self.to_features(np.array(UNDEFINED)))
         far = distance(z_scores(features, self.goal))
-        if self.memory:
+        if self.pretrained:
             near = np.argsort(far, kind="stable")[: self.config.near]
             weight = (1.0 + far[near]) ** -self.config.local
             data = pad(u[near], features[near], weight / weight.max(), self.scaling, self.config.near)
-            params = refine(self.memory.params, data, self.network, self.fitting)
+            params = refine(self.pretrained.params, data, self.network, self.fitting)
         else:
             if self._params is None:
                 self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
             data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
             params = fit(self._next_key(), data, self.network, self.fitting, self._params)
         self._params = jax.block_until_ready(params)
-        self.world = World(self._params, self.scaling, jnp.asarray(self.goal.tolerance, jnp.float32))
+        self.dynamics = Dynamics(self._params, self.scaling, jnp.asarray(self.goal.tolerance, jnp.float32))
 
-    def practise(self, u: np.ndarray, features: np.ndarray) -> None:
+    def train_policy(self, u: np.ndarray, features: np.ndarray) -> None:
         """Train the policy on the surrogate as it now is, towards the user's goal and features of archived cells.
 
-        A policy from a memory has practised on a whole archive and is used as it is.
+        A pretrained policy was trained on a whole archive and is used as it is.
         """
-        if self.planner == "gradient" or self.memory:
+        if self.planner == "gradient" or self.pretrained:
             return
         config = self.config
         rounds = 1
@@ -142,11 +150,11 @@ class Mind:
         for _ in range(rounds):
             key = self._next_key()
             self._learner, self.learn_info = learn(
-                key, self._learner, self.world, experience, self.network, config.env, config.learn
+                key, self._learner, self.dynamics, experience, self.network, config.env, config.learn
             )
         self._policy = jax.block_until_ready(self._learner.policy)  # so that the time is counted where it is spent
 
-    def plan(self, u: np.ndarray, features: np.ndarray) -> Pool:
+    def plan(self, u: np.ndarray, features: np.ndarray) -> Proposals:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
         u = np.clip(u, 0, 1)  # of rows made with wider bounds, the nearest place inside
         starts = self._starts(u, features)
@@ -155,17 +163,17 @@ class Mind:
         if self.planner != "gradient":
             assert self._policy is not None
             noise = jnp.asarray(self._draw().standard_normal((config.plan.rollout, *starts.shape), np.float32))
-            visited = propose.roll_out(noise, self._policy, self.world, starts, self.aim, self.network, config.env)
+            visited = propose.roll_out(noise, self._policy, self.dynamics, starts, self.aim, self.network, config.env)
             found.append((PROPOSERS.index("policy"), np.asarray(visited)))
         if self.planner != "policy":
-            reached = propose.descend(self.world, starts, self.aim, self.network, config.plan)
+            reached = propose.descend(self.dynamics, starts, self.aim, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         best = np.argsort(distance(z_scores(features, self.goal)), kind="stable")[: config.plan.anchors]
-        candidates = propose.pulled(candidates, u[best], self.radius).astype(np.float32)
-        r, p = propose.assess(self.world, jnp.asarray(candidates), self.aim, self.network)
+        candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
+        r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.aim, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        return Pool(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
+        return Proposals(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
@@ -189,12 +197,12 @@ class Mind:
         sd = np.sqrt(np.std(r, axis=0) ** 2 + self.noise() ** 2)
         return Forecast(np.mean(r, axis=0), sd * self._calibration.widening(), np.mean(p, axis=0))
 
-    def learn_from(self, forecast: Forecast, features: np.ndarray) -> None:
+    def record_errors(self, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(features, self.goal))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
 
-    def trust(self, best: float, before: float) -> None:
+    def adapt_trust_region(self, best: float, before: float) -> None:
         """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances)."""
         rules = self.config.plan
         factor = rules.grow if best < before else rules.shrink
@@ -212,18 +220,20 @@ class Mind:
         """
 
         def z_of(member: Params, u: jax.Array) -> jax.Array:
-            value = unsquash(self.world.scaling, respond(self.network, member, u).value)
+            value = unsquash(self.dynamics.scaling, respond(self.network, member, u).value)
             return (value - self.aim.mean) / self.aim.sd
 
         slopes_of = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))
-        slopes = slopes_of(self.world.params, jnp.asarray(u, jnp.float32))
+        slopes = slopes_of(self.dynamics.params, jnp.asarray(u, jnp.float32))
         jacobian = np.asarray(slopes, float).mean(axis=0)
         posterior = np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u)))
         return np.sqrt(12.0 * np.diag(posterior))
 
 
-def _in_tolerance_space(memory: Memory, goal: Goal) -> np.ndarray:  # [F]
-    """A memory's held-out error as asinh(z) at the measurements."""
-    s = squash(memory.scaling, goal.mean)
-    ends = [np.asarray(unsquash(memory.scaling, jnp.asarray(s + side * memory.error)), float) for side in (1, -1)]
+def _in_tolerance_space(pretrained: Pretrained, goal: Goal) -> np.ndarray:  # [F]
+    """A pretrained agent's held-out error as asinh(z) at the measurements."""
+    s = squash(pretrained.scaling, goal.mean)
+    ends = [
+        np.asarray(unsquash(pretrained.scaling, jnp.asarray(s + side * pretrained.error)), float) for side in (1, -1)
+    ]
     return np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / goal.sd)

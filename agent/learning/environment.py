@@ -21,11 +21,11 @@ class EnvConfig(NamedTuple):
     reach: float = 0.1  # the largest action, as a share of each parameter's range
     longest: float = 0.35  # the longest Gauss-Newton step, norm in the unit cube
     damping: float = 0.1
-    cost: float = 0.02  # of a query
+    query_cost: float = 0.02
     pessimism: float = 0.1  # price of going where members disagree
 
 
-class World(NamedTuple):
+class Dynamics(NamedTuple):
     """The dynamics."""
 
     params: Params  # leaves [M, ...]
@@ -41,7 +41,7 @@ class State(NamedTuple):
     left: jax.Array  # [M, K] queries left
 
 
-class View(NamedTuple):
+class StepInfo(NamedTuple):
     """What the hidden member shows at the current parameters."""
 
     r: jax.Array  # [M, K, F] asinh(z)
@@ -50,13 +50,13 @@ class View(NamedTuple):
     spread: jax.Array  # [M, K, F] SD of r over members
 
 
-def look(network: Response, world: World, state: State, config: EnvConfig) -> View:
+def evaluate(network: Response, dynamics: Dynamics, state: State, config: EnvConfig) -> StepInfo:
     """Evaluate the hidden members, the step they suggest, and how far the ensemble disagrees."""
 
-    def member_view(member: Params, u: jax.Array, aim: Aim) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def member_info(member: Params, u: jax.Array, aim: Aim) -> tuple[jax.Array, jax.Array, jax.Array]:
         def residuals(u: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             predicted = respond(network, member, u)
-            r, p = residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+            r, p = residual(dynamics.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
             return jnp.concatenate([r * p, jax.nn.softplus(-predicted.logit)]), (r, p)
 
         jacobian, _ = jax.jacfwd(residuals, has_aux=True)(jax.lax.stop_gradient(u))
@@ -64,8 +64,8 @@ def look(network: Response, world: World, state: State, config: EnvConfig) -> Vi
         newton = _gauss_newton(jax.lax.stop_gradient(combined), jacobian, config)
         return r, p, newton
 
-    r, p, newton = jax.vmap(jax.vmap(member_view, in_axes=(None, 0, 0)))(world.params, state.u, state.aim)
-    return View(r, p, jax.lax.stop_gradient(newton), _spread(network, world, state))
+    r, p, newton = jax.vmap(jax.vmap(member_info, in_axes=(None, 0, 0)))(dynamics.params, state.u, state.aim)
+    return StepInfo(r, p, jax.lax.stop_gradient(newton), _spread(network, dynamics, state))
 
 
 def _gauss_newton(r: jax.Array, jacobian: jax.Array, config: EnvConfig) -> jax.Array:  # [R], [R, D] -> [D]
@@ -75,16 +75,16 @@ def _gauss_newton(r: jax.Array, jacobian: jax.Array, config: EnvConfig) -> jax.A
     return step * jnp.minimum(1.0, config.longest / (jnp.linalg.norm(step) + 1e-6))
 
 
-def _spread(network: Response, world: World, state: State) -> jax.Array:  # [M, K, F]
-    every = jax.vmap(lambda member: respond(network, member, state.u).value)(world.params)  # [M, M, K, F]
-    r = residual(world.scaling, every, state.aim)
+def _spread(network: Response, dynamics: Dynamics, state: State) -> jax.Array:  # [M, K, F]
+    every = jax.vmap(lambda member: respond(network, member, state.u).value)(dynamics.params)  # [M, M, K, F]
+    r = residual(dynamics.scaling, every, state.aim)
     return jnp.sqrt(jnp.var(r, axis=0) + 1e-12)  # the gradient of a plain SD is NaN where members agree
 
 
-def observe(view: View, state: State, config: EnvConfig) -> jax.Array:  # [M, K, O]
+def observe(info: StepInfo, state: State, config: EnvConfig) -> jax.Array:  # [M, K, O]
     """What the agent sees: residuals, masks, disagreement, place, suggested step, budget left."""
     left = (state.left / config.episode)[..., None]
-    parts = [view.r / 2, view.p, view.spread, 2 * state.u - 1, view.newton / config.reach, left]
+    parts = [info.r / 2, info.p, info.spread, 2 * state.u - 1, info.newton / config.reach, left]
     return jnp.concatenate(parts, axis=-1)
 
 
@@ -93,25 +93,25 @@ def observation_size(dimension: int, features: int) -> int:
     return 3 * features + 2 * dimension + 1
 
 
-def shortfall(r: jax.Array, p: jax.Array, tolerance: jax.Array) -> jax.Array:  # [..., F] -> [...]
+def cost(r: jax.Array, p: jax.Array, tolerance: jax.Array) -> jax.Array:  # [..., F] -> [...]
     """How far from a solution: excess over 70 % of the tolerance, plus what may not be defined at all."""
     excess = jnp.maximum(jnp.abs(r) - jnp.arcsinh(0.7 * tolerance), 0.0)
     return jnp.mean(p * excess**2 + 4.0 * (1.0 - p), axis=-1)
 
 
-def solved(view: View, world: World) -> jax.Array:  # [M, K] bool
+def solved(info: StepInfo, dynamics: Dynamics) -> jax.Array:  # [M, K] bool
     """Whether every feature is within tolerance and more likely defined than not."""
-    return jnp.all((jnp.abs(view.r) <= jnp.arcsinh(world.tolerance)) & (view.p > 0.5), axis=-1)
+    return jnp.all((jnp.abs(info.r) <= jnp.arcsinh(dynamics.tolerance)) & (info.p > 0.5), axis=-1)
 
 
-def move(state: State, view: View, action: jax.Array, config: EnvConfig) -> State:  # action [M, K, D] in [-1, 1]
+def step(state: State, info: StepInfo, action: jax.Array, config: EnvConfig) -> State:  # action [M, K, D] in [-1, 1]
     """The agent's action on top of the Gauss-Newton step."""
-    u = jnp.clip(state.u + view.newton + config.reach * action, 0.0, 1.0)
+    u = jnp.clip(state.u + info.newton + config.reach * action, 0.0, 1.0)
     return State(u, state.aim, state.left - 1)
 
 
-def reward(before: View, after: View, world: World, config: EnvConfig) -> jax.Array:  # [M, K]
-    """Decrease of the log shortfall, a bonus for arriving, less the cost of a query and of wandering off the data."""
-    was, now = (shortfall(view.r, view.p, world.tolerance) for view in (before, after))
+def reward(before: StepInfo, after: StepInfo, dynamics: Dynamics, config: EnvConfig) -> jax.Array:  # [M, K]
+    """Decrease of the log cost, a bonus for arriving, less the cost of a query and of wandering off the data."""
+    was, now = (cost(info.r, info.p, dynamics.tolerance) for info in (before, after))
     progress = jnp.log(0.01 + was) - jnp.log(0.01 + now)
-    return progress + jnp.exp(-now / 0.02) - config.cost - config.pessimism * jnp.mean(after.spread, axis=-1)
+    return progress + jnp.exp(-now / 0.02) - config.query_cost - config.pessimism * jnp.mean(after.spread, axis=-1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
-from gbar.agent.learning.environment import EnvConfig, State, View, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig, State, StepInfo
 from gbar.agent.learning.target import Aim
 from gbar.sim.errors import GbarError
 from gbar.surrogate import Response
@@ -33,23 +33,23 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as gymnasium declares it
 
-    def __init__(self, world: World, network: Response, experience: Experience, config: EnvConfig | None = None):
-        self.world, self.network, self.experience = world, network, experience
+    def __init__(self, dynamics: Dynamics, network: Response, experience: Experience, config: EnvConfig | None = None):
+        self.dynamics, self.network, self.experience = dynamics, network, experience
         self.config = config = config or EnvConfig()
-        self.members = int(jax.tree.leaves(world.params)[0].shape[0])
+        self.members = int(jax.tree.leaves(dynamics.params)[0].shape[0])
         dimension = experience.starts.shape[1]
         size = env.observation_size(dimension, experience.goals.mean.shape[1])
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (dimension,), np.float32)
 
-        def shown(world: World, state: State) -> tuple[View, jax.Array, jax.Array]:
-            view = env.look(network, world, state, config)
-            return view, env.observe(view, state, config), env.solved(view, world)
+        def shown(dynamics: Dynamics, state: State) -> tuple[StepInfo, jax.Array, jax.Array]:
+            now = env.evaluate(network, dynamics, state, config)
+            return now, env.observe(now, state, config), env.solved(now, dynamics)
 
-        def stepped(world: World, state: State, view: View, action: jax.Array, member: jax.Array) -> tuple:
-            state = _as_seen_by(member, env.move(state, view, action, config))
-            after, seen, solved = shown(world, state)
-            return state, after, seen, env.reward(view, after, world, config), solved
+        def stepped(dynamics: Dynamics, state: State, now: StepInfo, action: jax.Array, member: jax.Array) -> tuple:
+            state = _as_seen_by(member, env.step(state, now, action, config))
+            after, seen, solved = shown(dynamics, state)
+            return state, after, seen, env.reward(now, after, dynamics, config), solved
 
         self._shown, self._stepped = jax.jit(shown), jax.jit(stepped)
 
@@ -79,14 +79,14 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         shape = (self.members, 1)
         u, means, sds = (jnp.broadcast_to(array, (*shape, len(array))) for array in (start, goal, goals.sd[drawn]))
         self._state = State(u, Aim(means, sds), jnp.full(shape, self.config.episode, jnp.int32))
-        self._view, seen, solved = self._shown(self.world, self._state)
+        self._now, seen, solved = self._shown(self.dynamics, self._state)
         return np.asarray(seen[self._member, 0]), self._info(solved)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
         """One query of the hidden member."""
         bounded = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
-        self._state, self._view, seen, reward, solved = self._stepped(
-            self.world, self._state, self._view, bounded, jnp.asarray(self._member)
+        self._state, self._now, seen, reward, solved = self._stepped(
+            self.dynamics, self._state, self._now, bounded, jnp.asarray(self._member)
         )
         info, left = self._info(solved), int(self._state.left[self._member, 0])
         terminated = info["solved"]

@@ -10,7 +10,7 @@ import optax
 from scipy.special import log_ndtr, logsumexp
 
 from gbar.agent.learning import environment as env
-from gbar.agent.learning.environment import EnvConfig, State, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act
 from gbar.agent.learning.target import Aim
 from gbar.surrogate import Params, Response, respond
@@ -33,7 +33,7 @@ class PlanConfig(NamedTuple):
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
 
 
-class Pool(NamedTuple):
+class Proposals(NamedTuple):
     """Candidates and what each member thinks of them."""
 
     u: np.ndarray  # [Q, D]
@@ -46,7 +46,7 @@ class Pool(NamedTuple):
 def roll_out(
     noise: jax.Array,
     policy: Policy,
-    world: World,
+    dynamics: Dynamics,
     starts: jax.Array,
     aim: Aim,
     network: Response,
@@ -58,9 +58,9 @@ def roll_out(
     """
 
     def step(state: State, noise: jax.Array) -> tuple[State, jax.Array]:
-        view = env.look(network, world, state, env_config)
-        action = act(noise, policy.actor, env.observe(view, state, env_config))
-        after = env.move(state, view, action, env_config)
+        info = env.evaluate(network, dynamics, state, env_config)
+        action = act(noise, policy.actor, env.observe(info, state, env_config))
+        after = env.step(state, info, action, env_config)
         return after._replace(left=jnp.maximum(after.left, 1)), after.u
 
     shape = starts.shape[:2]
@@ -74,19 +74,19 @@ def roll_out(
 
 
 @partial(jax.jit, static_argnames=("network", "config"))
-def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config: PlanConfig) -> jax.Array:
-    """Adam from starts [M, K, D] down each member's own shortfall; returns half-way and final places, [Q, D]."""
+def descend(dynamics: Dynamics, starts: jax.Array, aim: Aim, network: Response, config: PlanConfig) -> jax.Array:
+    """Adam from starts [M, K, D] down each member's own cost; returns half-way and final places, [Q, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.descent, alpha=0.1))
 
     def cost(member: Params, u: jax.Array) -> jax.Array:
         predicted = respond(network, member, u)
-        r = env.residual(world.scaling, predicted.value, aim)
-        short = env.shortfall(r, jax.nn.sigmoid(predicted.logit), world.tolerance)
+        r = env.residual(dynamics.scaling, predicted.value, aim)
+        short = env.cost(r, jax.nn.sigmoid(predicted.logit), dynamics.tolerance)
         return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         u, state = carry
-        gradient = jax.vmap(jax.grad(cost, argnums=1))(world.params, u)
+        gradient = jax.vmap(jax.grad(cost, argnums=1))(dynamics.params, u)
         updates, state = optimiser.update(gradient, state)
         return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
 
@@ -99,13 +99,15 @@ def descend(world: World, starts: jax.Array, aim: Aim, network: Response, config
 
 
 @partial(jax.jit, static_argnames=("network",))
-def assess(world: World, u: jax.Array, aim: Aim, network: Response) -> tuple[jax.Array, jax.Array]:
+def assess(dynamics: Dynamics, u: jax.Array, aim: Aim, network: Response) -> tuple[jax.Array, jax.Array]:
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
-    predicted = jax.vmap(lambda member: respond(network, member, u))(world.params)
-    return env.residual(world.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+    predicted = jax.vmap(lambda member: respond(network, member, u))(dynamics.params)
+    return env.residual(dynamics.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
 
 
-def pulled(u: np.ndarray, anchors: np.ndarray, radius: float) -> np.ndarray:  # [Q, D], [A, D] -> [Q, D]
+def project_to_trust_region(
+    u: np.ndarray, anchors: np.ndarray, radius: float
+) -> np.ndarray:  # [Q, D], [A, D] -> [Q, D]
     """Candidates beyond a radius of the nearest anchor, moved towards it until they are at it."""
     away = np.linalg.norm(u[:, None, :] - anchors[None, :, :], axis=2)
     nearest = anchors[np.argmin(away, axis=1)]
@@ -113,20 +115,20 @@ def pulled(u: np.ndarray, anchors: np.ndarray, radius: float) -> np.ndarray:  # 
     return nearest + share * (u - nearest)
 
 
-def log_chance(pool: Pool, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
+def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
     """Each member's log-probability that a candidate is a solution, if its errors have SD `noise` [F] in asinh(z)."""
     edge = np.arcsinh(tolerance)
-    upper, lower = (edge - pool.r) / noise, (-edge - pool.r) / noise
+    upper, lower = (edge - proposals.r) / noise, (-edge - proposals.r) / noise
     # log(Phi(upper) - Phi(lower)) without cancellation: mirrored so that both arguments are on the left tail
     flip = lower > 0
     high, low = np.where(flip, -lower, upper), np.where(flip, -upper, lower)
     inside = log_ndtr(high) + np.log1p(-np.exp(np.minimum(log_ndtr(low) - log_ndtr(high), -1e-12)))
-    return np.sum(inside + np.log(np.maximum(pool.p, 1e-6)), axis=-1)
+    return np.sum(inside + np.log(np.maximum(proposals.p, 1e-6)), axis=-1)
 
 
-def choose(
+def select_batch(
     draw: np.random.Generator,
-    pool: Pool,
+    proposals: Proposals,
     count: int,
     tolerance: float,
     noise: np.ndarray,
@@ -140,7 +142,7 @@ def choose(
         draw: consumed.
         pool: Q candidates.
         count: B.
-        tolerance, noise: as in `log_chance`.
+        tolerance, noise: as in `log_feasibility`.
         taken: [N, D] solutions already found, from which candidates must differ.
         tried: [N, D] everything simulated so far, which would only say the same again.
         apart: see PlanConfig.
@@ -148,23 +150,23 @@ def choose(
     Returns:
         [B] indices into the pool, in the order of preference.
     """
-    members = log_chance(pool, tolerance, noise)
+    members = log_feasibility(proposals, tolerance, noise)
     together = logsumexp(members, axis=0) - np.log(len(members))
-    repulsion = np.zeros(len(pool.u))
+    repulsion = np.zeros(len(proposals.u))
     for solution in taken:
-        near = np.max(np.abs(pool.u - solution), axis=1) < DISTINCT
+        near = np.max(np.abs(proposals.u - solution), axis=1) < DISTINCT
         repulsion = np.where(near, -np.inf, repulsion)
     seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
-    fresh = np.array([u.tobytes() not in seen for u in _rounded(pool.u)], bool)
+    fresh = np.array([u.tobytes() not in seen for u in _rounded(proposals.u)], bool)
     chosen: list[int] = []
     for slot in range(count):
         belief = together if slot % 2 == 0 else members[draw.integers(len(members))]
         value = np.where(fresh, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
         best = int(np.argmax(value))
         if not np.isfinite(value[best]):
-            best = int(draw.choice(np.flatnonzero(fresh) if fresh.any() else len(pool.u)))
+            best = int(draw.choice(np.flatnonzero(fresh) if fresh.any() else len(proposals.u)))
         chosen.append(best)
-        square = np.sum((pool.u - pool.u[best]) ** 2, axis=1)
+        square = np.sum((proposals.u - proposals.u[best]) ** 2, axis=1)
         repulsion = repulsion + 2.0 * np.log(-np.expm1(-square / (2 * apart**2)) + 1e-9)
         fresh &= square > SAME**2
     return np.array(chosen)

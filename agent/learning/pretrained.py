@@ -17,7 +17,7 @@ import numpy as np
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, init_learner, learn
-from gbar.agent.learning.environment import EnvConfig, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.policy import Policy, init_policy
 from gbar.agent.learning.target import Aim, Goal, sd_elsewhere
 from gbar.sim import GbarError, Problem
@@ -29,16 +29,16 @@ UNDEFINED = 3.0  # squashed value that an undefined feature counts as, when rows
 VERSIONS = ("gbar", "jax", "flax")
 
 
-class MemoryConfig(NamedTuple):
+class PretrainConfig(NamedTuple):
     """What is learned from an archive, once, for all cells."""
 
     least: int = 512  # evaluations with which it begins to pay
     fit: FitConfig = FitConfig(members=5, hidden=96, layers=3, steps=1000, first_passes=4, batch=256)
     learn: LearnConfig = LearnConfig(environments=320, updates=20, first_rounds=10)
-    goals: int = 1024  # archived cells that the policy practises on
+    goals: int = 1024  # archived cells that the policy is trained on
 
 
-class Memory(NamedTuple):
+class Pretrained(NamedTuple):
     """A trained surrogate and policy, whatever the target."""
 
     params: Params  # leaves [M, ...]
@@ -49,8 +49,8 @@ class Memory(NamedTuple):
     solved: float  # share of practice sessions that ended within tolerance on the surrogate
 
 
-def remember(u: np.ndarray, features: np.ndarray, goal: Goal, config: MemoryConfig, rules: EnvConfig) -> Memory:
-    """Learn the response and a policy from everything an archive holds. The same rows give the same memory.
+def pretrain(u: np.ndarray, features: np.ndarray, goal: Goal, config: PretrainConfig, rules: EnvConfig) -> Pretrained:
+    """Learn the response and a policy from everything an archive holds. The same rows teach the same.
 
     Each member is shown all rows but its own share of them, on which its error is measured.
 
@@ -68,8 +68,8 @@ def remember(u: np.ndarray, features: np.ndarray, goal: Goal, config: MemoryConf
     network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
     params = fit(keys[0], pad(u, features, weight, scaling, padded(len(u)), fold), network, config.fit)
     error = _held_out_error(network, params, u, s, fold, weight)
-    policy, solved = practise(keys[1:3], params, scaling, u, features, goal, config, rules)
-    return Memory(params, scaling, policy, error, len(u), solved)
+    policy, solved = train_policy(keys[1:3], params, scaling, u, features, goal, config, rules)
+    return Pretrained(params, scaling, policy, error, len(u), solved)
 
 
 def _usualness(s: np.ndarray) -> np.ndarray:  # [N, F] squashed -> [N]
@@ -98,14 +98,14 @@ def _held_out_error(
     return error
 
 
-def practise(
+def train_policy(
     keys: jax.Array,
     params: Params,
     scaling: Scaling,
     u: np.ndarray,
     features: np.ndarray,
     goal: Goal,
-    config: MemoryConfig,
+    config: PretrainConfig,
     rules: EnvConfig,
 ) -> tuple[Policy, float]:
     """Train a policy for a surrogate, on sessions from any archived cell to any other (hindsight goals).
@@ -113,14 +113,14 @@ def practise(
     Args:
         keys: two, one for the untrained policy and one for its training.
         params, scaling: the surrogate.
-        u, features, goal, config, rules: as in `remember`.
+        u, features, goal, config, rules: as in `pretrain`.
 
     Returns:
         The policy, and the share of the last sessions that ended within tolerance on the surrogate.
     """
     network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
-    world, weight = (
-        World(params, scaling, jnp.asarray(goal.tolerance, jnp.float32)),
+    dynamics, weight = (
+        Dynamics(params, scaling, jnp.asarray(goal.tolerance, jnp.float32)),
         _usualness(squash(scaling, features)),
     )
     learner = init_learner(keys[0], env.observation_size(u.shape[1], len(goal.mean)), u.shape[1], config.learn)
@@ -134,19 +134,19 @@ def practise(
     experience = Experience(jnp.asarray(starts, jnp.float32), aims)
     solved = 0.0
     for round_key in jax.random.split(keys[1], config.learn.first_rounds):
-        learner, info = learn(round_key, learner, world, experience, network, rules, config.learn)
+        learner, info = learn(round_key, learner, dynamics, experience, network, rules, config.learn)
         solved = float(info.solved[-1])
     return learner.policy, solved
 
 
 def file_beside(archive: Path, stamp: dict[str, Any]) -> Path:
-    """Where an archive keeps its memory of the features, tolerance and engine in question: each has its own."""
+    """Where an archive keeps what was pretrained for these features, this tolerance and engine: each has its own."""
     asked = json.dumps([stamp["features"], stamp["tolerance"], stamp["engine"]])
     return archive.with_name(f"{archive.name}.{hashlib.sha256(asked.encode()).hexdigest()[:8]}.mind.npz")
 
 
-def stamp(problem: Problem, goal: Goal, engine: str, config: MemoryConfig, rules: EnvConfig) -> dict[str, Any]:
-    """Everything a memory depends on, the rows excepted; as JSON."""
+def stamp(problem: Problem, goal: Goal, engine: str, config: PretrainConfig, rules: EnvConfig) -> dict[str, Any]:
+    """Everything a pretrained agent depends on, the rows excepted; as JSON."""
     return {
         "problem": problem.identity(),
         "parameters": [[p.name, *p.bounds, p.scale] for p in problem.parameter],
@@ -158,22 +158,22 @@ def stamp(problem: Problem, goal: Goal, engine: str, config: MemoryConfig, rules
     }
 
 
-def save(file: Path, memory: Memory, stamp: dict[str, Any]) -> None:
-    """Write a memory, moved into place whole."""
-    header = {**stamp, "rows": memory.rows, "solved": memory.solved}
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(_trees(memory)).items()}
+def save(file: Path, pretrained: Pretrained, stamp: dict[str, Any]) -> None:
+    """Write a pretrained agent, moved into place whole."""
+    header = {**stamp, "rows": pretrained.rows, "solved": pretrained.solved}
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(_trees(pretrained)).items()}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     write_whole(file, packed_arrays(arrays))
 
 
-def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> tuple[Memory | None, str]:
-    """Read a memory kept for the same problem, features and settings.
+def load(file: Path, stamp: dict[str, Any], rows: int, config: PretrainConfig) -> tuple[Pretrained | None, str]:
+    """Read a pretrained agent kept for the same problem, features and settings.
 
     Args:
         rows: evaluations in the archive now.
 
     Returns:
-        The memory, and an empty reason; or None, and why what is there cannot be used.
+        The pretrained agent, and an empty reason; or None, and why what is there cannot be used.
     """
     if not file.is_file():
         return None, "none was kept"
@@ -190,39 +190,45 @@ def load(file: Path, stamp: dict[str, Any], rows: int, config: MemoryConfig) -> 
         return _restored(header, arrays, len(stamp["parameters"]), len(stamp["features"]), config), ""
     except GbarError as error:
         return None, f"it cannot be read ({error})"
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whole, but no memory of ours
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # whole, but no pretrained agent of ours
         return None, f"it is none of this version of gbar ({error})"
 
 
-def recall(
+def load_or_pretrain(
     archive: Path,
     stamp: dict[str, Any],
     u: np.ndarray,
     features: np.ndarray,
     goal: Goal,
-    config: MemoryConfig,
+    config: PretrainConfig,
     rules: EnvConfig,
-) -> tuple[Memory, str]:
-    """The memory kept beside an archive, or one learned now from its rows and then kept.
+) -> tuple[Pretrained, str]:
+    """The pretrained agent kept beside an archive, or one learned now from its rows and then kept.
 
     Returns:
-        The memory, and why it was learned now; empty where a kept one was used.
+        The pretrained agent, and why it was learned now; empty where a kept one was used.
     """
     file = file_beside(archive, stamp)
     found, reason = load(file, stamp, len(u), config)
     if found is None:
-        found = remember(u, features, goal, config, rules)
+        found = pretrain(u, features, goal, config, rules)
         with contextlib.suppress(OSError):  # an archive may lie where nothing can be written beside it
             save(file, found, stamp)
     return found, reason
 
 
 def _restored(
-    header: dict[str, Any], arrays: dict[str, np.ndarray], dimension: int, features: int, config: MemoryConfig
-) -> Memory:
+    header: dict[str, Any], arrays: dict[str, np.ndarray], dimension: int, features: int, config: PretrainConfig
+) -> Pretrained:
     network = Response(features, config.fit.hidden, config.fit.layers)
     key = jax.random.key(0)
-    blank = Memory(  # shapes alone: making the arrays would compile what is not needed
+    blank = Pretrained(  # shapes alone: making the arrays would compile what is not needed
         jax.eval_shape(lambda: init_params(key, network, config.fit.members, dimension)),
         jax.eval_shape(lambda: Scaling(*(jnp.zeros(features) for _ in Scaling._fields))),
         jax.eval_shape(lambda: init_policy(key, env.observation_size(dimension, features), dimension)),
@@ -239,8 +245,8 @@ def _restored(
     return blank._replace(**jax.tree.unflatten(jax.tree.structure(_trees(blank)), leaves))
 
 
-def _trees(memory: Memory) -> dict[str, Any]:
-    return {name: getattr(memory, name) for name in ("params", "scaling", "policy", "error")}
+def _trees(pretrained: Pretrained) -> dict[str, Any]:
+    return {name: getattr(pretrained, name) for name in ("params", "scaling", "policy", "error")}
 
 
 def _named(tree: Any) -> dict[str, Any]:
@@ -248,9 +254,9 @@ def _named(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def digest(memory: Memory) -> str:
-    """A short hash of what was learned: two runs with the same one began with the same mind."""
+def digest(pretrained: Pretrained) -> str:
+    """A short hash of what was learned: two runs with the same one began with the same agent."""
     content = hashlib.sha256()
-    for leaf in _named(_trees(memory)).values():
+    for leaf in _named(_trees(pretrained)).values():
         content.update(np.asarray(leaf).tobytes())
     return content.hexdigest()[:12]

@@ -12,7 +12,7 @@ from gbar.sim.problem import ResponseKey
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedValue:
     """One simulated feature beside what the surrogate said before; NaN = not defined. In the feature's unit."""
 
     batch: int
@@ -38,7 +38,7 @@ class Contents:
 
     run: Path
     result: Result
-    predictions: dict[str, list[Prediction]]  # "protocol.feature" -> in the order they were made
+    predictions: dict[str, list[PredictedValue]]  # "protocol.feature" -> in the order they were made
     traces: Traces
     stimuli: dict[str, Stimulus] = field(default_factory=dict)  # empty when the problem's folder is gone
 
@@ -69,16 +69,16 @@ def read_contents(run: Path) -> Contents:
     )
 
 
-def _read_predictions(run: Path) -> dict[str, list[Prediction]]:
+def _read_predictions(run: Path) -> dict[str, list[PredictedValue]]:
     file = run / "predictions.csv"
-    found: dict[str, list[Prediction]] = {}
+    found: dict[str, list[PredictedValue]] = {}
     if not file.is_file():
         return found
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 values = (_number(row[column]) for column in ("predicted", "sd", "simulated"))
-                prediction = Prediction(int(row["batch"]), *values)
+                prediction = PredictedValue(int(row["batch"]), *values)
                 found.setdefault(f"{row['protocol']}.{row['feature']}", []).append(prediction)
     except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
         raise GbarError(f"{file}: not a table of predictions that gbar writes: {error!r}") from None

@@ -8,7 +8,7 @@ import numpy as np
 
 from gbar.agent.report import words
 from gbar.agent.report.axis import Axis, Tick
-from gbar.agent.report.contents import Contents, Prediction
+from gbar.agent.report.contents import Contents, PredictedValue
 from gbar.agent.result import Accuracy, Measured
 
 # as in surrogate.accuracy, which a page must not load JAX for; a test holds them equal
@@ -36,7 +36,7 @@ class Assessment:
 
 
 @dataclass(frozen=True)
-class Plot:
+class PredictionPlot:
     """Predicted against simulated for one feature. Paths in SIZE × SIZE units."""
 
     protocol: str
@@ -85,13 +85,13 @@ def summary(contents: Contents) -> str:
     return words.listed([f"{verdicts[word]} {word}" for word in VERDICTS if verdicts[word]])
 
 
-def plots(contents: Contents) -> list[Plot]:
+def plots(contents: Contents) -> list[PredictionPlot]:
     """A plot for every measured feature with predictions."""
     made = (_plot(contents, measured) for measured in contents.result.measurements)
     return [plot for plot in made if plot is not None]
 
 
-def _plot(contents: Contents, measured: Measured) -> Plot | None:
+def _plot(contents: Contents, measured: Measured) -> PredictionPlot | None:
     key = f"{measured.protocol}.{measured.feature}"
     made = [p for p in contents.predictions.get(key, []) if _finite(p)]
     if not made:
@@ -103,7 +103,7 @@ def _plot(contents: Contents, measured: Measured) -> Plot | None:
     half = len(inside) // 2
     left = axis.at(max(axis.low, measured.mean - measured.sd))
     upright = Axis(axis.low, axis.high, upright=True)
-    return Plot(
+    return PredictionPlot(
         protocol=measured.protocol,
         feature=measured.feature,
         unit=words.unit_of(measured.unit),
@@ -117,11 +117,11 @@ def _plot(contents: Contents, measured: Measured) -> Plot | None:
     )
 
 
-def _finite(prediction: Prediction) -> bool:
+def _finite(prediction: PredictedValue) -> bool:
     return all(math.isfinite(v) for v in (prediction.predicted, prediction.sd, prediction.simulated))
 
 
-def _axis(made: list[Prediction], measured: Measured) -> Axis:
+def _axis(made: list[PredictedValue], measured: Measured) -> Axis:
     """The measurement, and around it the middle nine tenths of what was simulated: outliers would flatten the rest."""
     middle = np.quantile(np.array([p.simulated for p in made]), [0.05, 0.95])
     low = measured.mean - measured.sd * np.clip((measured.mean - middle[0]) / measured.sd, 2, FURTHEST)
@@ -129,7 +129,7 @@ def _axis(made: list[Prediction], measured: Measured) -> Axis:
     return Axis(float(low - 0.08 * (high - low)), float(high + 0.08 * (high - low)))
 
 
-def _paths(made: list[Prediction], axis: Axis) -> tuple[str, str]:
+def _paths(made: list[PredictedValue], axis: Axis) -> tuple[str, str]:
     """SVG path data: 90 % intervals as upright lines, predictions as dots (drawn by round line caps)."""
     intervals, dots = [], []
     for p in made:

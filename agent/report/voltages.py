@@ -21,7 +21,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Plot:
+class VoltagePlot:
     """The responses to one protocol."""
 
     protocol: str
@@ -36,7 +36,7 @@ class Plot:
     shade: tuple[float, float] | None  # left and width in %
 
 
-def plots(contents: Contents) -> list[Plot]:
+def plots(contents: Contents) -> list[VoltagePlot]:
     """A plot for every protocol that has traces, measured protocols first."""
     measured = {m.protocol for m in contents.result.measurements}
     order = sorted(contents.traces, key=lambda protocol: protocol not in measured)
@@ -50,7 +50,7 @@ def drawn(contents: Contents) -> set[int]:
     return {int(number) for traces in contents.traces.values() for number in traces}
 
 
-def _plot(contents: Contents, protocol: str, measured: bool, points: int) -> Plot:
+def _plot(contents: Contents, protocol: str, measured: bool, points: int) -> VoltagePlot:
     stimulus = contents.stimuli.get(protocol)
     traces = {int(number): trace for number, trace in contents.traces[protocol].items() if len(trace[0])}
     traces = {number: (t - (stimulus.delay if stimulus else 0.0), v) for number, (t, v) in sorted(traces.items())}
@@ -64,7 +64,7 @@ def _plot(contents: Contents, protocol: str, measured: bool, points: int) -> Plo
         left = max(0.0, x.at(0.0))
         shade = left, max(0.4, min(100.0, x.at(stimulus.duration)) - left)
     missing = sorted(drawn(contents) - set(traces))
-    return Plot(
+    return VoltagePlot(
         protocol=protocol,
         stimulus=stimulus.words if stimulus else "",
         measured=measured,

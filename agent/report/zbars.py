@@ -30,7 +30,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Row:
+class MeasurementBars:
     feature: str
     measured: str
     unit: str
@@ -42,7 +42,7 @@ class Row:
 class Chart:
     """All rows by protocol, and the axis they share."""
 
-    protocols: list[tuple[str, list[Row]]]
+    protocols: list[tuple[str, list[MeasurementBars]]]
     ticks: list[Tick]
     band: tuple[float, float]  # the tolerance, left and right in %
     zero: float  # %
@@ -62,7 +62,7 @@ def chart(contents: Contents) -> Chart:
     pitch = max(2.5, min(9.0, ROW / max(1, len(shown))))
     bar = pitch * 0.72
     height = max(ROW, pitch * len(shown)) + 8
-    protocols: dict[str, list[Row]] = {}
+    protocols: dict[str, list[MeasurementBars]] = {}
     for measured in result.measurements:
         top = (height - pitch * len(shown) + pitch - bar) / 2
         bars = [
@@ -87,11 +87,13 @@ def _ticks(axis: Axis, tolerance: float) -> list[Tick]:
     return [Tick(axis.at(v), words.short(v)) for v in sorted(values)]
 
 
-def _row(measured: Measured, shown: list[Candidate], bars: list[Bar]) -> Row:
+def _row(measured: Measured, shown: list[Candidate], bars: list[Bar]) -> MeasurementBars:
     values = [candidate.features.get(key_of(measured)) for candidate in shown]
     defined = [value for value in values if value is not None]
     unit = words.unit_of(measured.unit)
-    return Row(measured.feature, words.mean_sd(measured.mean, measured.sd), unit, bars, words.spread(defined, unit))
+    return MeasurementBars(
+        measured.feature, words.mean_sd(measured.mean, measured.sd), unit, bars, words.spread(defined, unit)
+    )
 
 
 def _bar(number: int, candidate: Candidate, measured: Measured, axis: Axis, tolerance: float, top: float) -> Bar:

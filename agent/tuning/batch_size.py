@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 from pydantic import ValidationError
 
-from gbar.agent.result import Pace
+from gbar.agent.result import BatchTiming
 from gbar.agent.tuning.session import GUIDED_BATCH, Session
 from gbar.sim import Pool, cache_folder, processor
 from gbar.sim.files import write_whole
@@ -44,11 +44,11 @@ def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None
     """Choose the session's batch, unless the user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
-        session: after the design, without a mind yet.
+        session: after the design, without an agent yet.
         pool: what simulates.
         design_s: how long it took `designed` evaluations.
     """
-    if session.config.batch or session.memory:
+    if session.config.batch or session.pretrained:
         session.batch = session.config.batch or GUIDED_BATCH
         return
     file = _file(session)
@@ -59,20 +59,22 @@ def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None
             return
         think_s, round_s = _thinking_s(session), design_s / math.ceil(designed / pool.at_once)
         batch = choose_batch(think_s, round_s, pool.at_once)
-        session.pace = Pace(batch=batch, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
+        session.pace = BatchTiming(
+            batch=batch, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, session.pace.model_dump_json(indent=1) + "\n")
     session.batch = session.pace.batch
 
 
 def _thinking_s(session: Session) -> float:
-    """Fitting and planning of one batch, with everything compiled: the second batch of a mind made for this alone."""
-    mind, seconds = session.new_mind(jax.random.key(0)), 0.0
+    """Fitting and planning of one batch, with everything compiled: the second batch of an agent made for this alone."""
+    agent, seconds = session.new_agent(jax.random.key(0)), 0.0
     for _ in range(2):
         start = time.perf_counter()
-        mind.refit(session.u, session.judged)
-        mind.practise(session.u, session.judged)
-        mind.plan(session.u, session.judged)
+        agent.update_surrogate(session.u, session.bias_corrected)
+        agent.train_policy(session.u, session.bias_corrected)
+        agent.plan(session.u, session.bias_corrected)
         seconds = time.perf_counter() - start
     return seconds
 
@@ -80,12 +82,12 @@ def _thinking_s(session: Session) -> float:
 def _file(session: Session) -> Path:
     """What remembers the choice for a model and its engine; not for its workers, which must not change an answer."""
     asked = (session.problem.identity(), session.keys, session.engine)
-    content = str((*asked, session.config.mind, metadata.version("gbar"), metadata.version("jax"), processor()))
+    content = str((*asked, session.config.agent, metadata.version("gbar"), metadata.version("jax"), processor()))
     return cache_folder() / "paces" / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
 
 
-def _remembered(file: Path) -> Pace | None:
+def _remembered(file: Path) -> BatchTiming | None:
     try:
-        return Pace.model_validate_json(file.read_text())
+        return BatchTiming.model_validate_json(file.read_text())
     except (OSError, ValidationError):
         return None

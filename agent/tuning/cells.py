@@ -34,9 +34,9 @@ class CellSummary(NamedTuple):
     first_solution_at: int | None  # new evaluations until then
     evaluations: int  # new ones
     best_max_abs_z: float | None
-    first_batch: int | None  # evaluations in the first batch; None without a memory
+    first_batch: int | None  # evaluations in the first batch; None without a pretrained agent
     first_batch_best: float | None  # smallest largest |z| in it
-    archived: int  # evaluations the memory was learned from
+    archived: int  # evaluations the pretrained agent was learned from
     simulate_s: float
     think_s: float
     total_s: float

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gbar.agent.learning import UNDEFINED, Aim, Mind, World, assess, residual, z_scores
+from gbar.agent.learning import UNDEFINED, Agent, Aim, Dynamics, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
 from gbar.sim import Archive, Integrator, Pool, design
 from gbar.sim.problem import within
@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
     size: np.ndarray  # [N, F] |z|, infinite where not defined
 
 
-class Reach(NamedTuple):
+class Reachability(NamedTuple):
     """What the model can do, after asking NEURON."""
 
     evidence: Evidence
@@ -49,7 +49,7 @@ class Reach(NamedTuple):
     probed: int  # evaluations made to find out
 
 
-def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
+def explore(session: "Session", archive: Archive, pool: Pool) -> Reachability | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
@@ -59,17 +59,17 @@ def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
         archive: where the answers are kept, under a run of their own, outside the budget.
         pool: simulates them.
     """
-    mind = session.mind
-    if session.solutions or mind is None or not session.inside.any():
+    agent = session.agent
+    if session.solutions or agent is None or not session.inside.any():
         return None
-    u, features, tolerance = session.u, session.judged, session.config.tolerance
-    room = min(MOST, max(FEWEST, len(u) // SHARE), mind.rows - len(u))
+    u, features, tolerance = session.u, session.bias_corrected, session.config.tolerance
+    room = min(MOST, max(FEWEST, len(u) // SHARE), agent.rows - len(u))
     for turn in range(ROUNDS + 1):
         evidence = _evidence(session, u, features)
         unmet = _unmet(evidence, tolerance)[:OBJECTIVES]
-        mind.refit(u, features)
+        agent.update_surrogate(u, features)
         ideas = [
-            _ideas(mind, places, pair) for places, pair in zip(_reached(mind, evidence, unmet), unmet, strict=False)
+            _ideas(agent, places, pair) for places, pair in zip(_reached(agent, evidence, unmet), unmet, strict=False)
         ]
         if turn == ROUNDS or not unmet:
             break
@@ -77,7 +77,7 @@ def explore(session: "Session", archive: Archive, pool: Pool) -> Reach | None:
         if len(new):
             u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
-    return Reach(evidence, hopeless, len(u) - len(session.u))
+    return Reachability(evidence, hopeless, len(u) - len(session.u))
 
 
 def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
@@ -91,7 +91,7 @@ def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -
     return features + session.bias
 
 
-def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Diagnosis:
+def diagnose(session: "Session", ranges: list[Range], reachability: Reachability | None) -> Diagnosis:
     """Put what is known into words that a modeller can act on.
 
     Args:
@@ -99,8 +99,8 @@ def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Di
         ranges: its parameters, with what the measurements leave open.
         reach: from `explore`; None where a solution was found, or nobody could be asked.
     """
-    evidence = _evidence(session, session.u, session.judged) if reach is None else reach.evidence
-    unmet = reach.unmet if reach else []
+    evidence = _evidence(session, session.u, session.bias_corrected) if reachability is None else reachability.evidence
+    unmet = reachability.unmet if reachability else []
     single = [f for f, g in unmet if f == g]
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
     return Diagnosis(
@@ -109,7 +109,7 @@ def diagnose(session: "Session", ranges: list[Range], reach: Reach | None) -> Di
         conflicts=[_conflict(session, evidence, *pair) for pair in pairs],
         uninformative=_uninformative(session, evidence),
         unconstrained=[r.name for r in ranges if r.uncertainty_left is not None and r.uncertainty_left >= FREE],
-        probed=None if reach is None else reach.probed,
+        probed=None if reachability is None else reachability.probed,
     )
 
 
@@ -140,21 +140,21 @@ class Idea(NamedTuple):
     best: float  # the larger |asinh(z)| of the objective that it expects at the former, UNDEFINED where not defined
 
 
-def _reached(mind: Mind, evidence: Evidence, wanted: list[tuple[int, int]]) -> np.ndarray:
+def _reached(agent: Agent, evidence: Evidence, wanted: list[tuple[int, int]]) -> np.ndarray:
     """Where descents towards each objective end, [OBJECTIVES, M K, D]; nothing to do, nothing reached."""
     if not wanted:
         return np.empty((0, 0, evidence.u.shape[1]))
     weight = np.zeros((OBJECTIVES, evidence.size.shape[1]))
     for row, pair in zip(weight, wanted, strict=False):
         row[list(pair)] = 1.0
-    starts = np.stack([_starts(mind, evidence, pair) for pair in (wanted * OBJECTIVES)[:OBJECTIVES]])
+    starts = np.stack([_starts(agent, evidence, pair) for pair in (wanted * OBJECTIVES)[:OBJECTIVES]])
     begin, wanted_only = jnp.asarray(starts, jnp.float32), jnp.asarray(weight, jnp.float32)
-    return np.asarray(_descend(mind.world, begin, mind.aim, wanted_only, mind.network), float)
+    return np.asarray(_descend(agent.dynamics, begin, agent.aim, wanted_only, agent.network), float)
 
 
-def _ideas(mind: Mind, places: np.ndarray, pair: tuple[int, int]) -> Idea:
+def _ideas(agent: Agent, places: np.ndarray, pair: tuple[int, int]) -> Idea:
     """The best of some places [Q, D] for one objective."""
-    r, p = assess(mind.world, jnp.asarray(places, jnp.float32), mind.aim, mind.network)
+    r, p = assess(agent.dynamics, jnp.asarray(places, jnp.float32), agent.aim, agent.network)
     both = list(pair)
     cost = np.asarray(jnp.sum(_cost(r, p)[..., both], axis=-1))  # [M, Q]
     wise, bold = int(np.argmin(cost.mean(axis=0))), int(np.argmin(cost.min(axis=0)))
@@ -163,9 +163,9 @@ def _ideas(mind: Mind, places: np.ndarray, pair: tuple[int, int]) -> Idea:
     return Idea([places[index] for index in dict.fromkeys([wise, bold])], expected if defined else UNDEFINED)
 
 
-def _starts(mind: Mind, evidence: Evidence, pair: tuple[int, int]) -> np.ndarray:  # [M, K, D]
+def _starts(agent: Agent, evidence: Evidence, pair: tuple[int, int]) -> np.ndarray:  # [M, K, D]
     """Half of the starts where the objective is met best so far, half anywhere."""
-    members, dimension = mind.fitting.members, evidence.u.shape[1]
+    members, dimension = agent.fitting.members, evidence.u.shape[1]
     score = np.minimum(evidence.size[:, pair], np.sinh(UNDEFINED)).max(axis=1)
     best = evidence.u[np.resize(np.argsort(score, kind="stable")[:STARTS], STARTS // 2)]
     anywhere = design(dimension, members * (STARTS - len(best)), pair[0] * len(score) + pair[1])
@@ -179,13 +179,13 @@ def _cost(r: jax.Array, p: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("network",))
-def _descend(world: World, starts: jax.Array, aim: Aim, weight: jax.Array, network: Response) -> jax.Array:
+def _descend(dynamics: Dynamics, starts: jax.Array, aim: Aim, weight: jax.Array, network: Response) -> jax.Array:
     """Adam from starts [W, M, K, D] down each member's cost of the features that weight [W, F] picks: [W, M K, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS, alpha=0.1))
 
     def cost(member: Params, u: jax.Array, weight: jax.Array) -> jax.Array:  # [K, D]
         predicted = respond(network, member, u)
-        r = residual(world.scaling, predicted.value, aim)
+        r = residual(dynamics.scaling, predicted.value, aim)
         return jnp.sum(weight * _cost(r, jax.nn.sigmoid(predicted.logit)))
 
     of_members = jax.vmap(jax.grad(cost, argnums=1), in_axes=(0, 0, None))
@@ -193,7 +193,7 @@ def _descend(world: World, starts: jax.Array, aim: Aim, weight: jax.Array, netwo
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         u, state = carry
-        updates, state = optimiser.update(of_objectives(world.params, u, weight), state)
+        updates, state = optimiser.update(of_objectives(dynamics.params, u, weight), state)
         return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
 
     (end, _), _ = jax.lax.scan(step, (starts, optimiser.init(starts)), None, length=STEPS)
@@ -247,7 +247,7 @@ def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:
 def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative]:
     """Measurements that tell no parameter set from another: a constant, or met wherever one looks."""
     found, tolerance = [], session.config.tolerance
-    passes = _passes(session) if session.mind is not None else np.ones(len(session.keys))
+    passes = _passes(session) if session.agent is not None else np.ones(len(session.keys))
     for f, key in enumerate(session.keys):
         values = evidence.features[:, f]
         if len(values) < 8 or not np.isfinite(values).all():
@@ -261,9 +261,9 @@ def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative
 
 def _passes(session: "Session") -> np.ndarray:  # [F]
     """The share of the whole space in which the surrogate thinks a measurement is met."""
-    mind = session.mind
-    assert mind is not None
+    agent = session.agent
+    assert agent is not None
     u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
-    r, p = assess(mind.world, u, mind.aim, mind.network)
+    r, p = assess(agent.dynamics, u, agent.aim, agent.network)
     inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
     return np.asarray(jnp.mean(inside, axis=0))

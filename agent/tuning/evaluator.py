@@ -17,7 +17,7 @@ CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not chang
 
 
 @dataclass
-class Lab:
+class Evaluator:
     """Where a session's parameter vectors are simulated, kept and judged."""
 
     session: Session
@@ -72,9 +72,9 @@ class Lab:
         return float(far[-made:].min()), float(far[:-made].min())
 
     def note_first_batch(self, features: np.ndarray) -> None:
-        """How far the first batch [B, F] came: with a memory, what it was worth before this cell taught it anything."""
+        """How far the first batch [B, F] came: what pretraining was worth before this cell taught anything."""
         session = self.session
-        if session.memory and len(session.history) + session.batches == 1:
+        if session.pretrained and len(session.history) + session.batches == 1:
             worst = goals_worst(z_scores(features, session.goal))
             best = float(worst.min())
             session.first = FirstBatch(

@@ -8,12 +8,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gbar.agent.learning import PROPOSERS, Compiling, Forecast, Mind, choose, goal_of, recall
-from gbar.agent.learning import stamp as memories_stamp
+from gbar.agent.learning import PROPOSERS, Agent, Compiling, Forecast, goal_of, load_or_pretrain, select_batch
+from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
-from gbar.agent.tuning.evaluator import Lab
+from gbar.agent.tuning.evaluator import Evaluator
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.session import BEYOND, Kept, Observer, Session, TuneConfig, run_name
 from gbar.sim import Archive, Evaluation, Integrator, Problem, Rows, open_pool
@@ -43,47 +43,47 @@ def search(
     start, compiled = time.perf_counter(), Compiling.seconds
     session = _open(problem, config, archive)
     with _phase(session, observe, "fit"):
-        _recall(session, archive)
+        _load_or_pretrain(session, archive)
     with _phase(session, observe, "start"):
         opened = open_pool(problem, config.workers, log=log, dask=config.dask)
     with opened as pool:
         archive.hold_to(pool.found.reads_outside)
         session.units, own = pool.found.units, pool.found.own
-        lab = Lab(session, archive, pool, observe)
+        evaluator = Evaluator(session, archive, pool, observe)
         try:
             # 1. sample the parameter space with NEURON
-            if lab.parts_from_before(first_design(session, own)):  # other bounds, or another run has been at work
-                lab.take_up()
+            if evaluator.parts_from_before(first_design(session, own)):  # other bounds, or another run has been at work
+                evaluator.take_up()
             before, new = session.seconds["simulate"], 0
             for lay_out in (first_design, wider_design):
                 points = lay_out(session, own)
-                new += len(points) - lab.known(points)
-                lab.simulate(points, ["design"])
+                new += len(points) - evaluator.known(points)
+                evaluator.simulate(points, ["design"])
             design_s = session.seconds["simulate"] - before
-            lab.confirm()
+            evaluator.confirm()
             with _phase(session, observe, "fit"):
                 pace.settle(session, pool, design_s, new)
             while len(session.solutions) < config.solutions and session.left > 0:
                 # 2. learn the response
                 with _phase(session, observe, "fit"):
-                    mind = _learned(session)
+                    agent = _learned(session)
                 # 3. let the agent plan on it
                 with _phase(session, observe, "plan"):
-                    batch, proposers, forecast = _planned(session, mind)
-                if lab.parts_from_before(batch):  # other things are asked for than before, or more is known
-                    lab.take_up()
+                    batch, proposers, forecast = _planned(session, agent)
+                if evaluator.parts_from_before(batch):  # other things are asked for than before, or more is known
+                    evaluator.take_up()
                     continue
                 # 4. verify with NEURON; 5. what came out is learned at the next turn
-                done = lab.simulate(batch, proposers, forecast)
-                mind.learn_from(forecast, done)
-                if not session.solutions and not session.memory:  # which knows where nothing fires
-                    mind.trust(*lab.progress(len(done)))
-                lab.note_first_batch(done)
-                lab.confirm()
+                done = evaluator.simulate(batch, proposers, forecast)
+                agent.record_errors(forecast, done)
+                if not session.solutions and not session.pretrained:  # which knows where nothing fires
+                    agent.adapt_trust_region(*evaluator.progress(len(done)))
+                evaluator.note_first_batch(done)
+                evaluator.confirm()
             session.status = "solved" if len(session.solutions) >= config.solutions else session.status
             with _phase(session, observe, "diagnose"):
-                lab.confirm_nearest()
-                session.reach = explore(session, archive, pool)
+                evaluator.confirm_nearest()
+                session.reachability = explore(session, archive, pool)
             session.evaluations = archive.count(session.name)
         except BaseException as error:
             if not was_stopped(error):
@@ -116,7 +116,7 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     x, features = rows.x[others], features[others]
     proposers = [name for name, other in zip(rows.proposer, others, strict=True) if other]
     session = Session(problem, config, keys, goal, engine, x, problem.unit(x), features, proposers)
-    session.foreign = np.ones(len(x), bool)
+    session.from_other_runs = np.ones(len(x), bool)
     asked = archive.rows([], str(Integrator.of(problem).tight()))  # of other features too
     session.confirmed_before = {x.tobytes() for x, name in zip(asked.x, asked.run, strict=True) if name != run}
     _keep(session, rows, ~others, tight, ~confirmed)
@@ -139,18 +139,22 @@ def _compare(session: Session, confirmed: Rows, others: np.ndarray) -> None:
         session.compare(session.features[searched], confirmed.features[tight])
 
 
-def _recall(session: Session, archive: Archive) -> None:
+def _load_or_pretrain(session: Session, archive: Archive) -> None:
     """Take up what the archive's other runs have taught: kept beside it, or learned from it now and then kept."""
-    problem, goal, mind = session.problem, session.goal, session.config.mind
-    rows = int(session.foreign.sum())
-    if rows < mind.memory.least:
-        session.memory_note = (
-            f"{rows} evaluations of other runs: fewer than the {mind.memory.least} worth learning from"
+    problem, goal, config = session.problem, session.goal, session.config.agent
+    rows = int(session.from_other_runs.sum())
+    if rows < config.pretrain.least:
+        session.pretrained_note = (
+            f"{rows} evaluations of other runs: fewer than the {config.pretrain.least} worth learning from"
         )
         return
-    stamp = memories_stamp(problem, goal, session.engine, mind.memory, mind.env)
-    u, features = (part[: len(session.foreign)][session.foreign] for part in (session.u, session.features))
-    session.memory, session.memory_note = recall(archive.path, stamp, u, features, goal, mind.memory, mind.env)
+    stamp = pretraining_stamp(problem, goal, session.engine, config.pretrain, config.env)
+    u, features = (
+        part[: len(session.from_other_runs)][session.from_other_runs] for part in (session.u, session.features)
+    )
+    session.pretrained, session.pretrained_note = load_or_pretrain(
+        archive.path, stamp, u, features, goal, config.pretrain, config.env
+    )
 
 
 def _keep(session: Session, searched: Rows, ours: np.ndarray, confirmed: Rows, ours_too: np.ndarray) -> None:
@@ -169,30 +173,32 @@ def _keep(session: Session, searched: Rows, ours: np.ndarray, confirmed: Rows, o
         session.batch_before = int((made == 1).sum()) or None
 
 
-def _learned(session: Session) -> Mind:
-    """The session's mind, refitted to all evaluations."""
-    mind = session.mind or session.new_mind(jax.random.key(session.config.seed))
-    mind.refit(session.u, session.judged)
-    mind.practise(session.u, session.judged)
-    session.mind = mind  # not before: Ctrl-C may come between, and half a mind cannot be asked
-    return mind
+def _learned(session: Session) -> Agent:
+    """The session's agent, refitted to all evaluations."""
+    agent = session.agent or session.new_agent(jax.random.key(session.config.seed))
+    agent.update_surrogate(session.u, session.bias_corrected)
+    agent.train_policy(session.u, session.bias_corrected)
+    session.agent = agent  # not before: Ctrl-C may come between, and half an agent cannot be asked
+    return agent
 
 
-def _planned(session: Session, mind: Mind) -> tuple[np.ndarray, list[str], Forecast]:
+def _planned(session: Session, agent: Agent) -> tuple[np.ndarray, list[str], Forecast]:
     """The next batch [B, D], who proposed each, and what is expected of it."""
     config = session.config
-    pool = mind.plan(session.u, session.judged)
+    proposals = agent.plan(session.u, session.bias_corrected)
     draw = np.random.default_rng([config.seed, len(session.u)])
     taken = np.array([solution.u for solution in session.solutions]).reshape(-1, session.u.shape[1])
     size = min(_batch_size(session), session.left)
-    chosen = choose(draw, pool, size, config.tolerance, mind.noise(), taken, session.u, config.mind.plan.apart)
-    forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
-    return pool.u[chosen], [PROPOSERS[i] for i in pool.proposer[chosen]], forecast
+    chosen = select_batch(
+        draw, proposals, size, config.tolerance, agent.noise(), taken, session.u, config.agent.plan.apart
+    )
+    forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
+    return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast
 
 
 def _batch_size(session: Session) -> int:
     """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think."""
-    if session.config.batch or session.memory:
+    if session.config.batch or session.pretrained:
         return session.batch
     done = session.batches + len(session.history)
     return min(session.batch, SMALL << (done // TURNS))

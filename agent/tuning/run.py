@@ -110,7 +110,7 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     except GbarError:  # of another version
         return None
     batch = config.batch or found.batch
-    asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.mind.planner)
+    asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.agent.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
@@ -199,7 +199,7 @@ def make_result(session: Session, archive: Path) -> Result:
         wanted=config.solutions,
         batch=session.batch,
         pace=session.pace,
-        planner=config.mind.planner,
+        planner=config.agent.planner,
         workers=config.workers,
         engine=session.engine,
         confirmed_by=str(Integrator.of(problem).tight()),
@@ -216,7 +216,7 @@ def make_result(session: Session, archive: Path) -> Result:
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
-        diagnosis=diagnose(session, ranges, session.reach),
+        diagnosis=diagnose(session, ranges, session.reachability),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
         surrogate=accuracies(session),
         memory=_recalled(session),
@@ -227,10 +227,12 @@ def make_result(session: Session, archive: Path) -> Result:
 
 
 def _recalled(session: Session) -> Recalled | None:
-    if session.memory is None:
+    if session.pretrained is None:
         return None
-    note = session.memory_note
-    return Recalled(evaluations=session.memory.rows, digest=digest(session.memory), learned_now=bool(note), why=note)
+    note = session.pretrained_note
+    return Recalled(
+        evaluations=session.pretrained.rows, digest=digest(session.pretrained), learned_now=bool(note), why=note
+    )
 
 
 def candidate(session: Session, found: Confirmed) -> Candidate:
@@ -255,8 +257,8 @@ def _finite(value: float) -> float | None:
 def _ranges(session: Session) -> list[Range]:
     shown = session.solutions or session.nearest
     left: list[float | None] = [None] * len(session.problem.names)
-    if session.mind is not None and shown:
-        each = [session.mind.uncertainty_left(found.u) for found in shown]
+    if session.agent is not None and shown:
+        each = [session.agent.uncertainty_left(found.u) for found in shown]
         left = [float(value) for value in np.mean(each, axis=0)]
     return [
         Range(

@@ -12,14 +12,25 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from gbar.agent.learning import Forecast, Goal, Memory, Mind, MindConfig, distance, engine_bias, padded, worst, z_scores
-from gbar.agent.result import FirstBatch, Pace, Progress
-from gbar.agent.tuning.diagnosis import Reach
+from gbar.agent.learning import (
+    Agent,
+    AgentConfig,
+    Forecast,
+    Goal,
+    Pretrained,
+    distance,
+    engine_bias,
+    padded,
+    worst,
+    z_scores,
+)
+from gbar.agent.result import BatchTiming, FirstBatch, Progress
+from gbar.agent.tuning.diagnosis import Reachability
 from gbar.sim import Evaluation, Problem
 from gbar.sim.problem import within
 
-BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a memory
-SPARE = 32  # evaluations beyond the budget that a mind has room for
+BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
+SPARE = 32  # evaluations beyond the budget that an agent has room for
 BEYOND = 1.0  # ranges outside the bounds up to which an archived row still teaches; what lies further says little
 LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
 
@@ -33,7 +44,7 @@ class TuneConfig(NamedTuple):
     seed: int = 0
     workers: int = 2
     batch: int | None = None  # evaluations between two fits; None: see agent.tuning.batch_size
-    mind: MindConfig = MindConfig()
+    agent: AgentConfig = AgentConfig()
     dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
 
     def design(self, dimension: int) -> int:
@@ -101,13 +112,13 @@ class Session:
     searched: np.ndarray = field(init=False)  # [n, F] cells that the confirming engine has simulated too
     confirmed: np.ndarray = field(init=False)  # [n, F] what it said
     bias: np.ndarray = field(init=False)  # [F]
-    foreign: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
+    from_other_runs: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [N at the start] another run's
     evaluations: int = 0  # made for this run, earlier sessions of it included
     failures: Counter[str] = field(default_factory=Counter)
     solutions: list[Confirmed] = field(default_factory=list)
     first_solution_at: int | None = None
     batch: int = BATCH  # evaluations between two fits; agent.tuning.batch_size chooses it after the design
-    pace: Pace | None = None  # what that was chosen from; None where the user or a memory decides
+    pace: BatchTiming | None = None  # what that was chosen from; None where the user or a pretrained agent decides
     kept: dict[tuple[bytes, bool], Kept] = field(default_factory=dict)  # by earlier sessions; not come to again yet
     batches: int = 0  # made by earlier sessions of this run and not gone through again
     batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
@@ -120,11 +131,11 @@ class Session:
     compiled_s: float = 0.0  # of the learning and planning, spent by JAX on compiling
     phase: str = "starting"  # what is being done, for whoever waits
     nearest: list[Confirmed] = field(default_factory=list)  # where nothing was found
-    reach: Reach | None = None  # where nothing was found: what the model can do
-    mind: Mind | None = None
-    memory: Memory | None = None  # what the archive had taught before this run
-    memory_note: str = ""  # why there is none, or why it was learned anew; empty where a kept one was used
-    first: FirstBatch | None = None  # what the memory alone was worth
+    reachability: Reachability | None = None  # where nothing was found: what the model can do
+    agent: Agent | None = None
+    pretrained: Pretrained | None = None  # what the archive had taught before this run
+    pretrained_note: str = ""  # why there is none, or why it was learned anew; empty where a kept one was used
+    first: FirstBatch | None = None  # what the pretrained agent alone was worth
     units: dict[str, str] = field(default_factory=dict)  # of the parameters, as NEURON has them
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
 
@@ -146,10 +157,10 @@ class Session:
         """What the run's rows are called in the archive."""
         return run_name(self.problem, self.config)
 
-    def new_mind(self, key: jax.Array) -> Mind:
-        """A mind that knows what a memory does, with room for all that the budget allows and a diagnosis asks."""
+    def new_agent(self, key: jax.Array) -> Agent:
+        """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
         rows = padded(len(self.u) + self.left + SPARE)
-        return Mind(key, self.u.shape[1], self.goal, rows, self.config.mind, self.memory)
+        return Agent(key, self.u.shape[1], self.goal, rows, self.config.agent, self.pretrained)
 
     @property
     def left(self) -> int:
@@ -162,13 +173,13 @@ class Session:
         return float(self.worst.min(initial=np.inf))
 
     @property
-    def judged(self) -> np.ndarray:  # [N, F]
+    def bias_corrected(self) -> np.ndarray:  # [N, F]
         """Features as the confirming engine would probably have given them: see agent.learning.bias."""
         return self.features + self.bias
 
     @property
     def z(self) -> np.ndarray:  # [N, F]
-        return z_scores(self.judged, self.goal)
+        return z_scores(self.bias_corrected, self.goal)
 
     @property
     def inside(self) -> np.ndarray:  # [N] bool

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import BaseModel
 
-from gbar.agent.learning import Goal, MindConfig, configure, distance, z_scores
+from gbar.agent.learning import AgentConfig, Goal, configure, distance, z_scores
 from gbar.agent.result import Result, read_result
 from gbar.agent.tuning.session import BEYOND
 from gbar.sim import Archive, GbarError, Integrator, Problem, load_problem, simulate, with_process
@@ -157,7 +157,7 @@ def _held_out(
 
 def _cross_validated(u: np.ndarray, features: np.ndarray, goal: Goal, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of every row by an ensemble that was not shown it: asinh(z) and probability of definedness."""
-    config: FitConfig = MindConfig().fit
+    config: FitConfig = AgentConfig().fit
     network = Response(features=len(goal.mean), hidden=config.hidden)
     scaling = choose_scaling(features, goal.mean, goal.sd)
     weight = (1.0 + distance(z_scores(features, goal))) ** -2.0

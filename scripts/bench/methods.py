@@ -10,7 +10,7 @@ from gbar.sim import GbarError
 from gbar.sim.errors import nearest
 
 if TYPE_CHECKING:
-    from gbar.agent.learning import MindConfig
+    from gbar.agent.learning import AgentConfig
     from gbar.scripts.bench.trial import Peer
 
 
@@ -18,7 +18,7 @@ class Arm(NamedTuple):
     """gbar, or gbar with one part taken away."""
 
     without: str
-    change: "Callable[[MindConfig], MindConfig]"
+    change: "Callable[[AgentConfig], AgentConfig]"
 
 
 class Other(NamedTuple):
@@ -29,24 +29,24 @@ class Other(NamedTuple):
 
 
 ARMS: dict[str, Arm] = {
-    "gbar": Arm("nothing: the defaults", lambda mind: mind),
-    "gbar-both": Arm("the choice of planner: both of them always", lambda mind: mind._replace(planner="both")),
-    "gbar-policy": Arm("gradient planning: the learned policy alone", lambda mind: mind._replace(planner="policy")),
-    "gbar-gradient": Arm("the policy: gradient planning alone", lambda mind: mind._replace(planner="gradient")),
+    "gbar": Arm("nothing: the defaults", lambda agent: agent),
+    "gbar-both": Arm("the choice of planner: both of them always", lambda agent: agent._replace(planner="both")),
+    "gbar-policy": Arm("gradient planning: the learned policy alone", lambda agent: agent._replace(planner="policy")),
+    "gbar-gradient": Arm("the policy: gradient planning alone", lambda agent: agent._replace(planner="gradient")),
     "gbar-untrained": Arm(
         "the policy's training: damped Gauss–Newton steps, with noise",
-        lambda mind: mind._replace(planner="policy", trained=False),
+        lambda agent: agent._replace(planner="policy", trained=False),
     ),
     "gbar-no-validity": Arm(
         "validity heads: an undefined feature is learned as a value 27 SD away",
-        lambda mind: mind._replace(validity=False),
+        lambda agent: agent._replace(validity=False),
     ),
     "gbar-no-trust": Arm(
         "the trust region: candidates from anywhere",
-        lambda mind: mind._replace(plan=mind.plan._replace(radius=math.inf)),
+        lambda agent: agent._replace(plan=agent.plan._replace(radius=math.inf)),
     ),
     "gbar-single": Arm(
-        "the ensemble: one network instead of six", lambda mind: mind._replace(fit=mind.fit._replace(members=1))
+        "the ensemble: one network instead of six", lambda agent: agent._replace(fit=agent.fit._replace(members=1))
     ),
 }
 PEERS: dict[str, Other] = {

@@ -56,12 +56,12 @@ def execute(run: Run) -> Outcome:
 
 
 def _search_arm(problem: Problem, run: Run) -> Outcome:
-    from gbar.agent.learning import MindConfig, configure
+    from gbar.agent.learning import AgentConfig, configure
     from gbar.agent.tuning import TuneConfig, search
 
     configure()
-    mind = ARMS[run.method].change(MindConfig())
-    config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, mind=mind)
+    agent = ARMS[run.method].change(AgentConfig())
+    config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, agent=agent)
     with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
         session = search(problem, config, archive, Path(scratch) / "neuron.log")
     first, largest = session.first_solution_at, max(session.batch, config.design(len(problem.names)))

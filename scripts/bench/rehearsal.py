@@ -1,7 +1,7 @@
 """Whole sessions towards many targets, to compare ways of planning: against NEURON, or an emulator that costs nothing.
 
-The emulator is one wide network fitted to the whole archive, with another seed and size than the memory's; targets are
-what it makes of archived cells. It flatters everybody alike: what counts is the difference between two ways.
+The emulator is one wide network fitted to the whole archive, with another seed and size than the agent's own; targets
+are what it makes of archived cells. It flatters everybody alike: what counts is the difference between two ways.
 """
 
 import time
@@ -17,25 +17,25 @@ from scipy.stats import binomtest
 
 from gbar.agent.learning import (
     PROPOSERS,
+    Agent,
+    AgentConfig,
     Goal,
-    Memory,
-    Mind,
-    MindConfig,
     Planner,
-    choose,
+    Pretrained,
     configure,
     goal_of,
     init_policy,
+    load_or_pretrain,
     observation_size,
     padded,
-    practise,
-    recall,
-    remember,
+    pretrain,
     sd_elsewhere,
+    select_batch,
+    train_policy,
     worst,
     z_scores,
 )
-from gbar.agent.learning import stamp as memories_stamp
+from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, load_problem
 from gbar.surrogate import (
     Z90,
@@ -55,33 +55,33 @@ from gbar.surrogate import (
 EMULATOR = FitConfig(members=1, hidden=160, layers=3, steps=1000, first_passes=5, batch=256)
 AT_ONCE = 64  # the emulator's batch is padded to this
 BATCH, BATCHES = 8, 6  # of every session
-BOTH = MindConfig(planner="both")
+BOTH = AgentConfig(planner="both")
 
 
 class Arm(NamedTuple):
     """One way of thinking. With other rules or another way of learning, its policy is trained anew."""
 
     words: str
-    mind: MindConfig = BOTH
+    agent: AgentConfig = BOTH
     frozen: bool = False
     seed: int = 0  # of the policy's training
 
 
-def _rules(rollout: int = BOTH.plan.rollout, **changes: Any) -> MindConfig:
+def _rules(rollout: int = BOTH.plan.rollout, **changes: Any) -> AgentConfig:
     return BOTH._replace(env=BOTH.env._replace(**changes), plan=BOTH.plan._replace(rollout=rollout))
 
 
-def _learning(**changes: Any) -> MindConfig:
-    learning = BOTH.memory.learn._replace(**changes)
-    return BOTH._replace(memory=BOTH.memory._replace(learn=learning))
+def _learning(**changes: Any) -> AgentConfig:
+    learning = BOTH.pretrain.learn._replace(**changes)
+    return BOTH._replace(pretrain=BOTH.pretrain._replace(learn=learning))
 
 
-def _alone(planner: Planner, trained: bool = True, **lengths: int) -> MindConfig:
-    return MindConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
+def _alone(planner: Planner, trained: bool = True, **lengths: int) -> AgentConfig:
+    return AgentConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
 
 
-def _practised(times: int) -> MindConfig:
-    rounds = BOTH.memory.learn.first_rounds * times
+def _practised(times: int) -> AgentConfig:
+    rounds = BOTH.pretrain.learn.first_rounds * times
     return _learning(first_rounds=rounds)._replace(planner="policy")
 
 
@@ -182,7 +182,7 @@ def rehearse(
     """
     taught = _learn(problem, archive, arms, tolerance, most)
     emulator = emulate(*taught.everything, taught.goal)
-    chosen = _targets(taught.everything[1], taught.memory, count, most or 0)
+    chosen = _targets(taught.everything[1], taught.pretrained, count, most or 0)
     means = [mean for mean in emulator.simulate(taught.everything[0][chosen]) if np.isfinite(mean).all()]
     targets = [Goal(mean, sd_elsewhere(taught.goal, mean), tolerance) for mean in means]
     known = np.setdiff1d(np.arange(len(taught.u)), chosen)
@@ -215,7 +215,7 @@ class Taught(NamedTuple):
     """What every session begins with."""
 
     goal: Goal  # of the problem's own table
-    memory: Memory
+    pretrained: Pretrained
     u: np.ndarray  # [N, D] what the sessions know
     features: np.ndarray  # [N, F]
     everything: tuple[np.ndarray, np.ndarray]  # u, features of the whole archive
@@ -233,14 +233,14 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
     with Archive(archive, problem, must_exist=True) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
     u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)
-    if len(u) < config.memory.least:
-        raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.memory.least}")
-    stamp = memories_stamp(problem, goal, engine, config.memory, config.env)
+    if len(u) < config.pretrain.least:
+        raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.pretrain.least}")
+    stamp = pretraining_stamp(problem, goal, engine, config.pretrain, config.env)
     if most:
-        memory = remember(u[:most], features[:most], goal, config.memory, config.env)
+        pretrained = pretrain(u[:most], features[:most], goal, config.pretrain, config.env)
     else:
-        memory, _ = recall(archive, stamp, u, features, goal, config.memory, config.env)
-    return Taught(goal, memory, u[:most], features[:most], (u, features))
+        pretrained, _ = load_or_pretrain(archive, stamp, u, features, goal, config.pretrain, config.env)
+    return Taught(goal, pretrained, u[:most], features[:most], (u, features))
 
 
 def _goal_of(problem: Problem, table: Path, tolerance: float) -> Goal:
@@ -252,30 +252,32 @@ def _goal_of(problem: Problem, table: Path, tolerance: float) -> Goal:
 
 def _played(arms: Sequence[str], targets: Sequence[Goal], cell: Cell, taught: Taught) -> Iterator[Rehearsed]:
     for arm in arms:
-        memory = _schooled(ARMS[arm], taught)
+        pretrained = _schooled(ARMS[arm], taught)
         for number, target in enumerate(targets):
-            yield _session(arm, number, cell, memory, taught.u, taught.features, target)
+            yield _session(arm, number, cell, pretrained, taught.u, taught.features, target)
 
 
-def _schooled(arm: Arm, taught: Taught) -> Memory:
-    """The arm's memory: everybody's surrogate, and a policy trained by the arm's own rules."""
-    mind, (goal, memory, u, features, _) = arm.mind, taught
-    if mind.planner == "gradient":
-        return memory
-    if not mind.trained:
+def _schooled(arm: Arm, taught: Taught) -> Pretrained:
+    """The arm's pretrained agent: everybody's surrogate, and a policy trained by the arm's own rules."""
+    agent, (goal, pretrained, u, features, _) = arm.agent, taught
+    if agent.planner == "gradient":
+        return pretrained
+    if not agent.trained:
         size = observation_size(u.shape[1], len(goal.mean))
-        return memory._replace(policy=init_policy(jax.random.key(7), size, u.shape[1]))
-    if not arm.seed and (mind.memory, mind.env) == (BOTH.memory, BOTH.env):
-        return memory
+        return pretrained._replace(policy=init_policy(jax.random.key(7), size, u.shape[1]))
+    if not arm.seed and (agent.pretrain, agent.env) == (BOTH.pretrain, BOTH.env):
+        return pretrained
     keys = jax.random.split(jax.random.key(arm.seed))
-    policy, solved = practise(keys, memory.params, memory.scaling, u, features, goal, mind.memory, mind.env)
-    return memory._replace(policy=policy, solved=solved)
+    policy, solved = train_policy(
+        keys, pretrained.params, pretrained.scaling, u, features, goal, agent.pretrain, agent.env
+    )
+    return pretrained._replace(policy=policy, solved=solved)
 
 
-def _targets(features: np.ndarray, memory: Memory, count: int, known: int) -> np.ndarray:
+def _targets(features: np.ndarray, pretrained: Pretrained, count: int, known: int) -> np.ndarray:
     """Archived cells with every feature defined and none far out in its tail; none of the first `known`, which have
-    taught the memory and its policy."""
-    s = squash(memory.scaling, features)
+    taught the pretrained agent and its policy."""
+    s = squash(pretrained.scaling, features)
     usual = np.isfinite(s).all(axis=1) & (np.abs(np.nan_to_num(s)) < 1.5).all(axis=1)
     return np.random.default_rng(5).permutation(np.flatnonzero(usual[known:]) + known)[:count]
 
@@ -284,35 +286,35 @@ def _session(
     arm: str,
     number: int,
     cell: Cell,
-    memory: Memory,
+    pretrained: Pretrained,
     u: np.ndarray,
     features: np.ndarray,
     goal: Goal,
 ) -> Rehearsed:
     """Tune to one goal, knowing archived cells u [N, D], features [N, F]."""
-    config = ARMS[arm].mind
-    mind = Mind(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, memory)
+    config = ARMS[arm].agent
+    agent = Agent(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, pretrained)
     start_u, start_features, before = u, features, len(u)
     first, solved, proposer = np.inf, None, ""
     took, errors, held = [], np.empty((0, len(goal.mean))), []
     for batch in range(BATCHES):
         start = time.process_time()
-        mind.refit(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
-        pool = mind.plan(u, features)
+        agent.update_surrogate(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
+        proposals = agent.plan(u, features)
         draw = np.random.default_rng([number, len(u)])
-        chosen = choose(draw, pool, BATCH, goal.tolerance, mind.noise(), u[:0], u, config.plan.apart)
-        forecast = mind.forecast(pool.r[:, chosen], pool.p[:, chosen])
+        chosen = select_batch(draw, proposals, BATCH, goal.tolerance, agent.noise(), u[:0], u, config.plan.apart)
+        forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
         took.append(time.process_time() - start)
-        made = cell.simulate(pool.u[chosen])
-        mind.learn_from(forecast, made)
+        made = cell.simulate(proposals.u[chosen])
+        agent.record_errors(forecast, made)
         z = z_scores(made, goal)
         errors = np.sinh(np.clip(forecast.r, -15, 15)) - z
         held += list((np.abs(np.arcsinh(z) - forecast.r) <= Z90 * forecast.sd)[np.isfinite(z)])
-        u, features = np.concatenate([u, pool.u[chosen]]), np.concatenate([features, made])
+        u, features = np.concatenate([u, proposals.u[chosen]]), np.concatenate([features, made])
         best = float(worst(z).min())
         first = best if batch == 0 else first
         if best <= goal.tolerance:
-            solved, proposer = len(u) - before, PROPOSERS[pool.proposer[chosen[int(np.argmin(worst(z)))]]]
+            solved, proposer = len(u) - before, PROPOSERS[proposals.proposer[chosen[int(np.argmin(worst(z)))]]]
             break
     rmse = np.sqrt([np.mean(column[np.isfinite(column)] ** 2) for column in errors.T if np.isfinite(column).any()])
     return Rehearsed(

@@ -25,7 +25,7 @@ from gbar.sim.problem import rows_of
 
 MOST_FEATURES = 24  # of an archive whose measurements are not given
 SD_SHARE = 0.05  # SD as a share of the typical value, where no measurements are given
-TARGETS = 3  # minds that think of a first batch, each of another target
+TARGETS = 3  # agents that think of a first batch, each of another target
 
 
 class Thought(NamedTuple):
@@ -84,18 +84,18 @@ def _table_names(table: Path) -> list[str]:
 
 
 def time_thought(archive: Path, table: Path | None = None, full: bool = True) -> tuple[str, list[Thought]]:
-    """Measure in this process. `full=False`: only a first and a later batch, as a run with a memory thinks them.
+    """Measure in this process. `full=False`: only a first and a later batch, as a pretrained agent thinks them.
 
     Returns:
         The device's name and the rates.
     """
     import jax
 
-    from gbar.agent.learning import Goal, MindConfig
+    from gbar.agent.learning import AgentConfig, Goal
 
     u, features, _, sd = read_archive(archive, table)
     goal = Goal(np.nanmedian(features, axis=0), sd, 1.0)
-    config = MindConfig()
+    config = AgentConfig()
     device = jax.devices()[0]
     name = f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores"
     found = _time_batches(u, features, goal, config)
@@ -110,29 +110,31 @@ def time_thought(archive: Path, table: Path | None = None, full: bool = True) ->
 
 
 def _time_batches(u: np.ndarray, features: np.ndarray, goal: Any, config: Any) -> list[Thought]:
-    """Fitting and planning of one batch, from an untrained memory: training changes no time."""
+    """Fitting and planning of one batch, of a pretrained agent that never was: training changes no time."""
     import jax
 
-    from gbar.agent.learning import Memory, Mind, choose, init_policy, observation_size, padded
+    from gbar.agent.learning import Agent, Pretrained, init_policy, observation_size, padded, select_batch
     from gbar.surrogate import Response, choose_scaling, init_params
 
-    fit = config.memory.fit
+    fit = config.pretrain.fit
     network = Response(len(goal.mean), fit.hidden, fit.layers)
     policy = init_policy(jax.random.key(1), observation_size(u.shape[1], len(goal.mean)), u.shape[1])
     scaling = choose_scaling(features, goal.mean, goal.sd)
     params = init_params(jax.random.key(0), network, fit.members, u.shape[1])
-    memory = Memory(params, scaling, policy, np.full(len(goal.mean), 0.1), len(u), 0.0)
+    pretrained = Pretrained(params, scaling, policy, np.full(len(goal.mean), 0.1), len(u), 0.0)
     took: dict[str, list[float]] = {"with a memory": [], "from scratch": []}
-    for kept, seconds in zip((memory, None), took.values(), strict=True):
+    for kept, seconds in zip((pretrained, None), took.values(), strict=True):
         rows = len(u) if kept else min(len(u), 96)
         for target in range(TARGETS):
-            mind = Mind(jax.random.key(target), u.shape[1], goal, padded(rows + 512), config, kept)
+            agent = Agent(jax.random.key(target), u.shape[1], goal, padded(rows + 512), config, kept)
             for _ in range(2):
                 start = time.perf_counter()
-                mind.refit(u[:rows], features[:rows])
-                mind.practise(u[:rows], features[:rows])
-                pool = mind.plan(u[:rows], features[:rows])
-                choose(np.random.default_rng(0), pool, 8, 1.0, mind.noise(), u[:0], u[:rows], config.plan.apart)
+                agent.update_surrogate(u[:rows], features[:rows])
+                agent.train_policy(u[:rows], features[:rows])
+                proposals = agent.plan(u[:rows], features[:rows])
+                select_batch(
+                    np.random.default_rng(0), proposals, 8, 1.0, agent.noise(), u[:0], u[:rows], config.plan.apart
+                )
                 seconds.append(time.perf_counter() - start)
     return [
         Thought(f"{label} batch {kind}", value, "s", None)
@@ -147,8 +149,8 @@ def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rat
 
     from gbar.agent.learning import (
         Aim,
+        Dynamics,
         Experience,
-        World,
         aim_at,
         assess,
         init_learner,
@@ -159,24 +161,24 @@ def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rat
     )
     from gbar.surrogate import Response, choose_scaling, init_params, pad, train
 
-    fit, dimension = config.memory.fit, u.shape[1]
+    fit, dimension = config.pretrain.fit, u.shape[1]
     network, scaling = Response(len(goal.mean), fit.hidden, fit.layers), choose_scaling(features, goal.mean, goal.sd)
     data = pad(u, features, np.ones(len(u)), scaling, padded(len(u)))
     params = init_params(jax.random.key(0), network, fit.members, dimension)
     one = network_flops(network, dimension)
     training = _seconds(lambda: train(jax.random.key(0), params, data, network, fit)[1])
     trained = fit.steps * fit.batch * fit.members
-    world = World(params, scaling, jnp.asarray(1.0))
+    dynamics = Dynamics(params, scaling, jnp.asarray(1.0))
     many = jax.random.uniform(jax.random.key(0), (8192, dimension))
-    asking = _seconds(lambda: assess(world, many, aim_at(goal), network))
+    asking = _seconds(lambda: assess(dynamics, many, aim_at(goal), network))
     asked = 8192 * fit.members
     means = np.where(np.isfinite(features), features, goal.mean)[:256]
     aims = Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(goal, means), jnp.float32))
     experience = Experience(jnp.asarray(u[:256], jnp.float32), aims)
-    rules = config.memory.learn
+    rules = config.pretrain.learn
     learner = init_learner(jax.random.key(0), observation_size(dimension, len(goal.mean)), dimension, rules)
     practising = _seconds(
-        lambda: learn(jax.random.key(0), learner, world, experience, network, config.env, rules)[1].reward
+        lambda: learn(jax.random.key(0), learner, dynamics, experience, network, config.env, rules)[1].reward
     )
     steps = rules.updates * rules.window * (rules.environments // fit.members) * fit.members
     # a step: the own member's value and its Jacobian, everyone's spread, and the way back through the first and third

@@ -1,4 +1,4 @@
-"""Nothing compiles twice in a run: a mind's sizes are fixed when it is made."""
+"""Nothing compiles twice in a run: an agent's sizes are fixed when it is made."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from jax import monitoring
 
 from gbar.agent.learning.actor_critic import learn
-from gbar.agent.learning.agent import Mind
+from gbar.agent.learning.agent import Agent
 from gbar.agent.learning.planner import assess, descend, roll_out
 from gbar.agent.learning.target import Goal
 from gbar.agent.tuning.loop import search
@@ -19,7 +19,7 @@ from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import Archive, load_problem
 from gbar.surrogate.training import train
 from tests.problems import HH
-from tests.synthetic import MEAN, MIND, ROWS, SD, response
+from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 JITTED = {"train": train, "learn": learn, "roll_out": roll_out, "descend": descend, "assess": assess}
@@ -57,27 +57,27 @@ def test_the_counter_counts(compiled: Any) -> None:
     assert compiled() - start == 0
 
 
-def think(mind: Mind, count: int) -> None:
+def think(agent: Agent, count: int) -> None:
     u = np.random.default_rng(0).random((count, 3))
-    mind.refit(u, response(u))
-    mind.practise(u, response(u))
-    pool = mind.plan(u, response(u))
-    mind.learn_from(mind.forecast(pool.r[:, :4], pool.p[:, :4]), response(pool.u[:4]))
+    agent.update_surrogate(u, response(u))
+    agent.train_policy(u, response(u))
+    proposals = agent.plan(u, response(u))
+    agent.record_errors(agent.forecast(proposals.r[:, :4], proposals.p[:, :4]), response(proposals.u[:4]))
 
 
 def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:
     """Each function at most once (another test may have had the same sizes); and a change of size would be seen."""
     before = sizes()
-    mind = Mind(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS, MIND)
-    think(mind, 16)
+    agent = Agent(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS, AGENT)
+    think(agent, 16)
     assert all(count <= 1 for count in new(before).values())
-    think(mind, 33)
+    think(agent, 33)
     settled, all_there = compiled(), sizes()
     for count in (34, 50, 77, 128):
-        think(mind, count)
+        think(agent, count)
     assert compiled() == settled
     assert sizes() == all_there
-    larger = Mind(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS + 3, MIND)
+    larger = Agent(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS + 3, AGENT)
     think(larger, 16)
     assert new(all_there) == {**dict.fromkeys(JITTED, 0), "train": 1}
     assert compiled() > settled
@@ -94,7 +94,7 @@ def test_a_run_compiles_each_function_once(compiled: Any, tmp_path: Path) -> Non
         while len(at_batch) <= len(session.history):
             at_batch.append(compiled())
 
-    config = TuneConfig(budget=120, solutions=50, workers=2, mind=MIND)
+    config = TuneConfig(budget=120, solutions=50, workers=2, agent=AGENT)
     with Archive(tmp_path / "archive.sqlite", problem) as archive:
         session = search(problem, config, archive, tmp_path / "neuron.log", observe)
     assert len(session.history) >= 5

@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
-from gbar.agent.learning.environment import EnvConfig, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.gym_env import TuningEnv
 from gbar.sim import GbarError
 from tests.synthetic import MEAN, SD, aims, fit_synthetic, response
@@ -26,10 +26,10 @@ HIDDEN = np.array([0.7, 0.3, 0.5])
 @pytest.fixture(scope="module")
 def tuning() -> TuningEnv:
     fitted = fit_synthetic(np.random.default_rng(0).random((200, 3)))
-    world = World(fitted.params, fitted.scaling, jnp.asarray(2.0))
+    dynamics = Dynamics(fitted.params, fitted.scaling, jnp.asarray(2.0))
     complete = np.isfinite(fitted.features).all(axis=1)
     experience = Experience(jnp.asarray(fitted.u, jnp.float32), aims(fitted.features[complete]))
-    return TuningEnv(world, fitted.network, experience)
+    return TuningEnv(dynamics, fitted.network, experience)
 
 
 def play(tuning: TuningEnv, seed: int, actions: np.random.Generator) -> list[tuple]:
@@ -131,11 +131,11 @@ def test_the_session_is_the_environments_own(tuning: TuningEnv) -> None:
         jnp.full(shape, tuning.config.episode),
     )
     config = EnvConfig()
-    look = jax.jit(env.look, static_argnums=(0, 3))
-    before = look(tuning.network, tuning.world, state, config)
-    state = env.move(state, before, jnp.full((*shape, 3), 0.5), config)
-    after = look(tuning.network, tuning.world, state, config)
+    evaluate = jax.jit(env.evaluate, static_argnums=(0, 3))
+    before = evaluate(tuning.network, tuning.dynamics, state, config)
+    state = env.step(state, before, jnp.full((*shape, 3), 0.5), config)
+    after = evaluate(tuning.network, tuning.dynamics, state, config)
     expected = np.asarray(env.observe(after, state, config))[1, 0]
     assert seen[:8] == pytest.approx(expected[:8], abs=1e-3)  # r / 2 and p are the member's; the spread is everyone's
     assert seen[12:15] == pytest.approx(expected[12:15], abs=1e-5)
-    assert reward == pytest.approx(float(env.reward(before, after, tuning.world, config)[1, 0]), abs=0.2)
+    assert reward == pytest.approx(float(env.reward(before, after, tuning.dynamics, config)[1, 0]), abs=0.2)

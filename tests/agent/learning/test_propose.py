@@ -10,17 +10,17 @@ from scipy import stats
 
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import LearnConfig, init_learner
-from gbar.agent.learning.environment import EnvConfig, World
+from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.planner import (
     DISTINCT,
     PlanConfig,
-    Pool,
+    Proposals,
     assess,
-    choose,
     descend,
-    log_chance,
-    pulled,
+    log_feasibility,
+    project_to_trust_region,
     roll_out,
+    select_batch,
 )
 from gbar.surrogate import FitConfig
 from tests.synthetic import MEAN, SD, Fitted, aims, fit_synthetic
@@ -31,15 +31,15 @@ PLAN = PlanConfig(starts=6, rollout=3, descent=20)
 NONE = np.empty((0, 2))
 
 
-def pool_of(r: np.ndarray, p: np.ndarray | None = None, u: np.ndarray | None = None) -> Pool:
+def proposals_of(r: np.ndarray, p: np.ndarray | None = None, u: np.ndarray | None = None) -> Proposals:
     """Candidates [Q] from r [M, Q, F]; on a line unless u says otherwise."""
     count = r.shape[1]
     places = np.linspace(0, 1, count)[:, None] * np.ones(2) if u is None else u
-    return Pool(places, np.zeros(count, int), r, np.ones_like(r) if p is None else p)
+    return Proposals(places, np.zeros(count, int), r, np.ones_like(r) if p is None else p)
 
 
 def chance_of(r: float, noise: float) -> float:
-    return float(log_chance(pool_of(np.full((1, 1, 1), r)), TOLERANCE, np.array([noise]))[0, 0])
+    return float(log_feasibility(proposals_of(np.full((1, 1, 1), r)), TOLERANCE, np.array([noise]))[0, 0])
 
 
 @settings(deadline=None)
@@ -75,33 +75,35 @@ def test_log_chance_of_several_features() -> None:
     r, p = np.array([[[0.0, 1.0]]]), np.array([[[0.5, 0.25]]])
     noise = np.array([0.5, 0.7])
     alone = [chance_of(value, sd) for value, sd in zip(r[0, 0], noise, strict=True)]
-    found = log_chance(pool_of(r, p), TOLERANCE, noise)[0, 0]
+    found = log_feasibility(proposals_of(r, p), TOLERANCE, noise)[0, 0]
     assert found == pytest.approx(sum(alone) + np.log(0.5) + np.log(0.25))
-    assert np.isfinite(log_chance(pool_of(r, np.zeros_like(p)), TOLERANCE, noise)).all()
+    assert np.isfinite(log_feasibility(proposals_of(r, np.zeros_like(p)), TOLERANCE, noise)).all()
 
 
-def chosen(pool: Pool, count: int, taken: np.ndarray = NONE, tried: np.ndarray = NONE, seed: int = 0) -> np.ndarray:
-    noise = np.full(pool.r.shape[-1], 0.5)
-    return choose(np.random.default_rng(seed), pool, count, TOLERANCE, noise, taken, tried, PLAN.apart)
+def chosen(
+    proposals: Proposals, count: int, taken: np.ndarray = NONE, tried: np.ndarray = NONE, seed: int = 0
+) -> np.ndarray:
+    noise = np.full(proposals.r.shape[-1], 0.5)
+    return select_batch(np.random.default_rng(seed), proposals, count, TOLERANCE, noise, taken, tried, PLAN.apart)
 
 
-def random_pool(count: int = 300, seed: int = 0) -> Pool:
+def random_proposals(count: int = 300, seed: int = 0) -> Proposals:
     draw = np.random.default_rng(seed)
     u = draw.random((count, 2))
-    return pool_of(4 * (u - 0.5)[None] + draw.normal(0, 0.3, (4, count, 2)), u=u)
+    return proposals_of(4 * (u - 0.5)[None] + draw.normal(0, 0.3, (4, count, 2)), u=u)
 
 
 def test_the_best_comes_first() -> None:
-    pool = pool_of(np.array([[[3.0], [0.0], [-3.0]]] * 4))
-    assert chosen(pool, 1)[0] == 1
+    proposals = proposals_of(np.array([[[3.0], [0.0], [-3.0]]] * 4))
+    assert chosen(proposals, 1)[0] == 1
 
 
 def test_excludes_what_is_not_distinct_from_a_solution() -> None:
-    pool = random_pool()
-    best = pool.u[chosen(pool, 1)]
-    batch = pool.u[chosen(pool, 16, taken=best)]
+    proposals = random_proposals()
+    best = proposals.u[chosen(proposals, 1)]
+    batch = proposals.u[chosen(proposals, 16, taken=best)]
     assert (np.abs(batch - best).max(axis=1) >= DISTINCT).all()
-    assert (np.abs(pool.u[chosen(pool, 16)] - best).max(axis=1) < DISTINCT).any()
+    assert (np.abs(proposals.u[chosen(proposals, 16)] - best).max(axis=1) < DISTINCT).any()
 
 
 def test_a_batch_is_diverse() -> None:
@@ -109,8 +111,8 @@ def test_a_batch_is_diverse() -> None:
     u = np.concatenate(
         [0.5 + 0.001 * np.random.default_rng(0).random((50, 2)), np.random.default_rng(1).random((50, 2))]
     )
-    pool = pool_of(np.repeat((u - 0.5)[None], 4, axis=0), u=u)
-    batch = u[chosen(pool, 8)]
+    proposals = proposals_of(np.repeat((u - 0.5)[None], 4, axis=0), u=u)
+    batch = u[chosen(proposals, 8)]
     apart = [np.linalg.norm(a - b) for i, a in enumerate(batch) for b in batch[:i]]
     assert min(apart) > 0.05
 
@@ -120,29 +122,29 @@ def test_never_the_same_twice(far: float) -> None:
     """Many starts end in one corner of the cube, and it is by far the best: it is simulated once."""
     u = np.concatenate([np.ones((40, 2)), np.random.default_rng(0).random((60, 2))])
     r = np.concatenate([np.zeros((40, 1)), np.full((60, 1), far)])
-    batch = u[chosen(pool_of(np.repeat(r[None], 4, axis=0), u=u), 16)]
+    batch = u[chosen(proposals_of(np.repeat(r[None], 4, axis=0), u=u), 16)]
     assert len(np.unique(batch, axis=0)) == 16
-    again = u[chosen(pool_of(np.repeat(r[None], 4, axis=0), u=u), 16, tried=np.ones((1, 2)))]
+    again = u[chosen(proposals_of(np.repeat(r[None], 4, axis=0), u=u), 16, tried=np.ones((1, 2)))]
     assert not (again == 1).all(axis=1).any()
 
 
 def test_more_asked_for_than_there_is() -> None:
     """Nothing left worth choosing: a batch all the same."""
-    pool = pool_of(np.zeros((4, 3, 1)), u=np.full((3, 2), 0.5))
+    proposals = proposals_of(np.zeros((4, 3, 1)), u=np.full((3, 2), 0.5))
     for taken, tried in ((np.full((1, 2), 0.5), NONE), (NONE, np.full((1, 2), 0.5))):
-        assert len(chosen(pool, 5, taken, tried)) == 5
+        assert len(chosen(proposals, 5, taken, tried)) == 5
 
 
 def test_broken_predictions_come_last() -> None:
     r = np.zeros((4, 3, 1))
     r[:, 0] = np.nan
-    assert chosen(pool_of(r), 1)[0] != 0
+    assert chosen(proposals_of(r), 1)[0] != 0
 
 
 def test_a_seed_decides() -> None:
-    pool = random_pool()
-    assert chosen(pool, 16, seed=1).tolist() == chosen(pool, 16, seed=1).tolist()
-    assert chosen(pool, 16, seed=1).tolist() != chosen(pool, 16, seed=2).tolist()
+    proposals = random_proposals()
+    assert chosen(proposals, 16, seed=1).tolist() == chosen(proposals, 16, seed=1).tolist()
+    assert chosen(proposals, 16, seed=1).tolist() != chosen(proposals, 16, seed=2).tolist()
 
 
 def test_single_members_have_their_say() -> None:
@@ -150,7 +152,7 @@ def test_single_members_have_their_say() -> None:
     u = np.array([[0.1, 0.1], [0.9, 0.9], *np.random.default_rng(0).uniform(0.4, 0.6, (20, 2))])
     r = np.full((4, 22, 1), 6.0)
     r[:3, 0], r[3, 1] = 0.0, 0.0  # three members believe in the first candidate, one in the second
-    batches = [chosen(pool_of(r, u=u), 2, seed=seed) for seed in range(20)]
+    batches = [chosen(proposals_of(r, u=u), 2, seed=seed) for seed in range(20)]
     assert all(batch[0] == 0 for batch in batches)
     assert any(batch[1] == 1 for batch in batches)
 
@@ -161,8 +163,8 @@ def fitted() -> Fitted:
 
 
 @pytest.fixture(scope="module")
-def world(fitted: Fitted) -> World:
-    return World(fitted.params, fitted.scaling, jnp.asarray(TOLERANCE))
+def dynamics(fitted: Fitted) -> Dynamics:
+    return Dynamics(fitted.params, fitted.scaling, jnp.asarray(TOLERANCE))
 
 
 @pytest.fixture(scope="module")
@@ -171,38 +173,38 @@ def starts() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (4, 6, 3)).at[:, 0].set(0.0).at[:, 1].set(1.0)
 
 
-def test_plans_stay_in_the_cube(fitted: Fitted, world: World, starts: jax.Array) -> None:
+def test_plans_stay_in_the_cube(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
     """Also from its corners, towards a goal that lies far outside what the cell can do."""
     goal = aims(MEAN + 1000 * SD)
     learner = init_learner(jax.random.key(0), env.observation_size(3, 4), 3, LearnConfig())
     wild = EnvConfig(reach=1.0)
     noise = jax.random.normal(jax.random.key(1), (PLAN.rollout, *starts.shape))
-    visited = roll_out(noise, learner.policy, world, starts, goal, fitted.network, wild)
-    reached = descend(world, starts, goal, fitted.network, PLAN)
+    visited = roll_out(noise, learner.policy, dynamics, starts, goal, fitted.network, wild)
+    reached = descend(dynamics, starts, goal, fitted.network, PLAN)
     assert visited.shape == (4 * 6 * PLAN.rollout, 3)
     assert reached.shape == (2 * 4 * 6, 3)
     for places in (visited, reached):
         assert ((places >= 0) & (places <= 1)).all()  # which NaN is not
 
 
-def test_descent_goes_down(fitted: Fitted, world: World, starts: jax.Array) -> None:
+def test_descent_goes_down(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
     goal = aims(MEAN)
 
-    def shortfall(u: jax.Array) -> np.ndarray:  # [Q, 3] -> [M, Q]
-        r, p = assess(world, u, goal, fitted.network)
-        return np.asarray(env.shortfall(r, p, world.tolerance))
+    def cost(u: jax.Array) -> np.ndarray:  # [Q, 3] -> [M, Q]
+        r, p = assess(dynamics, u, goal, fitted.network)
+        return np.asarray(env.cost(r, p, dynamics.tolerance))
 
-    half, end = descend(world, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
+    half, end = descend(dynamics, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
     before, then, after = (
-        np.mean([shortfall(u.reshape(-1, 3)).reshape(4, 4, 6)[m, m] for m in range(4)]) for u in (starts, half, end)
+        np.mean([cost(u.reshape(-1, 3)).reshape(4, 4, 6)[m, m] for m in range(4)]) for u in (starts, half, end)
     )
     assert after < then < before
 
 
-def test_every_member_descends_its_own(fitted: Fitted, world: World, starts: jax.Array) -> None:
+def test_every_member_descends_its_own(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
     goal = aims(MEAN)
-    swapped = world._replace(params=jax.tree.map(lambda leaf: leaf[::-1], world.params))
-    one = descend(world, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
+    swapped = dynamics._replace(params=jax.tree.map(lambda leaf: leaf[::-1], dynamics.params))
+    one = descend(dynamics, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
     other = descend(swapped, starts[::-1], goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
     assert np.asarray(other[:, ::-1]) == pytest.approx(np.asarray(one), abs=1e-4)
 
@@ -215,7 +217,7 @@ def test_defaults_are_usable() -> None:
 def test_candidates_beyond_the_trust_region_are_pulled_to_its_edge() -> None:
     anchors = np.array([[0.2, 0.2], [0.8, 0.8]])
     inside, outside = [0.25, 0.2], [0.8, 0.2 + 1e-3]  # the second is nearer to the second anchor
-    kept, moved = pulled(np.array([inside, outside]), anchors, 0.1)
+    kept, moved = project_to_trust_region(np.array([inside, outside]), anchors, 0.1)
     assert kept == pytest.approx(inside)
     assert moved == pytest.approx([0.8, 0.7])
-    assert pulled(anchors, anchors, 0.1) == pytest.approx(anchors)
+    assert project_to_trust_region(anchors, anchors, 0.1) == pytest.approx(anchors)

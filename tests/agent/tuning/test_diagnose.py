@@ -10,7 +10,7 @@ from gbar.agent import Result, tune
 from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
-from tests.synthetic import MIND
+from tests.synthetic import AGENT
 
 RIN = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 5.143, 0.15, "MOhm")
 RATE = ("fire.mean_frequency", 87.2, 2.0, "Hz")
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
         (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
         problem = load_problem(model, tmp_path / "table.csv")
-        return tune(problem, TuneConfig(budget, solutions, batch=8, mind=MIND), tmp_path / "run")
+        return tune(problem, TuneConfig(budget, solutions, batch=8, agent=AGENT), tmp_path / "run")
 
     return tuned
 

@@ -1,4 +1,4 @@
-"""The whole loop on models/hh: real NEURON, a small mind."""
+"""The whole loop on models/hh: real NEURON, a small agent."""
 
 import json
 import os
@@ -23,9 +23,9 @@ from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.agent.tuning.verify import _again
 from gbar.sim import Integrator, Problem, load_problem, simulate
 from tests.problems import GBAR, HH
-from tests.synthetic import MIND
+from tests.synthetic import AGENT
 
-CONFIG = TuneConfig(budget=200, solutions=3, mind=MIND)
+CONFIG = TuneConfig(budget=200, solutions=3, agent=AGENT)
 DESIGN = 6  # the model's own values, the centre, and four steps from it
 LIMIT_S = 240.0  # of a real process, on two busy cores
 
@@ -252,7 +252,7 @@ def test_interrupted_and_resumed(run: Path, problem: Problem, tmp_path: Path, at
 
 @pytest.mark.parametrize("planner", ["policy", "gradient"])
 def test_each_planner_alone(problem: Problem, tmp_path: Path, planner: Planner) -> None:
-    config = CONFIG._replace(solutions=1, mind=MIND._replace(planner=planner))
+    config = CONFIG._replace(solutions=1, agent=AGENT._replace(planner=planner))
     result = tune(problem, config, tmp_path / "hh")
     assert (result.status, result.planner) == ("solved", planner)
     proposed = {name for progress in result.history for name in progress.proposers}

@@ -13,7 +13,7 @@ from gbar.agent.tuning.session import GUIDED_BATCH, TuneConfig
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
 from tests.problems import HH
-from tests.synthetic import MIND
+from tests.synthetic import AGENT
 
 KEYS = ["hyperpolarise.voltage_base", "fire.mean_frequency", "fire.AP_height"]
 SAMPLES = 96
@@ -151,7 +151,7 @@ def test_later_cells_start_from_all_that_is_known(tmp_path: Path) -> None:
     (cells / "a.csv").write_text(squid)
     (cells / "b.csv").write_text(squid.replace("87.2354", "75.0"))
     budget = SAMPLES // 2 - 8  # more, and the second cell would learn anew from what the first one took
-    config = TuneConfig(budget=budget, solutions=1, tolerance=1.0, mind=MIND)  # which no sample meets by chance
+    config = TuneConfig(budget=budget, solutions=1, tolerance=1.0, agent=AGENT)  # which no sample meets by chance
     done = list(tune_cells(problem, cells, archive, tmp_path / "out", config))
     results = [read_result(tmp_path / "out" / name) for name in "ab"]
     assert [(r.memory.evaluations, r.memory.learned_now) for r in results if r.memory] == [

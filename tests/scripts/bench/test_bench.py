@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.agent.learning.agent import MindConfig
+from gbar.agent.learning.agent import AgentConfig
 from gbar.agent.learning.target import Goal
 from gbar.scripts.bench.compare import Settings, compare, find_tables
 from gbar.scripts.bench.figure import draw
@@ -180,8 +180,8 @@ def test_groups_and_tables() -> None:
 
 
 def test_every_arm_changes_the_mind() -> None:
-    changed = [arm.change(MindConfig()) for arm in ARMS.values()]
-    assert changed[0] == MindConfig()
+    changed = [arm.change(AgentConfig()) for arm in ARMS.values()]
+    assert changed[0] == AgentConfig()
     assert len(set(changed)) == len(changed)
 
 

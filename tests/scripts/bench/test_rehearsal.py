@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.environment import EnvConfig
-from gbar.agent.learning.pretrained import Memory, remember
+from gbar.agent.learning.pretrained import Pretrained, pretrain
 from gbar.agent.learning.target import Goal
 from gbar.scripts.bench import rehearsal
 from gbar.scripts.bench.rehearsal import (
@@ -25,7 +25,7 @@ from gbar.scripts.bench.rehearsal import (
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
 from tests.problems import HH
-from tests.synthetic import MEAN, MIND, SD, response
+from tests.synthetic import AGENT, MEAN, SD, response
 
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
 GOAL = Goal(MEAN, SD, 1.0)
@@ -37,44 +37,44 @@ def u() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def memory(u: np.ndarray) -> Memory:
-    return remember(u, response(u), GOAL, MIND.memory, EnvConfig())
+def pretrained(u: np.ndarray) -> Pretrained:
+    return pretrain(u, response(u), GOAL, AGENT.pretrain, EnvConfig())
 
 
 @pytest.fixture(autouse=True)
 def arms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arms on a mind that thinks fast."""
-    wary = MIND._replace(env=EnvConfig(pessimism=0.5))
-    gradient = MIND._replace(planner="gradient", env=wary.env)
-    monkeypatch.setattr(rehearsal, "BOTH", MIND)
+    """Arms on an agent that thinks fast."""
+    wary = AGENT._replace(env=EnvConfig(pessimism=0.5))
+    gradient = AGENT._replace(planner="gradient", env=wary.env)
+    monkeypatch.setattr(rehearsal, "BOTH", AGENT)
     monkeypatch.setattr(
         rehearsal,
         "ARMS",
         {
-            "both": Arm("", MIND),
-            "again": Arm("", MIND, seed=1),
+            "both": Arm("", AGENT),
+            "again": Arm("", AGENT, seed=1),
             "wary": Arm("", wary),
             "gradient": Arm("", gradient),
-            "untrained": Arm("", MIND._replace(trained=False)),
-            "frozen": Arm("", MIND, frozen=True),
+            "untrained": Arm("", AGENT._replace(trained=False)),
+            "frozen": Arm("", AGENT, frozen=True),
         },
     )
 
 
-def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.ndarray, memory: Memory) -> None:
-    taught = Taught(GOAL, memory, u, response(u), (u, response(u)))
+def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.ndarray, pretrained: Pretrained) -> None:
+    taught = Taught(GOAL, pretrained, u, response(u), (u, response(u)))
     schooled = {name: _schooled(arm, taught) for name, arm in rehearsal.ARMS.items()}
-    assert all(made.params is memory.params for made in schooled.values())  # one surrogate for all
-    own = {arm for arm, made in schooled.items() if made.policy is not memory.policy}
+    assert all(made.params is pretrained.params for made in schooled.values())  # one surrogate for all
+    own = {arm for arm, made in schooled.items() if made.policy is not pretrained.policy}
     assert own == {"again", "wary", "untrained"}
 
 
-def test_a_session_ends_with_a_solution(u: np.ndarray, memory: Memory) -> None:
+def test_a_session_ends_with_a_solution(u: np.ndarray, pretrained: Pretrained) -> None:
     """Towards a cell that can be reached: found within the session, and by a planner that is in use."""
-    emulator = emulate(u, response(u), GOAL, MIND.memory.fit._replace(members=1))
+    emulator = emulate(u, response(u), GOAL, AGENT.pretrain.fit._replace(members=1))
     target = Goal(emulator.simulate(HIDDEN)[0], SD, 1.0)
     for arm, proposers in (("both", {"policy", "gradient"}), ("gradient", {"gradient"})):
-        played = _session(arm, 0, emulator, memory, u, response(u), target)
+        played = _session(arm, 0, emulator, pretrained, u, response(u), target)
         assert played.evaluations is not None and played.evaluations <= BATCH * BATCHES
         assert played.proposer in proposers
 
@@ -104,10 +104,10 @@ def test_sessions_against_neuron(tmp_path: Path) -> None:
         next(perform(problem, [less], archive, ["both"]))
 
 
-def test_targets_are_not_among_what_the_memory_has_seen(u: np.ndarray, memory: Memory) -> None:
+def test_targets_are_not_among_what_the_memory_has_seen(u: np.ndarray, pretrained: Pretrained) -> None:
     features = response(u)
     features[200, 0] = np.nan
-    chosen = rehearsal._targets(features, memory, 20, known=150)
+    chosen = rehearsal._targets(features, pretrained, 20, known=150)
     assert len(chosen) == len(set(chosen)) > 5
     assert chosen.min() >= 150 and 200 not in chosen
 

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from gbar.agent.learning.agent import Mind
+from gbar.agent.learning.agent import Agent
 from gbar.agent.learning.environment import EnvConfig
-from gbar.agent.learning.planner import choose
-from gbar.agent.learning.pretrained import Memory, digest, load, remember, save
+from gbar.agent.learning.planner import select_batch
+from gbar.agent.learning.pretrained import Pretrained, digest, load, pretrain, save
 from gbar.agent.learning.target import Goal, worst, z_scores
-from tests.synthetic import MEAN, MIND, SD, response
+from tests.synthetic import AGENT, MEAN, SD, response
 
-CONFIG = MIND.memory
+CONFIG = AGENT.pretrain
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
 GOAL = Goal(response(HIDDEN)[0], SD, 1.0)
 STAMP = {"problem": "abc", "parameters": [["a"], ["b"], ["c"]], "features": list("wxyz"), "settings": repr(CONFIG)}
@@ -28,31 +28,31 @@ def u() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def memory(u: np.ndarray) -> Memory:
-    return remember(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+def pretrained(u: np.ndarray) -> Pretrained:
+    return pretrain(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
 
 
 @pytest.fixture
-def kept(memory: Memory, tmp_path: Path) -> Path:
+def kept(pretrained: Pretrained, tmp_path: Path) -> Path:
     file = tmp_path / "archive.sqlite.mind.npz"
-    save(file, memory, STAMP)
+    save(file, pretrained, STAMP)
     return file
 
 
-def test_the_same_rows_teach_the_same(u: np.ndarray, memory: Memory) -> None:
-    again = remember(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
-    assert digest(again) == digest(memory)
-    fewer = remember(u[:-1], response(u[:-1]), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
-    assert digest(fewer) != digest(memory)
+def test_the_same_rows_teach_the_same(u: np.ndarray, pretrained: Pretrained) -> None:
+    again = pretrain(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    assert digest(again) == digest(pretrained)
+    fewer = pretrain(u[:-1], response(u[:-1]), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    assert digest(fewer) != digest(pretrained)
 
 
-def test_there_and_back(memory: Memory, kept: Path) -> None:
+def test_there_and_back(pretrained: Pretrained, kept: Path) -> None:
     found, reason = load(kept, STAMP, ROWS, CONFIG)
     assert reason == ""
     assert found is not None
-    assert digest(found) == digest(memory)
-    assert (found.rows, found.solved) == (memory.rows, memory.solved)
-    assert jax.tree.structure(found) == jax.tree.structure(memory)
+    assert digest(found) == digest(pretrained)
+    assert (found.rows, found.solved) == (pretrained.rows, pretrained.solved)
+    assert jax.tree.structure(found) == jax.tree.structure(pretrained)
 
 
 @pytest.mark.parametrize("what", ["problem", "parameters", "features", "settings"])
@@ -103,16 +103,19 @@ def test_the_header_is_plain_json(kept: Path) -> None:
     assert header["features"] == list("wxyz")
 
 
-def test_a_first_batch_without_learning_anything_new(u: np.ndarray, memory: Memory) -> None:
+def test_a_first_batch_without_learning_anything_new(u: np.ndarray, pretrained: Pretrained) -> None:
     """Far better than the best of what was simulated, and the second is better still."""
     features = response(u)
-    mind = Mind(jax.random.key(0), 3, GOAL, 1024, MIND, memory)
+    agent = Agent(jax.random.key(0), 3, GOAL, 1024, AGENT, pretrained)
     best = [float(worst(z_scores(features, GOAL)).min())]
     for _ in range(2):
-        mind.refit(u, features)
-        pool = mind.plan(u, features)
-        chosen = choose(np.random.default_rng(0), pool, 8, GOAL.tolerance, mind.noise(), u[:0], u, 0.15)
-        u, features = np.concatenate([u, pool.u[chosen]]), np.concatenate([features, response(pool.u[chosen])])
+        agent.update_surrogate(u, features)
+        proposals = agent.plan(u, features)
+        chosen = select_batch(np.random.default_rng(0), proposals, 8, GOAL.tolerance, agent.noise(), u[:0], u, 0.15)
+        u, features = (
+            np.concatenate([u, proposals.u[chosen]]),
+            np.concatenate([features, response(proposals.u[chosen])]),
+        )
         best.append(float(worst(z_scores(features, GOAL)).min()))
     assert best[1] < best[0] / 2
     assert best[2] <= best[1]
@@ -123,6 +126,6 @@ def test_too_few_whole_cells_to_practise_on(u: np.ndarray) -> None:
     """A feature that is never defined leaves the policy as it was made, and nothing fails."""
     features = response(u)
     features[:, 3] = np.nan
-    found = remember(u, features, Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    found = pretrain(u, features, Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
     assert found.solved == 0.0
     assert np.isfinite(found.error).all()
