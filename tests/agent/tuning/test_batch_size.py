@@ -11,7 +11,7 @@ from gbar.agent.tuning.batch_size import SIZES, choose_batch
 from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
-from tests.synthetic import MIND
+from tests.synthetic import AGENT
 
 seconds = st.floats(0, 100)
 
@@ -50,7 +50,7 @@ def test_the_choice_is_remembered_and_what_is_asked_for_is_kept(
     """Measured in a first run, remembered in a second: the same evaluations to the last digit. A size asked for is that
     of every batch; chosen, the first ones are smaller."""
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
-    problem, config = load_problem(HH), TuneConfig(budget=24, solutions=10, tolerance=0.01, mind=MIND)
+    problem, config = load_problem(HH), TuneConfig(budget=24, solutions=10, tolerance=0.01, agent=AGENT)
     first, second = (tune(problem, config, tmp_path / name) for name in ("first", "second"))
     assert first.pace is not None and first.pace == second.pace
     assert first.batch == first.pace.batch == choose_batch(first.pace.think_s, first.pace.round_s, first.pace.at_once)
