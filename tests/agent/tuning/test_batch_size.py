@@ -11,6 +11,7 @@ from gbar.agent.tuning.batch_size import SIZES, choose_batch
 from gbar.agent.tuning.session import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
+from tests.synthetic import AGENT
 
 seconds = st.floats(0, 100)
 
@@ -43,17 +44,18 @@ def test_bad_times() -> None:
 
 
 @pytest.mark.neuron
-def test_the_choice_is_remembered_and_given_back_repeats_the_run(
+def test_the_choice_is_remembered_and_what_is_asked_for_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measured in a first run, remembered in a second, asked for in a third: the same evaluations to the last digit."""
+    """Measured in a first run, remembered in a second: the same evaluations to the last digit. A size asked for is that
+    of every batch; chosen, the first ones are smaller."""
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
-    problem, runs = load_problem(HH), []
-    for number, batch in enumerate((None, None, "as chosen")):
-        config = TuneConfig(budget=40, solutions=10, tolerance=0.01, batch=batch and runs[0].batch)
-        runs.append(tune(problem, config, tmp_path / str(number)))
-    first, second, third = runs
-    assert first.pace is not None and first.pace == second.pace and third.pace is None
+    problem, config = load_problem(HH), TuneConfig(budget=24, solutions=10, tolerance=0.01, agent=AGENT)
+    first, second = (tune(problem, config, tmp_path / name) for name in ("first", "second"))
+    assert first.pace is not None and first.pace == second.pace
     assert first.batch == first.pace.batch == choose_batch(first.pace.think_s, first.pace.round_s, first.pace.at_once)
-    assert first.history == second.history == third.history
-    assert first.next_nearest == third.next_nearest and first.nearest == third.nearest
+    assert first.history == second.history and first.next_nearest == second.next_nearest
+    asked = tune(problem, config._replace(batch=5), tmp_path / "asked")
+    assert asked.pace is None and asked.batch == 5
+    design, *later = (progress.evaluations for progress in asked.history)
+    assert later[0] == design + 5 and later[-1] == 24
