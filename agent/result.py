@@ -9,9 +9,7 @@ RUN/report.html       the page
 RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the model is hoc
 """
 
-import csv
 import html
-import io
 import json
 import math
 from pathlib import Path
@@ -21,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from gbar.sim import GbarError
-from gbar.sim.files import packed_arrays, read_arrays, read_json, write_whole
+from gbar.sim.files import as_csv, packed_arrays, read_arrays, read_json, write_whole
 from gbar.sim.problem import unit
 
 if TYPE_CHECKING:
@@ -401,9 +399,7 @@ def write_result(run: Path, result: Result) -> None:
     for number, solution in enumerate(result.solutions, start=1):
         values = [*(solution.parameters[name] for name in names), *(solution.z[key] for key in keys)]
         rows.append([f"{number:02d}", *map(_number, values), _number(solution.max_abs_z), solution.proposer])
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    write_whole(run / "solutions.csv", stream.getvalue())
+    write_whole(run / "solutions.csv", as_csv(rows))
 
 
 def read_result(run: str | Path) -> Result:

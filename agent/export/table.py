@@ -1,13 +1,11 @@
 """All solutions of a run as one table, CSV or Parquet: a row a solution, numbers to the last digit."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 from gbar.agent.result import Result
 from gbar.sim import GbarError
-from gbar.sim.files import beside, write_whole
+from gbar.sim.files import as_csv, beside, write_whole
 
 Columns = dict[str, list[Any]]  # name -> a value for every solution; None where a feature is not defined
 
@@ -26,11 +24,8 @@ def columns(result: Result) -> Columns:
 
 def write_csv(result: Result, file: Path) -> None:
     """Write the table as CSV, an empty field where a feature is not defined."""
-    table, stream = columns(result), io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*table.values(), strict=True))
-    write_whole(file, stream.getvalue())
+    table = columns(result)
+    write_whole(file, as_csv([list(table), *zip(*table.values(), strict=True)]))
 
 
 def write_parquet(result: Result, file: Path) -> None:

@@ -1,10 +1,8 @@
 """A whole table of cells against one archive: every cell profits from all that were simulated before it."""
 
-import csv
-import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +15,7 @@ from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
-from gbar.sim.files import check_name, resolved, write_whole
+from gbar.sim.files import as_csv, check_name, resolved, write_whole
 from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, of_measurements, read_sheet
 
 SUMMARY = "cells"  # .csv and .json in the output folder
@@ -130,7 +128,7 @@ def overall(cells: Sequence[CellSummary]) -> dict[str, float | int | None]:
 
 def write_summary(out: Path, cells: Sequence[CellSummary]) -> None:
     """OUT/cells.csv, a row a cell, and OUT/cells.json with the figures over all of them too."""
-    write_whole(out / f"{SUMMARY}.csv", _csv([CellSummary._fields, *cells]))
+    write_whole(out / f"{SUMMARY}.csv", as_csv([CellSummary._fields, *cells]))
     content = {"overall": overall(cells), "cells": [cell._asdict() for cell in cells]}
     write_whole(out / f"{SUMMARY}.json", json.dumps(content, indent=1) + "\n")
 
@@ -183,7 +181,7 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
             given = row.get(f"{key} sd", "")
             sd = own[key].sd if given == "" and key in own else _number(numerals, given, f"{where}: {key} sd")
             rows.append((protocol, feature, f"{mean:.12g}", f"{sd:.12g}", unit))
-        tables[name] = f"{MARK}{file.name}\n{_csv(rows)}"
+        tables[name] = f"{MARK}{file.name}\n{as_csv(rows)}"
     for name in tables:
         _refuse_foreign(out / f"{name}.csv", MARK)
     out.mkdir(parents=True, exist_ok=True)
@@ -226,9 +224,3 @@ def _number(numerals: Numerals, cell: Cell, where: str) -> float:
 
 def _text(cell: Cell) -> str:
     return f"{cell:.12g}" if isinstance(cell, float) else str(cell)
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gbar.sim import GbarError
+from gbar.sim.files import as_csv
 
 
 class Score(NamedTuple):
@@ -76,10 +77,7 @@ def append(file: Path, score: Score) -> None:
         stream.seek(0)
         whole = stream.read().rfind(b"\n") + 1
         stream.truncate(whole)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([Score._fields, score] if whole == 0 else [score])
-        stream.write(text.getvalue().encode())
+        stream.write(as_csv([Score._fields, score] if whole == 0 else [score]).encode())
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -13,6 +13,7 @@ from gbar.sim.archive import design
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.features import unit_of
+from gbar.sim.files import as_csv, write_whole
 from gbar.sim.pool import Workers
 from gbar.sim.problem import Integrator, Measurement, Problem, ResponseKey, load_problem, typical_sd
 
@@ -204,15 +205,9 @@ def write_rows(file: Path, rows: Sequence[Row], batches: Sequence[tuple[int, flo
     """Keep a comparison as CSV: a row an engine, then a row a batch size."""
     file.resolve().parent.mkdir(parents=True, exist_ok=True)
     errors = [f"{what}_{part}" for what in ("near", "random") for part in Errors._fields]
-    with file.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*Row._fields[:-2], *errors, "copies"])
-        writer.writerows(
-            [*(_short(value) for value in row[:-2]), *(_short(v) for v in (*row.near, *row.random)), ""] for row in rows
-        )
-        writer.writerows(
-            [f"coreneuron, {size} copies", _short(ms), *[""] * (len(errors) + 4), size] for size, ms in batches
-        )
+    engines = [[*map(_short, row[:-2]), *map(_short, (*row.near, *row.random)), ""] for row in rows]
+    copies = [[f"coreneuron, {size} copies", _short(ms), *[""] * (len(errors) + 4), size] for size, ms in batches]
+    write_whole(file, as_csv([[*Row._fields[:-2], *errors, "copies"], *engines, *copies]))
 
 
 def _short(value: object) -> object:

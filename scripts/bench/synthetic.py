@@ -3,7 +3,6 @@
 They are what the benchmarks tune to: a solution certainly exists, and nobody can tune a method to its location.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from gbar.sim.engine import Evaluation
+from gbar.sim.files import as_csv, write_whole
 from gbar.sim.pool import Workers
-from gbar.sim.problem import SD_SHARE, Integrator, Problem, typical_sd
+from gbar.sim.problem import COLUMNS, SD_SHARE, Integrator, Problem, ResponseKey, typical_sd
 
 MARGIN = 0.1  # hidden vectors keep this share of each range from its ends
 MIN_SPIKES = 5  # on every sustained step
@@ -39,10 +39,8 @@ def make_cells(problem: Problem, wanted: Sequence[str], count: int, seed: int, w
     folder.mkdir(parents=True, exist_ok=True)
     for number, (_, cell) in enumerate(cells[:count]):
         _write_cell(problem, folder / f"{number:02d}.csv", cell, wanted, f"Hidden vector {number} of seed {seed}")
-    with (folder / "hidden.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["cell", *problem.names])
-        writer.writerows([f"{number:02d}", *(f"{v:.8g}" for v in x)] for number, (x, _) in enumerate(cells[:count]))
+    hidden = [[f"{number:02d}", *(f"{v:.8g}" for v in x)] for number, (x, _) in enumerate(cells[:count])]
+    write_whole(folder / "hidden.csv", as_csv([["cell", *problem.names], *hidden]))
 
 
 def _usable(problem: Problem, cell: Evaluation, wanted: Sequence[str]) -> bool:
@@ -67,15 +65,10 @@ def _stops_early(duration: float, cell: Evaluation, name: str) -> bool:
 
 
 def _write_cell(problem: Problem, file: Path, cell: Evaluation, wanted: Sequence[str], title: str) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        stream.write(
-            f"# {title}; SD = {SD_SHARE:.0%} of the value, with a floor. Made by scripts/bench/make_cells.py\n"
-        )
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["protocol", "feature", "mean", "sd", "unit"])
-        for key in wanted:
-            protocol, _, feature = key.partition(".")
-            unit = problem.unit_of(key) or ""
-            value = cell.features[key]
-            sd = typical_sd(unit, value)
-            writer.writerow([protocol, feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
+    rows: list[Sequence[object]] = [COLUMNS]
+    for key in wanted:
+        at, unit, value = ResponseKey.parse(key), problem.unit_of(key) or "", cell.features[key]
+        sd = typical_sd(unit, value)
+        rows.append([at.response, at.feature, f"{value:.6g}", f"{sd:.4g}", unit.replace("MΩ", "MOhm")])
+    made = f"# {title}; SD = {SD_SHARE:.0%} of the value, with a floor. Made by scripts/bench/make_cells.py\n"
+    write_whole(file, made + as_csv(rows))

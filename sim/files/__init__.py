@@ -2,6 +2,7 @@
 
 from gbar.sim.files.made import LONGEST, Made, as_name, check_name, resolved
 from gbar.sim.files.whole import (
+    as_csv,
     beside,
     cache_folder,
     check_own,
@@ -16,6 +17,7 @@ from gbar.sim.files.whole import (
 __all__ = [
     "LONGEST",
     "Made",
+    "as_csv",
     "as_name",
     "beside",
     "cache_folder",

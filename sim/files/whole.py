@@ -3,6 +3,7 @@
 Whoever writes, writes beside the file under a name that nobody can guess, follows no link, and moves it into place.
 """
 
+import csv
 import io
 import json
 import math
@@ -11,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash, never finds half of it."""
     with beside(file, content) as new:
         new.replace(file)
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, a line each, with the same ends everywhere."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
 
 
 @contextmanager

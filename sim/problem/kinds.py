@@ -135,10 +135,17 @@ class Stimulus(Strict):
 class Held(Stimulus):
     """A stimulus on top of a holding current that flows from the start to the end."""
 
+    starts_quiet: ClassVar[bool] = False  # whether nothing is injected before the delay, but for the holding current
+
     holding: Nanoampere = Field(
         default=0.0,
         description="a current from start to end, under the stimulus. Amplitudes and the rheobase count from it",
     )
+
+    @property
+    def quiet_until(self) -> float:
+        """The delay, of kinds that start quiet and have no holding current."""
+        return self.delay if self.starts_quiet and not self.holding else 0.0
 
 
 class CurrentStimulus(Held):
@@ -185,24 +192,16 @@ class Step(CurrentStimulus):
     """A square current. `pulse` is the same, brief: what follows it is measured rather than what happens in it."""
 
     kind: Literal["step", "pulse"]
-
-    @property
-    def quiet_until(self) -> float:
-        """The delay, without a holding current."""
-        return 0.0 if self.holding else self.delay
+    starts_quiet: ClassVar[bool] = True
 
 
 class Train(CurrentStimulus):
     """Brief square currents at a fixed rate, from the delay until the duration is over."""
 
     kind: Literal["train"]
+    starts_quiet: ClassVar[bool] = True
     width: Millisecond = Field(gt=0, description="of each pulse")
     frequency: Hertz = Field(description="of the pulses, from `delay` on until `duration` is over")
-
-    @property
-    def quiet_until(self) -> float:
-        """The delay, without a holding current."""
-        return 0.0 if self.holding else self.delay
 
     @model_validator(mode="after")
     def _apart(self) -> "Train":
@@ -322,17 +321,13 @@ class Rheobase(Held):
     """The smallest square current that makes a spike, found by bisection for each candidate."""
 
     kind: Literal["rheobase"]
+    starts_quiet: ClassVar[bool] = True
     bounds: tuple[Nanoampere, Nanoampere] = Field(
         default=(0.0, 50.0), description="a cell that fires at `low`, or not at `high`, has no rheobase"
     )
     precision: Nanoampere = Field(
         default=0.05, gt=0, description="the search stops when the bracket is as narrow; the value is its upper end"
     )
-
-    @property
-    def quiet_until(self) -> float:
-        """The delay, without a holding current."""
-        return 0.0 if self.holding else self.delay
 
     @model_validator(mode="after")
     def _bracket(self) -> "Rheobase":

@@ -1,7 +1,5 @@
 """The table of measurements and the protocols that recordings make: written whole or not at all."""
 
-import csv
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.files import beside, resolved
-from gbar.sim.problem import KINDS, Problem, load_problem
+from gbar.sim.files import as_csv, beside, resolved
+from gbar.sim.problem import COLUMNS, KINDS, Problem, load_problem
 
 if TYPE_CHECKING:
     from gbar.sim.recordings import Findings
@@ -82,16 +80,16 @@ def text(found: "Findings") -> str:
 
 
 def _rows(said: Sequence[str], rows: Sequence["Average"], left_out: Sequence[str]) -> str:
-    stream = io.StringIO()
-    stream.writelines(f"# {line}.\n" for line in said)
-    stream.write("# Edit freely: delete rows, set an SD. z = (simulated - mean) / sd.\n")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["protocol", "feature", "mean", "sd", "unit", "note"])
+    table = [[*COLUMNS, "note"]]
     for row in rows:
         unit = row.unit.replace("MΩ", "MOhm")
-        writer.writerow([row.protocol, row.feature, f"{row.mean:.8g}", f"{row.sd:.4g}", unit, row.note])
-    stream.writelines(f"# {line}\n" for line in left_out)
-    return stream.getvalue()
+        table.append([row.protocol, row.feature, f"{row.mean:.8g}", f"{row.sd:.4g}", unit, row.note])
+    above = [*(f"{line}." for line in said), "Edit freely: delete rows, set an SD. z = (simulated - mean) / sd."]
+    return _comments(above) + as_csv(table) + _comments(left_out)
+
+
+def _comments(lines: Sequence[str]) -> str:
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def toml(name: str, content: Mapping[str, Any]) -> str:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import ask
+from gbar.sim.pool import START_LIMIT_S, ask
 from gbar.sim.problem import Model, Parameter, Problem
 from gbar.sim.setup import elsewhere
 
-START_LIMIT_S = 120.0
 ADDED = ""  # no parameter is called so: what the model's own table adds
 
 

@@ -6,11 +6,9 @@ import re
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import ask
+from gbar.sim.pool import START_LIMIT_S, ask
 from gbar.sim.problem import Problem
 from gbar.sim.setup import elsewhere
-
-START_LIMIT_S = 120.0
 
 
 def write_out(problem: Problem, x: dict[str, float]) -> list[str]:

@@ -794,3 +794,9 @@ def test_what_lies_outside_the_bounds_is_named() -> None:
     assert problem.outside(np.array([0.01, 0.0])) == ["log"]
     for end in problem.physical(np.array([[0.0, 0.0], [1.0, 1.0]])):
         assert problem.outside(end) == [], "the last digit of a logarithm is no reason"
+
+
+def test_what_lies_outside_has_a_nearest_point() -> None:
+    problem = two_parameters(0.01, 0.24)
+    outside = np.array([[-1.0, 5.0], [0.24, 0.0], [0.125, 0.24]])
+    assert problem.nearest(outside) == pytest.approx(np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 1.0]]))
