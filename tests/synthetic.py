@@ -12,7 +12,7 @@ from gbar.agent.learning.agent import AgentConfig
 from gbar.agent.learning.environment import Dynamics
 from gbar.agent.learning.planner import PlanConfig
 from gbar.agent.learning.pretrained import PretrainConfig
-from gbar.agent.learning.target import Aim
+from gbar.agent.learning.target import Target
 from gbar.surrogate import Data, FitConfig, Params, Response, Scaling, choose_scaling, fit, pad, respond
 from gbar.surrogate.network import init_params
 
@@ -106,7 +106,7 @@ def plain_scaling(features: int) -> Scaling:
     return Scaling(knee, jnp.zeros(features), 1 / knee)
 
 
-def aims(means: np.ndarray, sd: np.ndarray = SD) -> Aim:  # [..., F], [F]
+def aims(means: np.ndarray, sd: np.ndarray = SD) -> Target:  # [..., F], [F]
     """Goals as the jitted functions take them, all with the same SDs."""
     mean = jnp.asarray(means, jnp.float32)
-    return Aim(mean, jnp.broadcast_to(jnp.asarray(sd, jnp.float32), mean.shape))
+    return Target(mean, jnp.broadcast_to(jnp.asarray(sd, jnp.float32), mean.shape))

@@ -10,13 +10,12 @@ from gbar.agent.learning.policy import init_policy
 from gbar.agent.learning.pretrained import Pretrained, digest, load_or_pretrain, padded, pretrain, stamp, train_policy
 from gbar.agent.learning.target import (
     UNDEFINED,
-    Aim,
-    Goal,
-    aim_at,
+    Target,
+    as_float32,
     distance,
-    goal_of,
     residual,
     sd_elsewhere,
+    target_of,
     worst,
     z_scores,
 )
@@ -24,8 +23,7 @@ from gbar.agent.learning.target import (
 __all__ = [
     "Agent",
     "AgentConfig",
-    "Aim",
-    "aim_at",
+    "as_float32",
     "assess",
     "Compiling",
     "configure",
@@ -36,8 +34,8 @@ __all__ = [
     "engine_bias",
     "Experience",
     "Forecast",
-    "Goal",
-    "goal_of",
+    "Target",
+    "target_of",
     "init_learner",
     "init_policy",
     "learn",

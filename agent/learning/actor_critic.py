@@ -14,7 +14,7 @@ import optax
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act, init_policy, value
-from gbar.agent.learning.target import Aim
+from gbar.agent.learning.target import Target
 from gbar.surrogate import Response
 
 
@@ -34,7 +34,7 @@ class Experience(NamedTuple):
     """What sessions start from and aim at. Rows are drawn uniformly."""
 
     starts: jax.Array  # [S, D] unit-cube points already simulated
-    goals: Aim  # [G, F] features of archived cells (hindsight) and the user's own
+    goals: Target[jax.Array]  # [G, F] features of archived cells (hindsight) and the user's own
 
 
 class LearnInfo(NamedTuple):

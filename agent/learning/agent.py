@@ -12,7 +12,7 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, i
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
-from gbar.agent.learning.target import UNDEFINED, Aim, Goal, aim_at, distance, sd_elsewhere, z_scores
+from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, sd_elsewhere, z_scores
 from gbar.surrogate import (
     Calibration,
     FitConfig,
@@ -72,26 +72,28 @@ class Agent:
         self,
         key: jax.Array,
         dimension: int,
-        goal: Goal,
+        target: Target[np.ndarray],
+        tolerance: float,
         rows: int,
         config: AgentConfig,
         pretrained: Pretrained | None = None,
     ):
-        self.goal, self.config, self.rows, self.dimension, self.pretrained = goal, config, rows, dimension, pretrained
+        self.target, self.tolerance, self.config = target, tolerance, config
+        self.rows, self.dimension, self.pretrained = rows, dimension, pretrained
         self.fitting = config.pretrain.fit if pretrained else config.fit
-        self.network = Response(len(goal.mean), self.fitting.hidden, self.fitting.layers)
-        self.aim = aim_at(goal)
+        self.network = Response(len(target.mean), self.fitting.hidden, self.fitting.layers)
+        self.target32 = as_float32(target)
         self.planner = config.planner if config.planner != "auto" else "both" if pretrained else "gradient"
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
         self._policy = pretrained.policy if pretrained else None
-        self._calibration = Calibration(len(goal.mean), NEARER if pretrained else 1.0)
-        self._first_noise = np.full(len(goal.mean), config.first_noise)
+        self._calibration = Calibration(len(target.mean), NEARER if pretrained else 1.0)
+        self._first_noise = np.full(len(target.mean), config.first_noise)
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
             self.scaling = pretrained.scaling
-            self._first_noise = _in_tolerance_space(pretrained, goal)
+            self._first_noise = _in_tolerance_space(pretrained, target)
 
     def _next_key(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)
@@ -104,7 +106,7 @@ class Agent:
         """Learn from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
         if not self.config.validity:
             features = np.where(np.isfinite(features), features, self.to_features(np.array(UNDEFINED)))
-        far = distance(z_scores(features, self.goal))
+        far = distance(z_scores(features, self.target))
         if self.pretrained:
             near = np.argsort(far, kind="stable")[: self.config.near]
             weight = (1.0 + far[near]) ** -self.config.local
@@ -112,11 +114,11 @@ class Agent:
             params = refine(self.pretrained.params, data, self.network, self.fitting)
         else:
             if self._params is None:
-                self.scaling = choose_scaling(features, self.goal.mean, self.goal.sd)
+                self.scaling = choose_scaling(features, self.target.mean, self.target.sd)
             data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
             params = fit(self._next_key(), data, self.network, self.fitting, self._params)
         self._params = jax.block_until_ready(params)
-        self.dynamics = Dynamics(self._params, self.scaling, jnp.asarray(self.goal.tolerance, jnp.float32))
+        self.dynamics = Dynamics(self._params, self.scaling, jnp.asarray(self.tolerance, jnp.float32))
 
     def train_policy(self, u: np.ndarray, features: np.ndarray) -> None:
         """Train the policy on the surrogate as it now is, towards the user's goal and features of archived cells.
@@ -128,24 +130,24 @@ class Agent:
         config = self.config
         rounds = 1
         if self._learner is None:
-            size = env.observation_size(self.dimension, len(self.goal.mean))
+            size = env.observation_size(self.dimension, len(self.target.mean))
             self._learner = init_learner(self._next_key(), size, self.dimension, config.learn)
             rounds = config.learn.first_rounds
             self._policy = self._learner.policy
         if not config.trained:
             return
-        z = z_scores(features, self.goal)
+        z = z_scores(features, self.target)
         order = np.argsort(distance(z), kind="stable")
         defined = [i for i in order if np.isfinite(z[i]).all()][: config.goals // 2]
-        means = np.concatenate([features[defined], [self.goal.mean] * (config.goals - len(defined))])
+        means = np.concatenate([features[defined], [self.target.mean] * (config.goals - len(defined))])
         sds = np.concatenate(
-            [sd_elsewhere(self.goal, features[defined]), [self.goal.sd] * (config.goals - len(defined))]
+            [sd_elsewhere(self.target, features[defined]), [self.target.sd] * (config.goals - len(defined))]
         )
         experience = Experience(
             jnp.asarray(
                 np.resize(np.clip(u[order[: config.goals]], 0, 1), (config.goals, self.dimension)), jnp.float32
             ),
-            Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32)),
+            Target(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32)),
         )
         for _ in range(rounds):
             key = self._next_key()
@@ -163,22 +165,24 @@ class Agent:
         if self.planner != "gradient":
             assert self._policy is not None
             noise = jnp.asarray(self._draw().standard_normal((config.plan.rollout, *starts.shape), np.float32))
-            visited = propose.roll_out(noise, self._policy, self.dynamics, starts, self.aim, self.network, config.env)
+            visited = propose.roll_out(
+                noise, self._policy, self.dynamics, starts, self.target32, self.network, config.env
+            )
             found.append((PROPOSERS.index("policy"), np.asarray(visited)))
         if self.planner != "policy":
-            reached = propose.descend(self.dynamics, starts, self.aim, self.network, config.plan)
+            reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
-        best = np.argsort(distance(z_scores(features, self.goal)), kind="stable")[: config.plan.anchors]
+        best = np.argsort(distance(z_scores(features, self.target)), kind="stable")[: config.plan.anchors]
         candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
-        r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.aim, self.network)
+        r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.target32, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
         return Proposals(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
         members, count = self.fitting.members, self.config.plan.starts
-        order = np.argsort(distance(z_scores(features, self.goal)), kind="stable")
+        order = np.argsort(distance(z_scores(features, self.target)), kind="stable")
         draw = self._draw()
         best = np.resize(order[: max(4, count // 4)], count // 2)
         pool = order[: min(max(8, len(order) // 2), 256)]
@@ -199,7 +203,7 @@ class Agent:
 
     def record_errors(self, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
-        r = np.arcsinh(z_scores(features, self.goal))
+        r = np.arcsinh(z_scores(features, self.target))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
 
     def adapt_trust_region(self, best: float, before: float) -> None:
@@ -210,7 +214,7 @@ class Agent:
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""
-        return self.goal.mean + self.goal.sd * np.sinh(np.clip(r, -15, 15))
+        return self.target.mean + self.target.sd * np.sinh(np.clip(r, -15, 15))
 
     def uncertainty_left(self, u: np.ndarray) -> np.ndarray:  # [D] -> [D] in 0..1
         """How much of each parameter's range the measurements leave open around u (Laplace approximation).
@@ -221,7 +225,7 @@ class Agent:
 
         def z_of(member: Params, u: jax.Array) -> jax.Array:
             value = unsquash(self.dynamics.scaling, respond(self.network, member, u).value)
-            return (value - self.aim.mean) / self.aim.sd
+            return z_scores(value, self.target32)
 
         slopes_of = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))
         slopes = slopes_of(self.dynamics.params, jnp.asarray(u, jnp.float32))
@@ -230,10 +234,10 @@ class Agent:
         return np.sqrt(12.0 * np.diag(posterior))
 
 
-def _in_tolerance_space(pretrained: Pretrained, goal: Goal) -> np.ndarray:  # [F]
+def _in_tolerance_space(pretrained: Pretrained, target: Target[np.ndarray]) -> np.ndarray:  # [F]
     """A pretrained agent's held-out error as asinh(z) at the measurements."""
-    s = squash(pretrained.scaling, goal.mean)
+    s = squash(pretrained.scaling, target.mean)
     ends = [
         np.asarray(unsquash(pretrained.scaling, jnp.asarray(s + side * pretrained.error)), float) for side in (1, -1)
     ]
-    return np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / goal.sd)
+    return np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / target.sd)

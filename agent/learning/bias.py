@@ -6,20 +6,20 @@ where there are some. The difference hardly changes from one near cell to the ne
 
 import numpy as np
 
-from gbar.agent.learning.target import Goal, distance, z_scores
+from gbar.agent.learning.target import Target, distance, z_scores
 
 DOUBT = 0.1  # weight on there being no difference; a confirmed solution weighs about 0.7
 LARGEST = 2.0  # SDs; more is a spike gained or lost, not a bias
 
 
-def engine_bias(searched: np.ndarray, confirmed: np.ndarray, goal: Goal) -> np.ndarray:  # [n, F], [n, F] -> [F]
-    """What to add to searched features to have what the confirming engine would have said, in the features' units.
+def engine_bias(searched: np.ndarray, confirmed: np.ndarray, target: Target[np.ndarray]) -> np.ndarray:
+    """What to add [F] to searched features to have what the confirming engine would have said, in the features' units.
 
     Args:
-        searched, confirmed: the same n cells by both engines, NaN where not defined.
-        goal: cells near it count, as exp(-distance^2).
+        searched, confirmed: [n, F] the same n cells by both engines, NaN where not defined.
+        target: cells near it count, as exp(-distance^2).
     """
-    difference = (confirmed - searched) / goal.sd
+    difference = (confirmed - searched) / target.sd
     known = np.isfinite(difference) & (np.abs(difference) <= LARGEST)
-    weight = known * np.exp(-(distance(z_scores(confirmed, goal)) ** 2))[:, None]
-    return goal.sd * np.sum(weight * np.where(known, difference, 0.0), axis=0) / (np.sum(weight, axis=0) + DOUBT)
+    weight = known * np.exp(-(distance(z_scores(confirmed, target)) ** 2))[:, None]
+    return target.sd * np.sum(weight * np.where(known, difference, 0.0), axis=0) / (np.sum(weight, axis=0) + DOUBT)

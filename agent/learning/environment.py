@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gbar.agent.learning.target import Aim, residual
+from gbar.agent.learning.target import Target, residual
 from gbar.surrogate import Params, Response, Scaling, respond
 
 
@@ -37,7 +37,7 @@ class State(NamedTuple):
     """Where each session stands."""
 
     u: jax.Array  # [M, K, D] current parameters, unit cube
-    aim: Aim  # [M, K, F] what to reach
+    target: Target[jax.Array]  # [M, K, F] what to reach
     left: jax.Array  # [M, K] queries left
 
 
@@ -53,10 +53,10 @@ class StepInfo(NamedTuple):
 def evaluate(network: Response, dynamics: Dynamics, state: State, config: EnvConfig) -> StepInfo:
     """Evaluate the hidden members, the step they suggest, and how far the ensemble disagrees."""
 
-    def member_info(member: Params, u: jax.Array, aim: Aim) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def member_info(member: Params, u: jax.Array, target: Target[jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         def residuals(u: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             predicted = respond(network, member, u)
-            r, p = residual(dynamics.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+            r, p = residual(dynamics.scaling, predicted.value, target), jax.nn.sigmoid(predicted.logit)
             return jnp.concatenate([r * p, jax.nn.softplus(-predicted.logit)]), (r, p)
 
         jacobian, _ = jax.jacfwd(residuals, has_aux=True)(jax.lax.stop_gradient(u))
@@ -64,7 +64,7 @@ def evaluate(network: Response, dynamics: Dynamics, state: State, config: EnvCon
         newton = _gauss_newton(jax.lax.stop_gradient(combined), jacobian, config)
         return r, p, newton
 
-    r, p, newton = jax.vmap(jax.vmap(member_info, in_axes=(None, 0, 0)))(dynamics.params, state.u, state.aim)
+    r, p, newton = jax.vmap(jax.vmap(member_info, in_axes=(None, 0, 0)))(dynamics.params, state.u, state.target)
     return StepInfo(r, p, jax.lax.stop_gradient(newton), _spread(network, dynamics, state))
 
 
@@ -77,7 +77,7 @@ def _gauss_newton(r: jax.Array, jacobian: jax.Array, config: EnvConfig) -> jax.A
 
 def _spread(network: Response, dynamics: Dynamics, state: State) -> jax.Array:  # [M, K, F]
     every = jax.vmap(lambda member: respond(network, member, state.u).value)(dynamics.params)  # [M, M, K, F]
-    r = residual(dynamics.scaling, every, state.aim)
+    r = residual(dynamics.scaling, every, state.target)
     return jnp.sqrt(jnp.var(r, axis=0) + 1e-12)  # the gradient of a plain SD is NaN where members agree
 
 
@@ -107,7 +107,7 @@ def solved(info: StepInfo, dynamics: Dynamics) -> jax.Array:  # [M, K] bool
 def step(state: State, info: StepInfo, action: jax.Array, config: EnvConfig) -> State:  # action [M, K, D] in [-1, 1]
     """The agent's action on top of the Gauss-Newton step."""
     u = jnp.clip(state.u + info.newton + config.reach * action, 0.0, 1.0)
-    return State(u, state.aim, state.left - 1)
+    return State(u, state.target, state.left - 1)
 
 
 def reward(before: StepInfo, after: StepInfo, dynamics: Dynamics, config: EnvConfig) -> jax.Array:  # [M, K]

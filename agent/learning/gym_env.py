@@ -9,7 +9,7 @@ import numpy as np
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State, StepInfo
-from gbar.agent.learning.target import Aim
+from gbar.agent.learning.target import Target
 from gbar.sim.errors import GbarError
 from gbar.surrogate import Response
 
@@ -78,7 +78,7 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise ValueError(f"options start, goal: expected shapes {starts.shape[1:]} and {goals.mean.shape[1:]}")
         shape = (self.members, 1)
         u, means, sds = (jnp.broadcast_to(array, (*shape, len(array))) for array in (start, goal, goals.sd[drawn]))
-        self._state = State(u, Aim(means, sds), jnp.full(shape, self.config.episode, jnp.int32))
+        self._state = State(u, Target(means, sds), jnp.full(shape, self.config.episode, jnp.int32))
         self._now, seen, solved = self._shown(self.dynamics, self._state)
         return np.asarray(seen[self._member, 0]), self._info(solved)
 

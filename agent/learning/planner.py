@@ -12,7 +12,7 @@ from scipy.special import log_ndtr, logsumexp
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act
-from gbar.agent.learning.target import Aim
+from gbar.agent.learning.target import Target
 from gbar.surrogate import Params, Response, respond
 
 PROPOSERS = ("policy", "gradient")
@@ -48,11 +48,11 @@ def roll_out(
     policy: Policy,
     dynamics: Dynamics,
     starts: jax.Array,
-    aim: Aim,
+    target: Target[jax.Array],
     network: Response,
     env_config: EnvConfig,
 ) -> jax.Array:
-    """Play the policy from starts [M, K, D] towards one aim [F]; returns every place visited, [Q, D].
+    """Play the policy from starts [M, K, D] towards one target [F]; returns every place visited, [Q, D].
 
     `noise` [H, M, K, D] is standard normal: H steps, drawn outside because generators are slow to compile.
     """
@@ -66,7 +66,7 @@ def roll_out(
     shape = starts.shape[:2]
     state = State(
         starts,
-        jax.tree.map(lambda part: jnp.broadcast_to(part, (*shape, *part.shape)), aim),
+        jax.tree.map(lambda part: jnp.broadcast_to(part, (*shape, *part.shape)), target),
         jnp.full(shape, env_config.episode),
     )
     _, visited = jax.lax.scan(step, state, noise)
@@ -74,13 +74,19 @@ def roll_out(
 
 
 @partial(jax.jit, static_argnames=("network", "config"))
-def descend(dynamics: Dynamics, starts: jax.Array, aim: Aim, network: Response, config: PlanConfig) -> jax.Array:
+def descend(
+    dynamics: Dynamics,
+    starts: jax.Array,
+    target: Target[jax.Array],
+    network: Response,
+    config: PlanConfig,
+) -> jax.Array:
     """Adam from starts [M, K, D] down each member's own cost; returns half-way and final places, [Q, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.descent, alpha=0.1))
 
     def cost(member: Params, u: jax.Array) -> jax.Array:
         predicted = respond(network, member, u)
-        r = env.residual(dynamics.scaling, predicted.value, aim)
+        r = env.residual(dynamics.scaling, predicted.value, target)
         short = env.cost(r, jax.nn.sigmoid(predicted.logit), dynamics.tolerance)
         return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
 
@@ -99,10 +105,15 @@ def descend(dynamics: Dynamics, starts: jax.Array, aim: Aim, network: Response, 
 
 
 @partial(jax.jit, static_argnames=("network",))
-def assess(dynamics: Dynamics, u: jax.Array, aim: Aim, network: Response) -> tuple[jax.Array, jax.Array]:
+def assess(
+    dynamics: Dynamics,
+    u: jax.Array,
+    target: Target[jax.Array],
+    network: Response,
+) -> tuple[jax.Array, jax.Array]:
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
     predicted = jax.vmap(lambda member: respond(network, member, u))(dynamics.params)
-    return env.residual(dynamics.scaling, predicted.value, aim), jax.nn.sigmoid(predicted.logit)
+    return env.residual(dynamics.scaling, predicted.value, target), jax.nn.sigmoid(predicted.logit)
 
 
 def project_to_trust_region(

@@ -19,7 +19,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, init_learner, learn
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.policy import Policy, init_policy
-from gbar.agent.learning.target import Aim, Goal, sd_elsewhere
+from gbar.agent.learning.target import Target, sd_elsewhere
 from gbar.sim import GbarError, Problem
 from gbar.sim.files import packed_arrays, read_arrays, write_whole
 from gbar.surrogate import FitConfig, Params, Response, Scaling, choose_scaling, fit, init_params, pad, respond, squash
@@ -49,7 +49,14 @@ class Pretrained(NamedTuple):
     solved: float  # share of practice sessions that ended within tolerance on the surrogate
 
 
-def pretrain(u: np.ndarray, features: np.ndarray, goal: Goal, config: PretrainConfig, rules: EnvConfig) -> Pretrained:
+def pretrain(
+    u: np.ndarray,
+    features: np.ndarray,
+    target: Target[np.ndarray],
+    tolerance: float,
+    config: PretrainConfig,
+    rules: EnvConfig,
+) -> Pretrained:
     """Learn the response and a policy from everything an archive holds. The same rows teach the same.
 
     Each member is shown all rows but its own share of them, on which its error is measured.
@@ -57,18 +64,19 @@ def pretrain(u: np.ndarray, features: np.ndarray, goal: Goal, config: PretrainCo
     Args:
         u: [N, D] unit cube.
         features: [N, F], NaN where not defined.
-        goal: one table of measurements; only its SDs and the size of its values matter.
+        target: one table of measurements; only its SDs and the size of its values matter.
+        tolerance: of a solution on the surrogate.
         config, rules: static.
     """
     keys = jax.random.split(jax.random.key(0), 4)
-    scaling = choose_scaling(features, goal.mean, goal.sd)
+    scaling = choose_scaling(features, target.mean, target.sd)
     s = squash(scaling, features)
     weight = _usualness(s)
     fold = np.random.default_rng(0).permutation(len(u)) % config.fit.members
-    network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
+    network = Response(len(target.mean), config.fit.hidden, config.fit.layers)
     params = fit(keys[0], pad(u, features, weight, scaling, padded(len(u)), fold), network, config.fit)
     error = _held_out_error(network, params, u, s, fold, weight)
-    policy, solved = train_policy(keys[1:3], params, scaling, u, features, goal, config, rules)
+    policy, solved = train_policy(keys[1:3], params, scaling, u, features, target, tolerance, config, rules)
     return Pretrained(params, scaling, policy, error, len(u), solved)
 
 
@@ -104,7 +112,8 @@ def train_policy(
     scaling: Scaling,
     u: np.ndarray,
     features: np.ndarray,
-    goal: Goal,
+    target: Target[np.ndarray],
+    tolerance: float,
     config: PretrainConfig,
     rules: EnvConfig,
 ) -> tuple[Policy, float]:
@@ -113,24 +122,24 @@ def train_policy(
     Args:
         keys: two, one for the untrained policy and one for its training.
         params, scaling: the surrogate.
-        u, features, goal, config, rules: as in `pretrain`.
+        u, features, target, tolerance, config, rules: as in `pretrain`.
 
     Returns:
         The policy, and the share of the last sessions that ended within tolerance on the surrogate.
     """
-    network = Response(len(goal.mean), config.fit.hidden, config.fit.layers)
+    network = Response(len(target.mean), config.fit.hidden, config.fit.layers)
     dynamics, weight = (
-        Dynamics(params, scaling, jnp.asarray(goal.tolerance, jnp.float32)),
+        Dynamics(params, scaling, jnp.asarray(tolerance, jnp.float32)),
         _usualness(squash(scaling, features)),
     )
-    learner = init_learner(keys[0], env.observation_size(u.shape[1], len(goal.mean)), u.shape[1], config.learn)
+    learner = init_learner(keys[0], env.observation_size(u.shape[1], len(target.mean)), u.shape[1], config.learn)
     whole = np.flatnonzero(np.isfinite(features).all(axis=1))
     order = whole[np.argsort(-weight[whole], kind="stable")][: config.goals]
     if len(order) == 0:
         return learner.policy, 0.0
     means = np.resize(features[order], (config.goals, features.shape[1]))
     starts = np.resize(np.clip(u, 0, 1)[np.argsort(-weight, kind="stable")], (config.goals, u.shape[1]))
-    aims = Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(goal, means), jnp.float32))
+    aims = Target(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(target, means), jnp.float32))
     experience = Experience(jnp.asarray(starts, jnp.float32), aims)
     solved = 0.0
     for round_key in jax.random.split(keys[1], config.learn.first_rounds):
@@ -145,14 +154,14 @@ def file_beside(archive: Path, stamp: dict[str, Any]) -> Path:
     return archive.with_name(f"{archive.name}.{hashlib.sha256(asked.encode()).hexdigest()[:8]}.mind.npz")
 
 
-def stamp(problem: Problem, goal: Goal, engine: str, config: PretrainConfig, rules: EnvConfig) -> dict[str, Any]:
+def stamp(problem: Problem, tolerance: float, engine: str, config: PretrainConfig, rules: EnvConfig) -> dict[str, Any]:
     """Everything a pretrained agent depends on, the rows excepted; as JSON."""
     return {
         "problem": problem.identity(),
         "parameters": [[p.name, *p.bounds, p.scale] for p in problem.parameter],
         "features": [m.key for m in problem.measurements],
         "engine": engine,
-        "tolerance": goal.tolerance,
+        "tolerance": tolerance,
         "settings": repr((config, rules)),
         "versions": {name: metadata.version(name) for name in VERSIONS},
     }
@@ -205,7 +214,8 @@ def load_or_pretrain(
     stamp: dict[str, Any],
     u: np.ndarray,
     features: np.ndarray,
-    goal: Goal,
+    target: Target[np.ndarray],
+    tolerance: float,
     config: PretrainConfig,
     rules: EnvConfig,
 ) -> tuple[Pretrained, str]:
@@ -217,7 +227,7 @@ def load_or_pretrain(
     file = file_beside(archive, stamp)
     found, reason = load(file, stamp, len(u), config)
     if found is None:
-        found = pretrain(u, features, goal, config, rules)
+        found = pretrain(u, features, target, tolerance, config, rules)
         with contextlib.suppress(OSError):  # an archive may lie where nothing can be written beside it
             save(file, found, stamp)
     return found, reason

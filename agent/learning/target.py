@@ -1,6 +1,7 @@
 """How far features are from measurements."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,22 +13,29 @@ from gbar.surrogate import Scaling, unsquash
 UNDEFINED = 4.0  # asinh(z) that an undefined feature counts as: some 27 SD
 
 
-class Goal(NamedTuple):
-    """What is to be reproduced."""
-
-    mean: np.ndarray  # [F]
-    sd: np.ndarray  # [F]
-    tolerance: float  # every |z| up to this is a solution
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
-def goal_of(measurements: tuple[Measurement, ...], tolerance: float) -> Goal:
+class Target(NamedTuple, Generic[Array]):
+    """What is to be reproduced: NumPy's where a run decides, JAX's in what is compiled."""
+
+    mean: Array  # [..., F]
+    sd: Array  # [..., F]
+
+
+def target_of(measurements: Sequence[Measurement]) -> Target[np.ndarray]:
     """The measurements as arrays, in their order."""
-    return Goal(np.array([m.mean for m in measurements]), np.array([m.sd for m in measurements]), tolerance)
+    return Target(np.array([m.mean for m in measurements]), np.array([m.sd for m in measurements]))
 
 
-def z_scores(features: np.ndarray, goal: Goal) -> np.ndarray:  # [..., F] -> [..., F]
+def as_float32(target: Target[np.ndarray]) -> Target[jax.Array]:
+    """A target as the jitted functions take it."""
+    return Target(jnp.asarray(target.mean.astype(np.float32)), jnp.asarray(target.sd.astype(np.float32)))
+
+
+def z_scores(features: Array, target: Target[Array]) -> Array:  # [..., F] -> [..., F]
     """(feature - mean) / SD, NaN where the feature is not defined."""
-    return (features - goal.mean) / goal.sd
+    return (features - target.mean) / target.sd
 
 
 def worst(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
@@ -40,24 +48,12 @@ def distance(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     return np.sqrt(np.mean(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2, axis=-1))
 
 
-class Aim(NamedTuple):
-    """A goal as the jitted functions take it."""
-
-    mean: jax.Array  # [..., F]
-    sd: jax.Array  # [..., F]
-
-
-def aim_at(goal: Goal) -> Aim:
-    """The measurements as 32-bit arrays."""
-    return Aim(jnp.asarray(goal.mean.astype(np.float32)), jnp.asarray(goal.sd.astype(np.float32)))
-
-
-def sd_elsewhere(goal: Goal, features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
+def sd_elsewhere(target: Target[np.ndarray], features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
     """What the SD would be, had these features been measured: it grows with the value, within a factor of four."""
-    share = np.abs(features) / np.maximum(np.abs(goal.mean), 1e-12)
-    return goal.sd * np.clip(np.where(np.isfinite(share), share, 1.0), 0.25, 4.0)
+    share = np.abs(features) / np.maximum(np.abs(target.mean), 1e-12)
+    return target.sd * np.clip(np.where(np.isfinite(share), share, 1.0), 0.25, 4.0)
 
 
-def residual(scaling: Scaling, value: jax.Array, aim: Aim) -> jax.Array:  # [..., F]
+def residual(scaling: Scaling, value: jax.Array, target: Target[jax.Array]) -> jax.Array:  # [..., F]
     """asinh(z) of predicted values: z itself near the measurement, its logarithm far away."""
-    return jnp.arcsinh((unsquash(scaling, value) - aim.mean) / aim.sd)
+    return jnp.arcsinh(z_scores(unsquash(scaling, value), target))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gbar.agent.learning import UNDEFINED, Agent, Aim, Dynamics, assess, residual, z_scores
+from gbar.agent.learning import UNDEFINED, Agent, Dynamics, Target, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
 from gbar.sim import Archive, Integrator, Pool, design
 from gbar.sim.problem import within
@@ -87,7 +87,7 @@ def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -
     for i, evaluation in pool.run(list(x), integrator=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
-    features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
+    features = np.array([done[i].row(session.keys) for i in range(len(u))])
     return features + session.bias
 
 
@@ -115,7 +115,7 @@ def diagnose(session: "Session", ranges: list[Range], reachability: Reachability
 
 def _evidence(session: "Session", u: np.ndarray, features: np.ndarray) -> Evidence:
     inside = within(u)
-    size = np.abs(z_scores(features[inside], session.goal))
+    size = np.abs(z_scores(features[inside], session.target))
     return Evidence(u[inside], features[inside], np.where(np.isfinite(size), size, np.inf))
 
 
@@ -149,12 +149,12 @@ def _reached(agent: Agent, evidence: Evidence, wanted: list[tuple[int, int]]) ->
         row[list(pair)] = 1.0
     starts = np.stack([_starts(agent, evidence, pair) for pair in (wanted * OBJECTIVES)[:OBJECTIVES]])
     begin, wanted_only = jnp.asarray(starts, jnp.float32), jnp.asarray(weight, jnp.float32)
-    return np.asarray(_descend(agent.dynamics, begin, agent.aim, wanted_only, agent.network), float)
+    return np.asarray(_descend(agent.dynamics, begin, agent.target32, wanted_only, agent.network), float)
 
 
 def _ideas(agent: Agent, places: np.ndarray, pair: tuple[int, int]) -> Idea:
     """The best of some places [Q, D] for one objective."""
-    r, p = assess(agent.dynamics, jnp.asarray(places, jnp.float32), agent.aim, agent.network)
+    r, p = assess(agent.dynamics, jnp.asarray(places, jnp.float32), agent.target32, agent.network)
     both = list(pair)
     cost = np.asarray(jnp.sum(_cost(r, p)[..., both], axis=-1))  # [M, Q]
     wise, bold = int(np.argmin(cost.mean(axis=0))), int(np.argmin(cost.min(axis=0)))
@@ -179,13 +179,15 @@ def _cost(r: jax.Array, p: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("network",))
-def _descend(dynamics: Dynamics, starts: jax.Array, aim: Aim, weight: jax.Array, network: Response) -> jax.Array:
+def _descend(
+    dynamics: Dynamics, starts: jax.Array, target: Target[jax.Array], weight: jax.Array, network: Response
+) -> jax.Array:
     """Adam from starts [W, M, K, D] down each member's cost of the features that weight [W, F] picks: [W, M K, D]."""
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS, alpha=0.1))
 
     def cost(member: Params, u: jax.Array, weight: jax.Array) -> jax.Array:  # [K, D]
         predicted = respond(network, member, u)
-        r = residual(dynamics.scaling, predicted.value, aim)
+        r = residual(dynamics.scaling, predicted.value, target)
         return jnp.sum(weight * _cost(r, jax.nn.sigmoid(predicted.logit)))
 
     of_members = jax.vmap(jax.grad(cost, argnums=1), in_axes=(0, 0, None))
@@ -214,10 +216,9 @@ def _pressing(session: "Session") -> list[Pressing]:
 
 def _achieved(session: "Session", evidence: Evidence, row: int, f: int) -> Achieved:
     """The value that one evaluation has for one measurement."""
-    value, goal = evidence.features[row, f], session.goal
+    value, z = evidence.features[row, f], z_scores(evidence.features[row], session.target)[f]
     defined = bool(np.isfinite(value))
-    z = float((value - goal.mean[f]) / goal.sd[f]) if defined else None
-    return Achieved(feature=session.keys[f], value=float(value) if defined else None, z=z)
+    return Achieved(feature=session.keys[f], value=float(value) if defined else None, z=float(z) if defined else None)
 
 
 def _unreachable(session: "Session", evidence: Evidence, f: int) -> Unreachable:
@@ -252,7 +253,7 @@ def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative
         values = evidence.features[:, f]
         if len(values) < 8 or not np.isfinite(values).all():
             continue
-        if np.ptp(values) <= STILL * session.goal.sd[f]:
+        if np.ptp(values) <= STILL * session.target.sd[f]:
             found.append(Uninformative(feature=key, reason="constant"))
         elif (evidence.size[:, f] <= tolerance).all() and passes[f] >= PASSES:
             found.append(Uninformative(feature=key, reason="always met"))
@@ -264,6 +265,6 @@ def _passes(session: "Session") -> np.ndarray:  # [F]
     agent = session.agent
     assert agent is not None
     u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
-    r, p = assess(agent.dynamics, u, agent.aim, agent.network)
+    r, p = assess(agent.dynamics, u, agent.target32, agent.network)
     inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
     return np.asarray(jnp.mean(inside, axis=0))

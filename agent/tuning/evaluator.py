@@ -44,7 +44,7 @@ class Evaluator:
         before = session.evaluations
         x = session.problem.physical(u)
         done = self._run(x, proposers, Integrator.of(session.problem))
-        features = np.array([[done[i].features.get(key, np.nan) for key in session.keys] for i in range(len(u))])
+        features = np.array([done[i].row(session.keys) for i in range(len(u))])
         session.x, session.u = np.concatenate([session.x, x]), np.concatenate([session.u, u])
         session.features = np.concatenate([session.features, features])
         session.proposers += proposers
@@ -75,13 +75,13 @@ class Evaluator:
         """How far the first batch [B, F] came: what pretraining was worth before this cell taught anything."""
         session = self.session
         if session.pretrained and len(session.history) + session.batches == 1:
-            worst = goals_worst(z_scores(features, session.goal))
+            worst = goals_worst(z_scores(features, session.target))
             best = float(worst.min())
             session.first = FirstBatch(
                 evaluations=len(worst),
                 best_max_abs_z=best if np.isfinite(best) else None,
                 within_3=int((worst <= 3).sum()),
-                within_tolerance=int((worst <= session.goal.tolerance).sum()),
+                within_tolerance=int((worst <= session.config.tolerance).sum()),
             )
 
     def confirm(self) -> None:
@@ -123,7 +123,7 @@ class Evaluator:
         session.kept = {}
         if searched:
             x = np.array([kept.x for kept in searched])
-            features = [[kept.done.features.get(key, np.nan) for key in session.keys] for kept in searched]
+            features = [kept.done.row(session.keys) for kept in searched]
             ok = np.array([kept.done.status == "ok" for kept in searched])
             session.x = np.concatenate([session.x, x])
             session.u = np.concatenate([session.u, session.problem.unit(x)])
@@ -155,7 +155,7 @@ class Evaluator:
         found, left = session.worst, session.left
         batch: list[int] = []
         for i in np.argsort(found, kind="stable"):
-            if len(batch) >= size or found[i] > session.goal.tolerance:
+            if len(batch) >= size or found[i] > session.config.tolerance:
                 break
             u, costs = session.u[i], session.x[i].tobytes() not in session.confirmed_before
             apart = all(np.max(np.abs(u - session.u[other])) >= DISTINCT for other in batch)
@@ -172,7 +172,7 @@ class Evaluator:
             return []
         found = session.worst
         best = int(np.argmin(found))
-        near = session.goal.tolerance < found[best] <= NEAR_MISS * session.goal.tolerance
+        near = session.config.tolerance < found[best] <= NEAR_MISS * session.config.tolerance
         if not near or not self._is_new(session.u[best]) or session.x[best].tobytes() in session.confirmed_before:
             return []
         self.next_probe = batch + PROBE_EVERY
@@ -183,7 +183,7 @@ class Evaluator:
         session = self.session
         if str(self.tight) != session.engine:
             known = [i for i in range(len(batch)) if done[i].status == "ok"]
-            tight = [[done[i].features.get(key, np.nan) for key in session.keys] for i in known]
+            tight = [done[i].row(session.keys) for i in known]
             indices = [batch[i] for i in known]
             session.compare(session.features[indices], np.array(tight).reshape(-1, len(session.keys)))
 
@@ -204,7 +204,7 @@ class Evaluator:
     def _judge(self, index: int, done: Evaluation, evaluation: int) -> None:
         session = self.session
         confirmed = self._confirmed(index, done)
-        if goals_worst(confirmed.z) > session.goal.tolerance:
+        if goals_worst(confirmed.z) > session.config.tolerance:
             session.rejected.add(session.u[index].tobytes())
         elif self._is_new(confirmed.u):
             session.solutions.append(confirmed)
@@ -215,8 +215,7 @@ class Evaluator:
 
     def _confirmed(self, index: int, done: Evaluation) -> Confirmed:
         session = self.session
-        features = np.array([done.features.get(key, np.nan) for key in session.keys])
-        z = z_scores(features, session.goal)
+        z = z_scores(done.row(session.keys), session.target)
         return Confirmed(session.u[index], session.x[index], done, z, session.proposers[index], index + 1)
 
     def _run(self, x: np.ndarray, proposers: list[str], accuracy: Integrator, slot: int = 0) -> dict[int, Evaluation]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gbar.agent.learning import PROPOSERS, Agent, Compiling, Forecast, goal_of, load_or_pretrain, select_batch
+from gbar.agent.learning import PROPOSERS, Agent, Compiling, Forecast, load_or_pretrain, select_batch, target_of
 from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.agent.tuning import batch_size as pace
 from gbar.agent.tuning.design import first_design, wider_design
@@ -110,12 +110,12 @@ def _open(problem: Problem, config: TuneConfig, archive: Archive) -> Session:
     every = archive.rows(keys, engine)
     rows = every.only(within(problem.unit(every.x), BEYOND))
     features = np.where(rows.ok[:, None], rows.features, np.nan)
-    goal = goal_of(problem.measurements, config.tolerance)
+    target = target_of(problem.measurements)
     tight, run = archive.rows(keys, str(Integrator.of(problem).tight())), run_name(problem, config)
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
     x, features = rows.x[others], features[others]
     proposers = [name for name, other in zip(rows.proposer, others, strict=True) if other]
-    session = Session(problem, config, keys, goal, engine, x, problem.unit(x), features, proposers)
+    session = Session(problem, config, keys, target, engine, x, problem.unit(x), features, proposers)
     session.from_other_runs = np.ones(len(x), bool)
     asked = archive.rows([], str(Integrator.of(problem).tight()))  # of other features too
     session.confirmed_before = {x.tobytes() for x, name in zip(asked.x, asked.run, strict=True) if name != run}
@@ -141,19 +141,19 @@ def _compare(session: Session, confirmed: Rows, others: np.ndarray) -> None:
 
 def _load_or_pretrain(session: Session, archive: Archive) -> None:
     """Take up what the archive's other runs have taught: kept beside it, or learned from it now and then kept."""
-    problem, goal, config = session.problem, session.goal, session.config.agent
+    problem, target, config = session.problem, session.target, session.config.agent
     rows = int(session.from_other_runs.sum())
     if rows < config.pretrain.least:
         session.pretrained_note = (
             f"{rows} evaluations of other runs: fewer than the {config.pretrain.least} worth learning from"
         )
         return
-    stamp = pretraining_stamp(problem, goal, session.engine, config.pretrain, config.env)
+    stamp = pretraining_stamp(problem, session.config.tolerance, session.engine, config.pretrain, config.env)
     u, features = (
         part[: len(session.from_other_runs)][session.from_other_runs] for part in (session.u, session.features)
     )
     session.pretrained, session.pretrained_note = load_or_pretrain(
-        archive.path, stamp, u, features, goal, config.pretrain, config.env
+        archive.path, stamp, u, features, target, session.config.tolerance, config.pretrain, config.env
     )
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from gbar.agent.learning import configure, digest
+from gbar.agent.learning import configure, digest, z_scores
 from gbar.agent.report import write_report
 from gbar.agent.result import (
     Accuracy,
@@ -276,9 +276,12 @@ def _ranges(session: Session) -> list[Range]:
 def accuracies(session: Session) -> dict[str, Accuracy]:
     """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
     made = session.predictions
+    every = z_scores(
+        np.reshape([prediction.features for prediction in made], (len(made), -1)), session.target
+    )  # [P, F]
     found = {}
     for f, key in enumerate(session.keys):
-        z = np.array([(prediction.features[f] - session.goal.mean[f]) / session.goal.sd[f] for prediction in made])
+        z = every[:, f]
         r = np.array([prediction.forecast.r[f] for prediction in made])
         sd = np.array([prediction.forecast.sd[f] for prediction in made])
         whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
@@ -297,8 +300,8 @@ def _predictions(session: Session) -> str:
     columns = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
     writer.writerow(columns)
     for made in session.predictions:
-        middle = session.goal.mean + session.goal.sd * np.sinh(made.forecast.r)
-        ends = [session.goal.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
+        middle = session.target.mean + session.target.sd * np.sinh(made.forecast.r)
+        ends = [session.target.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
         spread = (ends[0] - ends[1]) / 2
         for f, measured in enumerate(session.problem.measurements):
             simulated = made.features[f]

@@ -16,8 +16,8 @@ from gbar.agent.learning import (
     Agent,
     AgentConfig,
     Forecast,
-    Goal,
     Pretrained,
+    Target,
     distance,
     engine_bias,
     padded,
@@ -103,7 +103,7 @@ class Session:
     problem: Problem
     config: TuneConfig
     keys: list[str]  # "protocol.feature" of every measurement
-    goal: Goal
+    target: Target[np.ndarray]
     engine: str
     x: np.ndarray  # [N, D] NEURON's units, as simulated
     u: np.ndarray  # [N, D] unit cube
@@ -160,7 +160,7 @@ class Session:
     def new_agent(self, key: jax.Array) -> Agent:
         """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
         rows = padded(len(self.u) + self.left + SPARE)
-        return Agent(key, self.u.shape[1], self.goal, rows, self.config.agent, self.pretrained)
+        return Agent(key, self.u.shape[1], self.target, self.config.tolerance, rows, self.config.agent, self.pretrained)
 
     @property
     def left(self) -> int:
@@ -179,7 +179,7 @@ class Session:
 
     @property
     def z(self) -> np.ndarray:  # [N, F]
-        return z_scores(self.bias_corrected, self.goal)
+        return z_scores(self.bias_corrected, self.target)
 
     @property
     def inside(self) -> np.ndarray:  # [N] bool
@@ -200,7 +200,7 @@ class Session:
         """Learn from cells [n, F] that both engines have simulated."""
         self.searched = np.concatenate([self.searched, searched])
         self.confirmed = np.concatenate([self.confirmed, confirmed])
-        self.bias = engine_bias(self.searched, self.confirmed, self.goal)
+        self.bias = engine_bias(self.searched, self.confirmed, self.target)
 
 
 Observer = Callable[[Session], None]

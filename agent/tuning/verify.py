@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import BaseModel
 
-from gbar.agent.learning import AgentConfig, Goal, configure, distance, z_scores
+from gbar.agent.learning import AgentConfig, Target, configure, distance, target_of, z_scores
 from gbar.agent.result import Result, read_result
 from gbar.agent.tuning.session import BEYOND
 from gbar.sim import Archive, GbarError, Integrator, Problem, load_problem, simulate, with_process
@@ -107,7 +107,7 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Integrator)
     if missing:
         raise GbarError(f"the problem has a parameter '{missing[0]}' that this run does not: it has changed since")
     xs = [np.array([solution.parameters[name] for name in names]) for solution in result.solutions]
-    judged = []
+    judged, target = [], target_of(problem.measurements)
     for number, (done, before) in enumerate(
         zip(
             simulate(with_process(problem, "each"), xs, workers=workers, integrator=accuracy),
@@ -116,7 +116,7 @@ def _again(problem: Problem, result: Result, workers: int, accuracy: Integrator)
         ),
         start=1,
     ):
-        z = np.array([m.z(done.features.get(m.key, np.nan)) for m in problem.measurements])
+        z = z_scores(done.row(m.key for m in problem.measurements), target)
         then = np.array(
             [before.z[m.key] if before.z[m.key] is not None else np.nan for m in problem.measurements], float
         )
@@ -139,28 +139,26 @@ def _held_out(
     problem: Problem, result: Result, u: np.ndarray, features: np.ndarray
 ) -> tuple[list[float | None], list[float | None]]:
     """Cross-validated RMSE in SDs near the measurements, and AUROC of definedness over all rows, per feature."""
-    goal = Goal(
-        np.array([m.mean for m in problem.measurements]),
-        np.array([m.sd for m in problem.measurements]),
-        result.tolerance,
-    )
-    z = z_scores(features, goal)
-    nothing: list[float | None] = [None] * len(goal.mean)
+    target = target_of(problem.measurements)
+    z = z_scores(features, target)
+    nothing: list[float | None] = [None] * len(target.mean)
     if len(u) < 4 * FOLDS:
         return nothing, nothing
-    r, p = _cross_validated(u, features, goal, result.seed)
+    r, p = _cross_validated(u, features, target, result.seed)
     near = np.argsort(distance(z), kind="stable")[:NEAR]
     unknown = np.ones(len(near))
-    errors = [feature_accuracy(z[near, f], r[near, f], unknown).rmse_over_sd for f in range(len(goal.mean))]
-    return errors, [validity_auroc(np.isfinite(z[:, f]), p[:, f]) for f in range(len(goal.mean))]
+    errors = [feature_accuracy(z[near, f], r[near, f], unknown).rmse_over_sd for f in range(len(target.mean))]
+    return errors, [validity_auroc(np.isfinite(z[:, f]), p[:, f]) for f in range(len(target.mean))]
 
 
-def _cross_validated(u: np.ndarray, features: np.ndarray, goal: Goal, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _cross_validated(
+    u: np.ndarray, features: np.ndarray, target: Target[np.ndarray], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of every row by an ensemble that was not shown it: asinh(z) and probability of definedness."""
     config: FitConfig = AgentConfig().fit
-    network = Response(features=len(goal.mean), hidden=config.hidden)
-    scaling = choose_scaling(features, goal.mean, goal.sd)
-    weight = (1.0 + distance(z_scores(features, goal))) ** -2.0
+    network = Response(features=len(target.mean), hidden=config.hidden)
+    scaling = choose_scaling(features, target.mean, target.sd)
+    weight = (1.0 + distance(z_scores(features, target))) ** -2.0
     fold = np.random.default_rng(seed).permutation(len(u)) % FOLDS
     r, p = np.empty_like(features), np.empty_like(features)
     rows = 1 << (len(u) - 1).bit_length()
@@ -171,6 +169,6 @@ def _cross_validated(u: np.ndarray, features: np.ndarray, goal: Goal, seed: int)
         out = fold == k
         value = np.asarray(predicted.value, float).mean(axis=0)[: len(u)]
         predicted_features = np.asarray(unsquash(scaling, jnp.asarray(value)), float)
-        r[out] = np.arcsinh(z_scores(predicted_features, goal))[out]
+        r[out] = np.arcsinh(z_scores(predicted_features, target))[out]
         p[out] = np.asarray(jax.nn.sigmoid(predicted.logit), float).mean(axis=0)[: len(u)][out]
     return r, p

@@ -19,11 +19,10 @@ from gbar.agent.learning import (
     PROPOSERS,
     Agent,
     AgentConfig,
-    Goal,
     Planner,
     Pretrained,
+    Target,
     configure,
-    goal_of,
     init_policy,
     load_or_pretrain,
     observation_size,
@@ -31,6 +30,7 @@ from gbar.agent.learning import (
     pretrain,
     sd_elsewhere,
     select_batch,
+    target_of,
     train_policy,
     worst,
     z_scores,
@@ -148,10 +148,10 @@ class Neuron(NamedTuple):
 Cell = Emulator | Neuron
 
 
-def emulate(u: np.ndarray, features: np.ndarray, goal: Goal, config: FitConfig = EMULATOR) -> Emulator:
+def emulate(u: np.ndarray, features: np.ndarray, target: Target[np.ndarray], config: FitConfig = EMULATOR) -> Emulator:
     """Fit an emulator to an archive: u [N, D], features [N, F]."""
-    scaling = choose_scaling(features, goal.mean, goal.sd)
-    network = Response(len(goal.mean), config.hidden, config.layers)
+    scaling = choose_scaling(features, target.mean, target.sd)
+    network = Response(len(target.mean), config.hidden, config.layers)
     data = pad(u, features, np.ones(len(u)), scaling, padded(len(u)))
     return Emulator(network, fit(jax.random.key(1_000_003), data, network, config), scaling)
 
@@ -181,10 +181,10 @@ def rehearse(
         GbarError: an arm that is not known, or an archive with too little in it.
     """
     taught = _learn(problem, archive, arms, tolerance, most)
-    emulator = emulate(*taught.everything, taught.goal)
+    emulator = emulate(*taught.everything, taught.target)
     chosen = _targets(taught.everything[1], taught.pretrained, count, most or 0)
     means = [mean for mean in emulator.simulate(taught.everything[0][chosen]) if np.isfinite(mean).all()]
-    targets = [Goal(mean, sd_elsewhere(taught.goal, mean), tolerance) for mean in means]
+    targets = [Target(mean, sd_elsewhere(taught.target, mean)) for mean in means]
     known = np.setdiff1d(np.arange(len(taught.u)), chosen)
     yield from _played(arms, targets, emulator, taught._replace(u=taught.u[known], features=taught.features[known]))
 
@@ -205,7 +205,7 @@ def perform(
     Raises:
         GbarError: as `rehearse`, or a table that measures other features than the problem's own.
     """
-    targets = [_goal_of(problem, table, tolerance) for table in tables]
+    targets = [_target_of(problem, table) for table in tables]
     taught = _learn(problem, archive, arms, tolerance, most)
     with Workers(problem, workers) as pool:
         yield from _played(arms, targets, Neuron(problem, pool), taught)
@@ -214,7 +214,8 @@ def perform(
 class Taught(NamedTuple):
     """What every session begins with."""
 
-    goal: Goal  # of the problem's own table
+    target: Target[np.ndarray]  # of the problem's own table
+    tolerance: float
     pretrained: Pretrained
     u: np.ndarray  # [N, D] what the sessions know
     features: np.ndarray  # [N, F]
@@ -228,48 +229,50 @@ def _learn(problem: Problem, archive: Path, arms: Sequence[str], tolerance: floa
         raise GbarError(f"no way of planning '{unknown[0]}': expected some of {', '.join(ARMS)}")
     if not archive.is_file():
         raise GbarError(f"{archive}: no such archive: expected one that gbar sample made")
-    config, goal = BOTH, goal_of(problem.measurements, tolerance)
+    config, target = BOTH, target_of(problem.measurements)
     engine = str(Integrator.of(problem))
     with Archive(archive, problem, must_exist=True) as kept:
         rows = kept.rows([m.key for m in problem.measurements], engine)
     u, features = problem.unit(rows.x), np.where(rows.ok[:, None], rows.features, np.nan)
     if len(u) < config.pretrain.least:
         raise GbarError(f"{archive}: {len(u)} evaluations by '{engine}': expected at least {config.pretrain.least}")
-    stamp = pretraining_stamp(problem, goal, engine, config.pretrain, config.env)
+    stamp = pretraining_stamp(problem, tolerance, engine, config.pretrain, config.env)
     if most:
-        pretrained = pretrain(u[:most], features[:most], goal, config.pretrain, config.env)
+        pretrained = pretrain(u[:most], features[:most], target, tolerance, config.pretrain, config.env)
     else:
-        pretrained, _ = load_or_pretrain(archive, stamp, u, features, goal, config.pretrain, config.env)
-    return Taught(goal, pretrained, u[:most], features[:most], (u, features))
+        pretrained, _ = load_or_pretrain(archive, stamp, u, features, target, tolerance, config.pretrain, config.env)
+    return Taught(target, tolerance, pretrained, u[:most], features[:most], (u, features))
 
 
-def _goal_of(problem: Problem, table: Path, tolerance: float) -> Goal:
+def _target_of(problem: Problem, table: Path) -> Target[np.ndarray]:
     measured = load_problem(problem.file, table).measurements
     if [m.key for m in measured] != [m.key for m in problem.measurements]:
         raise GbarError(f"{table}: expected the same features in the same order as {problem.measurements_file}")
-    return goal_of(measured, tolerance)
+    return target_of(measured)
 
 
-def _played(arms: Sequence[str], targets: Sequence[Goal], cell: Cell, taught: Taught) -> Iterator[Rehearsed]:
+def _played(
+    arms: Sequence[str], targets: Sequence[Target[np.ndarray]], cell: Cell, taught: Taught
+) -> Iterator[Rehearsed]:
     for arm in arms:
         pretrained = _schooled(ARMS[arm], taught)
         for number, target in enumerate(targets):
-            yield _session(arm, number, cell, pretrained, taught.u, taught.features, target)
+            yield _session(arm, number, cell, pretrained, taught.u, taught.features, target, taught.tolerance)
 
 
 def _schooled(arm: Arm, taught: Taught) -> Pretrained:
     """The arm's pretrained agent: everybody's surrogate, and a policy trained by the arm's own rules."""
-    agent, (goal, pretrained, u, features, _) = arm.agent, taught
+    agent, (target, tolerance, pretrained, u, features, _) = arm.agent, taught
     if agent.planner == "gradient":
         return pretrained
     if not agent.trained:
-        size = observation_size(u.shape[1], len(goal.mean))
+        size = observation_size(u.shape[1], len(target.mean))
         return pretrained._replace(policy=init_policy(jax.random.key(7), size, u.shape[1]))
     if not arm.seed and (agent.pretrain, agent.env) == (BOTH.pretrain, BOTH.env):
         return pretrained
     keys = jax.random.split(jax.random.key(arm.seed))
     policy, solved = train_policy(
-        keys, pretrained.params, pretrained.scaling, u, features, goal, agent.pretrain, agent.env
+        keys, pretrained.params, pretrained.scaling, u, features, target, tolerance, agent.pretrain, agent.env
     )
     return pretrained._replace(policy=policy, solved=solved)
 
@@ -289,31 +292,34 @@ def _session(
     pretrained: Pretrained,
     u: np.ndarray,
     features: np.ndarray,
-    goal: Goal,
+    target: Target[np.ndarray],
+    tolerance: float,
 ) -> Rehearsed:
-    """Tune to one goal, knowing archived cells u [N, D], features [N, F]."""
+    """Tune to one target, knowing archived cells u [N, D], features [N, F]."""
     config = ARMS[arm].agent
-    agent = Agent(jax.random.key(number), u.shape[1], goal, padded(len(u) + BATCH * BATCHES), config, pretrained)
+    agent = Agent(
+        jax.random.key(number), u.shape[1], target, tolerance, padded(len(u) + BATCH * BATCHES), config, pretrained
+    )
     start_u, start_features, before = u, features, len(u)
     first, solved, proposer = np.inf, None, ""
-    took, errors, held = [], np.empty((0, len(goal.mean))), []
+    took, errors, held = [], np.empty((0, len(target.mean))), []
     for batch in range(BATCHES):
         start = time.process_time()
         agent.update_surrogate(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
         proposals = agent.plan(u, features)
         draw = np.random.default_rng([number, len(u)])
-        chosen = select_batch(draw, proposals, BATCH, goal.tolerance, agent.noise(), u[:0], u, config.plan.apart)
+        chosen = select_batch(draw, proposals, BATCH, tolerance, agent.noise(), u[:0], u, config.plan.apart)
         forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
         took.append(time.process_time() - start)
         made = cell.simulate(proposals.u[chosen])
         agent.record_errors(forecast, made)
-        z = z_scores(made, goal)
+        z = z_scores(made, target)
         errors = np.sinh(np.clip(forecast.r, -15, 15)) - z
         held += list((np.abs(np.arcsinh(z) - forecast.r) <= Z90 * forecast.sd)[np.isfinite(z)])
         u, features = np.concatenate([u, proposals.u[chosen]]), np.concatenate([features, made])
         best = float(worst(z).min())
         first = best if batch == 0 else first
-        if best <= goal.tolerance:
+        if best <= tolerance:
             solved, proposer = len(u) - before, PROPOSERS[proposals.proposer[chosen[int(np.argmin(worst(z)))]]]
             break
     rmse = np.sqrt([np.mean(column[np.isfinite(column)] ** 2) for column in errors.T if np.isfinite(column).any()])

@@ -91,25 +91,25 @@ def time_thought(archive: Path, table: Path | None = None, full: bool = True) ->
     """
     import jax
 
-    from gbar.agent.learning import AgentConfig, Goal
+    from gbar.agent.learning import AgentConfig, Target
 
     u, features, _, sd = read_archive(archive, table)
-    goal = Goal(np.nanmedian(features, axis=0), sd, 1.0)
+    target = Target(np.nanmedian(features, axis=0), sd)
     config = AgentConfig()
     device = jax.devices()[0]
     name = f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores"
-    found = _time_batches(u, features, goal, config)
+    found = _time_batches(u, features, target, config)
     if full:
         rate = _matrix_rate()
         found = [
             Thought("matrix product, 32 bit", rate / 1e9, "GFLOP/s", 1.0),
-            *_time_parts(u, features, goal, config, rate),
+            *_time_parts(u, features, target, config, rate),
             *found,
         ]
     return name, found
 
 
-def _time_batches(u: np.ndarray, features: np.ndarray, goal: Any, config: Any) -> list[Thought]:
+def _time_batches(u: np.ndarray, features: np.ndarray, target: Any, config: Any) -> list[Thought]:
     """Fitting and planning of one batch, of a pretrained agent that never was: training changes no time."""
     import jax
 
@@ -117,16 +117,16 @@ def _time_batches(u: np.ndarray, features: np.ndarray, goal: Any, config: Any) -
     from gbar.surrogate import Response, choose_scaling, init_params
 
     fit = config.pretrain.fit
-    network = Response(len(goal.mean), fit.hidden, fit.layers)
-    policy = init_policy(jax.random.key(1), observation_size(u.shape[1], len(goal.mean)), u.shape[1])
-    scaling = choose_scaling(features, goal.mean, goal.sd)
+    network = Response(len(target.mean), fit.hidden, fit.layers)
+    policy = init_policy(jax.random.key(1), observation_size(u.shape[1], len(target.mean)), u.shape[1])
+    scaling = choose_scaling(features, target.mean, target.sd)
     params = init_params(jax.random.key(0), network, fit.members, u.shape[1])
-    pretrained = Pretrained(params, scaling, policy, np.full(len(goal.mean), 0.1), len(u), 0.0)
+    pretrained = Pretrained(params, scaling, policy, np.full(len(target.mean), 0.1), len(u), 0.0)
     took: dict[str, list[float]] = {"with a memory": [], "from scratch": []}
     for kept, seconds in zip((pretrained, None), took.values(), strict=True):
         rows = len(u) if kept else min(len(u), 96)
-        for target in range(TARGETS):
-            agent = Agent(jax.random.key(target), u.shape[1], goal, padded(rows + 512), config, kept)
+        for number in range(TARGETS):
+            agent = Agent(jax.random.key(number), u.shape[1], target, 1.0, padded(rows + 512), config, kept)
             for _ in range(2):
                 start = time.perf_counter()
                 agent.update_surrogate(u[:rows], features[:rows])
@@ -143,15 +143,15 @@ def _time_batches(u: np.ndarray, features: np.ndarray, goal: Any, config: Any) -
     ]
 
 
-def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rate: float) -> list[Thought]:
+def _time_parts(u: np.ndarray, features: np.ndarray, target: Any, config: Any, rate: float) -> list[Thought]:
     import jax
     import jax.numpy as jnp
 
     from gbar.agent.learning import (
-        Aim,
         Dynamics,
         Experience,
-        aim_at,
+        Target,
+        as_float32,
         assess,
         init_learner,
         learn,
@@ -162,7 +162,10 @@ def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rat
     from gbar.surrogate import Response, choose_scaling, init_params, pad, train
 
     fit, dimension = config.pretrain.fit, u.shape[1]
-    network, scaling = Response(len(goal.mean), fit.hidden, fit.layers), choose_scaling(features, goal.mean, goal.sd)
+    network, scaling = (
+        Response(len(target.mean), fit.hidden, fit.layers),
+        choose_scaling(features, target.mean, target.sd),
+    )
     data = pad(u, features, np.ones(len(u)), scaling, padded(len(u)))
     params = init_params(jax.random.key(0), network, fit.members, dimension)
     one = network_flops(network, dimension)
@@ -170,13 +173,13 @@ def _time_parts(u: np.ndarray, features: np.ndarray, goal: Any, config: Any, rat
     trained = fit.steps * fit.batch * fit.members
     dynamics = Dynamics(params, scaling, jnp.asarray(1.0))
     many = jax.random.uniform(jax.random.key(0), (8192, dimension))
-    asking = _seconds(lambda: assess(dynamics, many, aim_at(goal), network))
+    asking = _seconds(lambda: assess(dynamics, many, as_float32(target), network))
     asked = 8192 * fit.members
-    means = np.where(np.isfinite(features), features, goal.mean)[:256]
-    aims = Aim(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(goal, means), jnp.float32))
+    means = np.where(np.isfinite(features), features, target.mean)[:256]
+    aims = Target(jnp.asarray(means, jnp.float32), jnp.asarray(sd_elsewhere(target, means), jnp.float32))
     experience = Experience(jnp.asarray(u[:256], jnp.float32), aims)
     rules = config.pretrain.learn
-    learner = init_learner(jax.random.key(0), observation_size(dimension, len(goal.mean)), dimension, rules)
+    learner = init_learner(jax.random.key(0), observation_size(dimension, len(target.mean)), dimension, rules)
     practising = _seconds(
         lambda: learn(jax.random.key(0), learner, dynamics, experience, network, config.env, rules)[1].reward
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gbar.agent.learning import UNDEFINED, distance, goal_of, worst, z_scores
+from gbar.agent.learning import UNDEFINED, distance, target_of, worst, z_scores
 from gbar.sim import Integrator, Problem, Workers
 
 
@@ -21,7 +21,7 @@ class Trial:
 
     def __init__(self, problem: Problem, pool: Workers, tolerance: float, budget: int):
         self.problem, self.pool, self.budget = problem, pool, budget
-        self.goal = goal_of(problem.measurements, tolerance)
+        self.target, self.tolerance = target_of(problem.measurements), tolerance
         self.keys = [m.key for m in problem.measurements]
         self.dimension = len(problem.names)
         self.made, self.largest_batch, self.simulate_s = 0, 0, 0.0
@@ -43,11 +43,11 @@ class Trial:
         asked, u = len(u), u[: self.budget - self.made]
         self.largest_batch = max(self.largest_batch, len(u))
         z = self._simulate(u, Integrator.of(self.problem))
-        for met in np.flatnonzero(worst(z) <= self.goal.tolerance):
+        for met in np.flatnonzero(worst(z) <= self.tolerance):
             if self.made >= self.budget:
                 break
             confirmed = self._simulate(u[met : met + 1], Integrator.of(self.problem).tight())
-            if worst(confirmed)[0] <= self.goal.tolerance:
+            if worst(confirmed)[0] <= self.tolerance:
                 self.solved = True
                 raise Over
         if self.made >= self.budget or len(u) < asked:
@@ -60,7 +60,7 @@ class Trial:
         self.simulate_s += time.perf_counter() - start
         self.made += len(u)
         features = np.array([done[i].row(self.keys) for i in range(len(u))])
-        return z_scores(features.reshape(len(u), len(self.keys)), self.goal)
+        return z_scores(features.reshape(len(u), len(self.keys)), self.target)
 
 
 Peer = Callable[[Trial, int], None]  # searches with a trial and a seed until Over is raised

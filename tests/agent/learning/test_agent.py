@@ -6,14 +6,14 @@ import pytest
 
 from gbar.agent.learning.agent import Agent, Forecast, Planner
 from gbar.agent.learning.planner import PROPOSERS
-from gbar.agent.learning.target import Goal, distance, z_scores
+from gbar.agent.learning.target import Target, distance, z_scores
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
-GOAL = Goal(MEAN, SD, 2.0)
+TARGET = Target(MEAN, SD)
 
 
 def agent_of(planner: Planner = "gradient", seed: int = 0) -> Agent:
-    return Agent(jax.random.key(seed), 3, GOAL, ROWS, AGENT._replace(planner=planner))
+    return Agent(jax.random.key(seed), 3, TARGET, 2.0, ROWS, AGENT._replace(planner=planner))
 
 
 def told(agent: Agent, errors: np.ndarray) -> None:
@@ -87,7 +87,7 @@ def test_errors_are_of_predictions_made_before() -> None:
     agent.record_errors(forecast, features)
     agent.update_surrogate(np.concatenate([u, proposals.u[:8]]), np.concatenate([response(u), features]))
     assert all(np.array_equal(a, b) for a, b in zip(forecast, before, strict=True))
-    errors = np.arcsinh(z_scores(features, GOAL)) - before.r
+    errors = np.arcsinh(z_scores(features, TARGET)) - before.r
     assert np.array_equal(agent._calibration.errors, errors, equal_nan=True)
 
 
@@ -150,6 +150,6 @@ def test_candidates_stay_in_the_trust_region() -> None:
     features = response(u)
     agent.update_surrogate(u, features)
     agent.radius = 0.05
-    best = u[np.argsort(distance(z_scores(features, GOAL)), kind="stable")[: agent.config.plan.anchors]]
+    best = u[np.argsort(distance(z_scores(features, TARGET)), kind="stable")[: agent.config.plan.anchors]]
     away = np.linalg.norm(agent.plan(u, features).u[:, None] - best[None], axis=2).min(axis=1)
     assert away.max() == pytest.approx(0.05, abs=1e-6)

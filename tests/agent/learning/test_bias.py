@@ -4,31 +4,31 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.bias import LARGEST, engine_bias
-from gbar.agent.learning.target import Goal
+from gbar.agent.learning.target import Target
 
-GOAL = Goal(np.array([10.0, -70.0, 0.02]), np.array([0.5, 3.5, 0.01]), 1.0)
+TARGET = Target(np.array([10.0, -70.0, 0.02]), np.array([0.5, 3.5, 0.01]))
 
 
 def test_nothing_compared_nothing_wrong() -> None:
-    assert engine_bias(np.empty((0, 3)), np.empty((0, 3)), GOAL).tolist() == [0, 0, 0]
+    assert engine_bias(np.empty((0, 3)), np.empty((0, 3)), TARGET).tolist() == [0, 0, 0]
 
 
 def test_a_constant_difference_is_found() -> None:
-    confirmed = GOAL.mean + GOAL.sd * np.random.default_rng(0).normal(0, 0.5, (6, 3))
+    confirmed = TARGET.mean + TARGET.sd * np.random.default_rng(0).normal(0, 0.5, (6, 3))
     off = np.array([0.0, 0.0, 0.012])
-    assert engine_bias(confirmed + off, confirmed, GOAL) == pytest.approx(-off, rel=0.05, abs=1e-12)
+    assert engine_bias(confirmed + off, confirmed, TARGET) == pytest.approx(-off, rel=0.05, abs=1e-12)
 
 
 def test_one_near_cell_outweighs_many_far_ones() -> None:
-    near, far = GOAL.mean[None], GOAL.mean + 8 * GOAL.sd * np.ones((50, 3))
-    off = 0.8 * GOAL.sd
-    found = engine_bias(np.concatenate([near - off, far]), np.concatenate([near, far]), GOAL)
+    near, far = TARGET.mean[None], TARGET.mean + 8 * TARGET.sd * np.ones((50, 3))
+    off = 0.8 * TARGET.sd
+    found = engine_bias(np.concatenate([near - off, far]), np.concatenate([near, far]), TARGET)
     assert found == pytest.approx(off, rel=0.15)
 
 
 def test_a_spike_more_is_no_bias_and_the_undefined_teaches_nothing() -> None:
-    confirmed = np.array([GOAL.mean, GOAL.mean])
+    confirmed = np.array([TARGET.mean, TARGET.mean])
     searched = confirmed.copy()
-    searched[0, 0] += (LARGEST + 0.1) * GOAL.sd[0]
+    searched[0, 0] += (LARGEST + 0.1) * TARGET.sd[0]
     searched[1, 0] = np.nan
-    assert engine_bias(searched, confirmed, GOAL).tolist() == [0, 0, 0]
+    assert engine_bias(searched, confirmed, TARGET).tolist() == [0, 0, 0]

@@ -13,7 +13,7 @@ from jax import monitoring
 from gbar.agent.learning.actor_critic import learn
 from gbar.agent.learning.agent import Agent
 from gbar.agent.learning.planner import assess, descend, roll_out
-from gbar.agent.learning.target import Goal
+from gbar.agent.learning.target import Target
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import Archive, load_problem
@@ -68,7 +68,7 @@ def think(agent: Agent, count: int) -> None:
 def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:
     """Each function at most once (another test may have had the same sizes); and a change of size would be seen."""
     before = sizes()
-    agent = Agent(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS, AGENT)
+    agent = Agent(jax.random.key(0), 3, Target(MEAN, SD), 2.0, ROWS, AGENT)
     think(agent, 16)
     assert all(count <= 1 for count in new(before).values())
     think(agent, 33)
@@ -77,7 +77,7 @@ def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:
         think(agent, count)
     assert compiled() == settled
     assert sizes() == all_there
-    larger = Agent(jax.random.key(0), 3, Goal(MEAN, SD, 2.0), ROWS + 3, AGENT)
+    larger = Agent(jax.random.key(0), 3, Target(MEAN, SD), 2.0, ROWS + 3, AGENT)
     think(larger, 16)
     assert new(all_there) == {**dict.fromkeys(JITTED, 0), "train": 1}
     assert compiled() > settled

@@ -60,7 +60,7 @@ def test_sessions_do_not_depend_on_their_neighbours(fitted: Fitted, dynamics: Dy
         for together, single in zip(jax.tree.leaves(whole), jax.tree.leaves(alone), strict=True):
             assert np.asarray(together[:, k]) == pytest.approx(np.asarray(single[:, 0]), abs=2e-3)
     disturbed = state._replace(
-        u=state.u.at[:, 0].set(0.5), aim=state.aim._replace(mean=state.aim.mean.at[:, 0].set(0.0))
+        u=state.u.at[:, 0].set(0.5), target=state.target._replace(mean=state.target.mean.at[:, 0].set(0.0))
     )
     for together, other in zip(
         jax.tree.leaves(whole), jax.tree.leaves(step(fitted, dynamics, disturbed, action)), strict=True
@@ -116,7 +116,7 @@ def test_moves_stay_in_the_cube_and_use_up_queries(fitted: Fitted, dynamics: Dyn
         after = env.step(state, info, jnp.full(state.u.shape, push), CONFIG._replace(reach=2.0))
         assert np.asarray(after.u) == pytest.approx(np.full(state.u.shape, max(push, 0.0)))
         assert np.array_equal(after.left, state.left - 1)
-        assert np.array_equal(after.aim.mean, state.aim.mean)
+        assert np.array_equal(after.target.mean, state.target.mean)
 
 
 def test_shortfall() -> None:

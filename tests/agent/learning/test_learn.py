@@ -90,9 +90,9 @@ def test_untrained_it_is_gauss_newton(fitted: Fitted) -> None:
     dynamics = linear_dynamics([slopes], [-(2 * hidden - 1) @ slopes])
     learner = init_learner(jax.random.key(0), env.observation_size(2, 3), 2, SMALL)
     starts = jax.random.uniform(jax.random.key(1), (1, 40, 2))
-    goal = aims(np.zeros(3), np.ones(3))
+    target = aims(np.zeros(3), np.ones(3))
     noise = jax.random.normal(jax.random.key(2), (1, *starts.shape))
-    places = np.asarray(roll_out(noise, learner.policy, dynamics, starts, goal, linear_network(3), config))
+    places = np.asarray(roll_out(noise, learner.policy, dynamics, starts, target, linear_network(3), config))
     away = places - hidden
     assert np.abs(away).max() < config.reach  # the most an action can do
     assert np.abs(away.mean(axis=0)).max() < 0.2 * config.reach

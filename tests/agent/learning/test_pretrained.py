@@ -12,12 +12,12 @@ from gbar.agent.learning.agent import Agent
 from gbar.agent.learning.environment import EnvConfig
 from gbar.agent.learning.planner import select_batch
 from gbar.agent.learning.pretrained import Pretrained, digest, load, pretrain, save
-from gbar.agent.learning.target import Goal, worst, z_scores
+from gbar.agent.learning.target import Target, worst, z_scores
 from tests.synthetic import AGENT, MEAN, SD, response
 
 CONFIG = AGENT.pretrain
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
-GOAL = Goal(response(HIDDEN)[0], SD, 1.0)
+TARGET = Target(response(HIDDEN)[0], SD)
 STAMP = {"problem": "abc", "parameters": [["a"], ["b"], ["c"]], "features": list("wxyz"), "settings": repr(CONFIG)}
 ROWS = 256
 
@@ -29,7 +29,7 @@ def u() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pretrained(u: np.ndarray) -> Pretrained:
-    return pretrain(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    return pretrain(u, response(u), Target(MEAN, SD), 1.0, CONFIG, EnvConfig())
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def kept(pretrained: Pretrained, tmp_path: Path) -> Path:
 
 
 def test_the_same_rows_teach_the_same(u: np.ndarray, pretrained: Pretrained) -> None:
-    again = pretrain(u, response(u), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    again = pretrain(u, response(u), Target(MEAN, SD), 1.0, CONFIG, EnvConfig())
     assert digest(again) == digest(pretrained)
-    fewer = pretrain(u[:-1], response(u[:-1]), Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    fewer = pretrain(u[:-1], response(u[:-1]), Target(MEAN, SD), 1.0, CONFIG, EnvConfig())
     assert digest(fewer) != digest(pretrained)
 
 
@@ -106,26 +106,26 @@ def test_the_header_is_plain_json(kept: Path) -> None:
 def test_a_first_batch_without_learning_anything_new(u: np.ndarray, pretrained: Pretrained) -> None:
     """Far better than the best of what was simulated, and the second is better still."""
     features = response(u)
-    agent = Agent(jax.random.key(0), 3, GOAL, 1024, AGENT, pretrained)
-    best = [float(worst(z_scores(features, GOAL)).min())]
+    agent = Agent(jax.random.key(0), 3, TARGET, 1.0, 1024, AGENT, pretrained)
+    best = [float(worst(z_scores(features, TARGET)).min())]
     for _ in range(2):
         agent.update_surrogate(u, features)
         proposals = agent.plan(u, features)
-        chosen = select_batch(np.random.default_rng(0), proposals, 8, GOAL.tolerance, agent.noise(), u[:0], u, 0.15)
+        chosen = select_batch(np.random.default_rng(0), proposals, 8, 1.0, agent.noise(), u[:0], u, 0.15)
         u, features = (
             np.concatenate([u, proposals.u[chosen]]),
             np.concatenate([features, response(proposals.u[chosen])]),
         )
-        best.append(float(worst(z_scores(features, GOAL)).min()))
+        best.append(float(worst(z_scores(features, TARGET)).min()))
     assert best[1] < best[0] / 2
     assert best[2] <= best[1]
-    assert best[2] <= GOAL.tolerance
+    assert best[2] <= 1.0
 
 
 def test_too_few_whole_cells_to_practise_on(u: np.ndarray) -> None:
     """A feature that is never defined leaves the policy as it was made, and nothing fails."""
     features = response(u)
     features[:, 3] = np.nan
-    found = pretrain(u, features, Goal(MEAN, SD, 1.0), CONFIG, EnvConfig())
+    found = pretrain(u, features, Target(MEAN, SD), 1.0, CONFIG, EnvConfig())
     assert found.solved == 0.0
     assert np.isfinite(found.error).all()

@@ -174,13 +174,13 @@ def starts() -> jax.Array:
 
 
 def test_plans_stay_in_the_cube(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
-    """Also from its corners, towards a goal that lies far outside what the cell can do."""
-    goal = aims(MEAN + 1000 * SD)
+    """Also from its corners, towards a target that lies far outside what the cell can do."""
+    target = aims(MEAN + 1000 * SD)
     learner = init_learner(jax.random.key(0), env.observation_size(3, 4), 3, LearnConfig())
     wild = EnvConfig(reach=1.0)
     noise = jax.random.normal(jax.random.key(1), (PLAN.rollout, *starts.shape))
-    visited = roll_out(noise, learner.policy, dynamics, starts, goal, fitted.network, wild)
-    reached = descend(dynamics, starts, goal, fitted.network, PLAN)
+    visited = roll_out(noise, learner.policy, dynamics, starts, target, fitted.network, wild)
+    reached = descend(dynamics, starts, target, fitted.network, PLAN)
     assert visited.shape == (4 * 6 * PLAN.rollout, 3)
     assert reached.shape == (2 * 4 * 6, 3)
     for places in (visited, reached):
@@ -188,13 +188,13 @@ def test_plans_stay_in_the_cube(fitted: Fitted, dynamics: Dynamics, starts: jax.
 
 
 def test_descent_goes_down(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
-    goal = aims(MEAN)
+    target = aims(MEAN)
 
     def cost(u: jax.Array) -> np.ndarray:  # [Q, 3] -> [M, Q]
-        r, p = assess(dynamics, u, goal, fitted.network)
+        r, p = assess(dynamics, u, target, fitted.network)
         return np.asarray(env.cost(r, p, dynamics.tolerance))
 
-    half, end = descend(dynamics, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
+    half, end = descend(dynamics, starts, target, fitted.network, PLAN).reshape(2, 4, 6, 3)
     before, then, after = (
         np.mean([cost(u.reshape(-1, 3)).reshape(4, 4, 6)[m, m] for m in range(4)]) for u in (starts, half, end)
     )
@@ -202,10 +202,10 @@ def test_descent_goes_down(fitted: Fitted, dynamics: Dynamics, starts: jax.Array
 
 
 def test_every_member_descends_its_own(fitted: Fitted, dynamics: Dynamics, starts: jax.Array) -> None:
-    goal = aims(MEAN)
+    target = aims(MEAN)
     swapped = dynamics._replace(params=jax.tree.map(lambda leaf: leaf[::-1], dynamics.params))
-    one = descend(dynamics, starts, goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
-    other = descend(swapped, starts[::-1], goal, fitted.network, PLAN).reshape(2, 4, 6, 3)
+    one = descend(dynamics, starts, target, fitted.network, PLAN).reshape(2, 4, 6, 3)
+    other = descend(swapped, starts[::-1], target, fitted.network, PLAN).reshape(2, 4, 6, 3)
     assert np.asarray(other[:, ::-1]) == pytest.approx(np.asarray(one), abs=1e-4)
 
 

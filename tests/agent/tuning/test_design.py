@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gbar.agent.learning import goal_of
+from gbar.agent.learning import target_of
 from gbar.agent.tuning.design import DEFINED, REACH, STEP, first_design, two_level, wider_design
 from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import load_problem
@@ -16,8 +16,8 @@ def session(u: np.ndarray, features: np.ndarray, **choices: int) -> Session:
     """A run on the squid axon that knows some cells: u [N, 3], features [N, F]."""
     problem = load_problem(HH)
     keys, config = [m.key for m in problem.measurements], TuneConfig(**choices)
-    goal = goal_of(problem.measurements, 2.0)
-    return Session(problem, config, keys, goal, "none", problem.physical(u), u, features, ["design"] * len(u))
+    target = target_of(problem.measurements)
+    return Session(problem, config, keys, target, "none", problem.physical(u), u, features, ["design"] * len(u))
 
 
 def empty(**choices: int) -> Session:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gbar.agent.learning.agent import AgentConfig
-from gbar.agent.learning.target import Goal
+from gbar.agent.learning.target import Target
 from gbar.scripts.bench.compare import Settings, compare, find_tables
 from gbar.scripts.bench.figure import draw
 from gbar.scripts.bench.methods import ARMS, METHODS, PEERS, choose_methods, peer
@@ -190,7 +190,7 @@ class Bowl(Trial):
 
     def __init__(self, budget: int):
         self.problem = load_problem(HH)
-        self.goal = Goal(np.zeros(4), np.ones(4), 0.3)
+        self.target = Target(np.zeros(4), np.ones(4))
         self.keys = ["a.b", "a.c", "a.d", "a.e"]
         self.dimension, self.budget, self.made, self.largest_batch, self.solved = 3, budget, 0, 0, False
 
@@ -200,7 +200,7 @@ class Bowl(Trial):
         self.made, self.largest_batch = self.made + len(u), max(self.largest_batch, len(u))
         z = 10 * (u - 0.7)
         z = np.concatenate([z, np.where(u[:, :1] > 0.2, z[:, 1:2] - z[:, :1], np.nan)], axis=1)
-        if (np.nan_to_num(np.abs(z), nan=9.0).max(axis=1) <= self.goal.tolerance).any():
+        if (np.nan_to_num(np.abs(z), nan=9.0).max(axis=1) <= 0.3).any():
             self.solved = True
             raise Over
         if self.made >= self.budget:

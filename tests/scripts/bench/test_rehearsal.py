@@ -7,7 +7,7 @@ import pytest
 
 from gbar.agent.learning.environment import EnvConfig
 from gbar.agent.learning.pretrained import Pretrained, pretrain
-from gbar.agent.learning.target import Goal
+from gbar.agent.learning.target import Target
 from gbar.scripts.bench import rehearsal
 from gbar.scripts.bench.rehearsal import (
     ARMS,
@@ -28,7 +28,7 @@ from tests.problems import HH
 from tests.synthetic import AGENT, MEAN, SD, response
 
 HIDDEN = np.array([[0.7, 0.3, 0.5]])
-GOAL = Goal(MEAN, SD, 1.0)
+TARGET = Target(MEAN, SD)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def u() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pretrained(u: np.ndarray) -> Pretrained:
-    return pretrain(u, response(u), GOAL, AGENT.pretrain, EnvConfig())
+    return pretrain(u, response(u), TARGET, 1.0, AGENT.pretrain, EnvConfig())
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def arms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.ndarray, pretrained: Pretrained) -> None:
-    taught = Taught(GOAL, pretrained, u, response(u), (u, response(u)))
+    taught = Taught(TARGET, 1.0, pretrained, u, response(u), (u, response(u)))
     schooled = {name: _schooled(arm, taught) for name, arm in rehearsal.ARMS.items()}
     assert all(made.params is pretrained.params for made in schooled.values())  # one surrogate for all
     own = {arm for arm, made in schooled.items() if made.policy is not pretrained.policy}
@@ -71,10 +71,10 @@ def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.nda
 
 def test_a_session_ends_with_a_solution(u: np.ndarray, pretrained: Pretrained) -> None:
     """Towards a cell that can be reached: found within the session, and by a planner that is in use."""
-    emulator = emulate(u, response(u), GOAL, AGENT.pretrain.fit._replace(members=1))
-    target = Goal(emulator.simulate(HIDDEN)[0], SD, 1.0)
+    emulator = emulate(u, response(u), TARGET, 1.0, AGENT.pretrain.fit._replace(members=1))
+    target = Target(emulator.simulate(HIDDEN)[0], SD)
     for arm, proposers in (("both", {"policy", "gradient"}), ("gradient", {"gradient"})):
-        played = _session(arm, 0, emulator, pretrained, u, response(u), target)
+        played = _session(arm, 0, emulator, pretrained, u, response(u), target, 1.0)
         assert played.evaluations is not None and played.evaluations <= BATCH * BATCHES
         assert played.proposer in proposers
 

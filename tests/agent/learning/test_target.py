@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gbar.agent.learning.target import UNDEFINED, Goal, aim_at, distance, goal_of, residual, worst, z_scores
+from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, residual, target_of, worst, z_scores
 from gbar.sim import Measurement
 from gbar.surrogate import Scaling
 from gbar.surrogate.scaling import squash
 
-GOAL = Goal(np.array([10.0, -70.0]), np.array([2.0, 5.0]), 2.0)
+TARGET = Target(np.array([10.0, -70.0]), np.array([2.0, 5.0]))
 finite_z = arrays(float, (6, 3), elements=st.floats(-1e6, 1e6))
 
 
@@ -22,12 +22,12 @@ def test_measurements_in_their_order() -> None:
     rows = tuple(
         Measurement(protocol="p", feature=f, mean=m, sd=s, unit="") for f, m, s in [("b", 10, 2), ("a", -70, 5)]
     )
-    goal = goal_of(rows, 2.0)
-    assert (goal.mean.tolist(), goal.sd.tolist(), goal.tolerance) == ([10, -70], [2, 5], 2.0)
+    target = target_of(rows)
+    assert (target.mean.tolist(), target.sd.tolist()) == ([10, -70], [2, 5])
 
 
 def test_z() -> None:
-    z = z_scores(np.array([[14.0, -75.0], [10.0, np.nan]]), GOAL)
+    z = z_scores(np.array([[14.0, -75.0], [10.0, np.nan]]), TARGET)
     assert z[0].tolist() == [2.0, -1.0]
     assert z[1][0] == 0.0
     assert math.isnan(z[1][1])
@@ -68,5 +68,5 @@ def test_residual_undoes_the_scaling() -> None:
     for knee, centre, width in ([1e3, 1e3], [0.0, 0.0], [1e-3, 1e-3]), ([5.0, 60.0], [1.5, -1.0], [0.5, 0.1]):
         scaling = Scaling(jnp.array(knee), jnp.array(centre), jnp.array(width))
         predicted = jnp.asarray(squash(scaling, features))
-        found = residual(scaling, predicted, aim_at(GOAL))
-        assert np.asarray(found) == pytest.approx(np.arcsinh(z_scores(features, GOAL)), abs=1e-3)
+        found = residual(scaling, predicted, as_float32(TARGET))
+        assert np.asarray(found) == pytest.approx(np.arcsinh(z_scores(features, TARGET)), abs=1e-3)
