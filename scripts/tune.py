@@ -33,7 +33,7 @@ def tune(
 
     Exit codes: 0 solutions found; 3 none within the budget (the nearest and what they miss is printed); 2 bad input.
     """
-    from gbar.sim import load_problem
+    from gbar.sim import load_problem, with_engine
 
     loaded = load_problem(problem, measurements and measurements.resolve())
     terminal.start_jax()  # only after the input is known to be good
@@ -41,16 +41,14 @@ def tune(
     from gbar.agent.learning import AgentConfig
     from gbar.agent.tuning import TuneConfig, show_progress
 
-    loaded = terminal.engaged(loaded, engine)
-    folder = out or terminal.default_folder(loaded)
+    terminal.say_how_read(loaded)
+    loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one, and says why
     agent = AgentConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask)
+    folder = out or terminal.default_folder(loaded)
     with show_progress(solutions) as watch:
         result = run(loaded, config, folder, archive and archive.resolve(), watch)
-    if as_json:
-        terminal.print_json(result.model_dump())
-    else:
-        terminal.print_summary(result, folder)
+    terminal.print_json(result.model_dump()) if as_json else terminal.print_summary(result, folder)
     if result.status == "interrupted" or not result.solutions:
         raise typer.Exit(130 if result.status == "interrupted" else 3)
 

@@ -17,7 +17,7 @@ def show_progress(wanted: int, observe: Callable[[Session], None] | None = None)
     seen = observe is None and (console.is_terminal or console.is_jupyter)
     columns = (MofNCompleteColumn(), TextColumn("solutions"), BarColumn(bar_width=12), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.description}"), console=console, disable=not seen) as bar:
-        task = bar.add_task("starting", total=wanted)
+        task = bar.add_task("choosing an engine", total=wanted)
         yield observe or (lambda now: bar.update(task, completed=len(now.solutions), description=said(now)))
 
 
