@@ -378,6 +378,7 @@ def test_figures_of_the_comparison_are_those_of_its_rows() -> None:
 
 
 COMPARED = {
+    "DFO-LS, least squares without derivatives, from the middle of the bounds": "dfo-ls",
     "gbar": "gbar",
     "BoTorch, a Gaussian process a feature": "botorch-composite",
     "BoTorch's TuRBO": "botorch-turbo",
