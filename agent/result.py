@@ -37,7 +37,7 @@ FREE = 0.8  # uncertainty left from which on the measurements do not constrain a
 
 
 class Plain(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Candidate(Plain):

@@ -593,7 +593,11 @@ def a_run(draw: random.Random, whole: Stock, here: Path) -> None:
     command = ["export", run, "--to", form, "--out", here / "out"]
     if called(*command).code == 0:
         for made in (here / "out").iterdir():
-            if re.search(r"\b(NaN|Infinity|nan|inf)\b", made.read_text(encoding="utf-8")):
+            text = made.read_text(encoding="utf-8")
+            if made.suffix == ".csv":  # who proposed a set is any word
+                rows = csv.DictReader(text.splitlines())
+                text = " ".join(value for row in rows for key, value in row.items() if key != "proposer")
+            if re.search(r"\b(NaN|Infinity|nan|inf)\b", text):
                 raise Nonsense(f"{made.name} holds a number that is none")
 
 

@@ -195,7 +195,7 @@ def _protocol(entry: Json, where: str) -> Json:
     if holding:
         protocol["holding"] = holding
     recordings = {}
-    for number, recording in enumerate(entry.get("extra_recordings", []), start=1):
+    for number, recording in enumerate(_listed(entry.get("extra_recordings", []), where), start=1):
         there = f"{where}, recording {number}"
         recordings[_name(str(_need(recording, "name", there)))] = _recording(recording, there)
     if recordings:
