@@ -7,6 +7,7 @@ and a number that nobody wrote are findings; the case's number makes it again (`
 
 import argparse
 import contextlib
+import copy
 import csv
 import faulthandler
 import io
@@ -205,15 +206,15 @@ def spoilt_values(draw: random.Random, content: Any) -> Any:
             case 0:
                 del owner[key]
             case 1 if isinstance(owner, list):
-                owner.append(owner[key])
+                owner.append(copy.deepcopy(owner[key]))
             case 2 if isinstance(owner, dict):
-                owner[draw.choice(EVIL_TEXTS)] = owner[key]
+                owner[draw.choice(EVIL_TEXTS)] = copy.deepcopy(owner[key])
             case 3:
                 owner[key] = json.loads(json.dumps(draw.choice(places)[0]))
             case 4 | 5 if isinstance(owner[key], int | float) and abs(owner[key]) < 1e15:
                 owner[key] *= draw.choice(MILD)
             case _:
-                owner[key] = draw.choice(EVIL)
+                owner[key] = copy.deepcopy(draw.choice(EVIL))
     return content
 
 
