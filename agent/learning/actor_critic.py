@@ -15,7 +15,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act, init_policy, value
 from gbar.agent.learning.target import Target
-from gbar.surrogate import Response
+from gbar.surrogate import Params, Response
 
 
 class LearnConfig(NamedTuple):
@@ -93,14 +93,14 @@ def learn(
         reset_key, play_key = jax.random.split(key)
         state = _renew(reset_key, state, experience, env_config)
 
-        def actor_loss(actor: env.Params) -> tuple[jax.Array, tuple]:
+        def actor_loss(actor: Params) -> tuple[jax.Array, tuple[Any, ...]]:
             return _play(play_key, policy._replace(actor=actor), dynamics, state, network, env_config, config)
 
         gradient, (after, seen, returns, info) = jax.grad(actor_loss, has_aux=True)(policy.actor)
         step, actor_state = actor_optimiser.update(gradient, actor_state)
         actor = optax.apply_updates(policy.actor, step)
 
-        def critic_loss(critic: env.Params) -> jax.Array:
+        def critic_loss(critic: Params) -> jax.Array:
             return jnp.mean(optax.huber_loss(value(critic, seen), returns))
 
         step, critic_state = critic_optimiser.update(jax.grad(critic_loss)(policy.critic), critic_state)
@@ -129,9 +129,10 @@ def _renew(key: jax.Array, state: State, experience: Experience, config: EnvConf
     """Replace the sessions that have no queries left."""
     fresh = _fresh(key, (state.left.shape[0], state.left.shape[1]), experience, config)
     over = state.left <= 0
-    return jax.tree.map(
+    renewed: State = jax.tree.map(
         lambda new, old: jnp.where(over.reshape(over.shape + (1,) * (old.ndim - 2)), new, old), fresh, state
     )
+    return renewed
 
 
 def _play(
@@ -142,10 +143,12 @@ def _play(
     network: Response,
     env_config: EnvConfig,
     config: LearnConfig,
-) -> tuple[jax.Array, tuple]:
+) -> tuple[jax.Array, tuple[Any, ...]]:
     """One window of every session: the actor's loss, and (where it ended, observations, returns, info)."""
 
-    def step(carry: tuple[State, env.StepInfo], key: jax.Array) -> tuple[tuple[State, env.StepInfo], tuple]:
+    def step(
+        carry: tuple[State, env.StepInfo], key: jax.Array
+    ) -> tuple[tuple[State, env.StepInfo], tuple[jax.Array, ...]]:
         state, now = carry
         seen = env.observe(now, state, env_config)
         action = act(jax.random.normal(key, state.u.shape), policy.actor, seen)

@@ -96,8 +96,9 @@ class Agent:
             self._first_noise = _in_tolerance_space(pretrained, target)
 
     def _next_key(self) -> jax.Array:
-        self._key, key = jax.random.split(self._key)
-        return key
+        following: jax.Array
+        self._key, following = jax.random.split(self._key)
+        return following
 
     def _draw(self) -> np.random.Generator:
         return np.random.default_rng(np.asarray(jax.random.key_data(self._next_key())))
@@ -214,7 +215,8 @@ class Agent:
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""
-        return self.target.mean + self.target.sd * np.sinh(np.clip(r, -15, 15))
+        features: np.ndarray = self.target.mean + self.target.sd * np.sinh(np.clip(r, -15, 15))
+        return features
 
     def uncertainty_left(self, u: np.ndarray) -> np.ndarray:  # [D] -> [D] in 0..1
         """How much of each parameter's range the measurements leave open around u (Laplace approximation).
@@ -240,4 +242,5 @@ def _in_tolerance_space(pretrained: Pretrained, target: Target[np.ndarray]) -> n
     ends = [
         np.asarray(unsquash(pretrained.scaling, jnp.asarray(s + side * pretrained.error)), float) for side in (1, -1)
     ]
-    return np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / target.sd)
+    error: np.ndarray = np.arcsinh(np.abs(ends[0] - ends[1]) / 2 / target.sd)
+    return error

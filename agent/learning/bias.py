@@ -22,4 +22,7 @@ def engine_bias(searched: np.ndarray, confirmed: np.ndarray, target: Target[np.n
     difference = (confirmed - searched) / target.sd
     known = np.isfinite(difference) & (np.abs(difference) <= LARGEST)
     weight = known * np.exp(-(distance(z_scores(confirmed, target)) ** 2))[:, None]
-    return target.sd * np.sum(weight * np.where(known, difference, 0.0), axis=0) / (np.sum(weight, axis=0) + DOUBT)
+    bias: np.ndarray = (
+        target.sd * np.sum(weight * np.where(known, difference, 0.0), axis=0) / (np.sum(weight, axis=0) + DOUBT)
+    )
+    return bias

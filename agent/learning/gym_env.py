@@ -46,7 +46,9 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             now = env.evaluate(network, dynamics, state, config)
             return now, env.observe(now, state, config), env.solved(now, dynamics)
 
-        def stepped(dynamics: Dynamics, state: State, now: StepInfo, action: jax.Array, member: jax.Array) -> tuple:
+        def stepped(
+            dynamics: Dynamics, state: State, now: StepInfo, action: jax.Array, member: jax.Array
+        ) -> tuple[Any, ...]:
             state = _as_seen_by(member, env.step(state, now, action, config))
             after, seen, solved = shown(dynamics, state)
             return state, after, seen, env.reward(now, after, dynamics, config), solved
@@ -100,4 +102,5 @@ class TuningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def _as_seen_by(member: jax.Array, state: State) -> State:
     """The hidden member's session in every member's place: agent.learning.environment looks at all members at once."""
-    return jax.tree.map(lambda array: jnp.broadcast_to(array[member], array.shape), state)
+    seen: State = jax.tree.map(lambda array: jnp.broadcast_to(array[member], array.shape), state)
+    return seen

@@ -1,7 +1,7 @@
 """Planning on the surrogate: rollouts of the policy and descents along its gradients, and a batch chosen from both."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from scipy.special import log_ndtr, logsumexp
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act
-from gbar.agent.learning.target import Target
+from gbar.agent.learning.target import Target, residual
 from gbar.surrogate import Params, Response, respond
 
 PROPOSERS = ("policy", "gradient")
@@ -86,17 +86,19 @@ def descend(
 
     def cost(member: Params, u: jax.Array) -> jax.Array:
         predicted = respond(network, member, u)
-        r = env.residual(dynamics.scaling, predicted.value, target)
+        r = residual(dynamics.scaling, predicted.value, target)
         short = env.cost(r, jax.nn.sigmoid(predicted.logit), dynamics.tolerance)
         return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
 
-    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+    def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
         u, state = carry
         gradient = jax.vmap(jax.grad(cost, argnums=1))(dynamics.params, u)
         updates, state = optimiser.update(gradient, state)
         return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None
 
-    def half(carry: tuple, _: None) -> tuple[tuple, jax.Array]:  # scanned too, so that a step compiles once
+    def half(
+        carry: tuple[Any, Any], _: None
+    ) -> tuple[tuple[Any, Any], jax.Array]:  # scanned too, so that a step compiles once
         carry, _ = jax.lax.scan(step, carry, None, length=config.descent // 2)
         return carry, carry[0]
 
@@ -113,7 +115,7 @@ def assess(
 ) -> tuple[jax.Array, jax.Array]:
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
     predicted = jax.vmap(lambda member: respond(network, member, u))(dynamics.params)
-    return env.residual(dynamics.scaling, predicted.value, target), jax.nn.sigmoid(predicted.logit)
+    return residual(dynamics.scaling, predicted.value, target), jax.nn.sigmoid(predicted.logit)
 
 
 def project_to_trust_region(
@@ -123,7 +125,8 @@ def project_to_trust_region(
     away = np.linalg.norm(u[:, None, :] - anchors[None, :, :], axis=2)
     nearest = anchors[np.argmin(away, axis=1)]
     share = np.minimum(1.0, radius / np.maximum(away.min(axis=1), 1e-9))[:, None]
-    return nearest + share * (u - nearest)
+    inside: np.ndarray = nearest + share * (u - nearest)
+    return inside
 
 
 def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
@@ -134,7 +137,8 @@ def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -
     flip = lower > 0
     high, low = np.where(flip, -lower, upper), np.where(flip, -upper, lower)
     inside = log_ndtr(high) + np.log1p(-np.exp(np.minimum(log_ndtr(low) - log_ndtr(high), -1e-12)))
-    return np.sum(inside + np.log(np.maximum(proposals.p, 1e-6)), axis=-1)
+    chance: np.ndarray = np.sum(inside + np.log(np.maximum(proposals.p, 1e-6)), axis=-1)
+    return chance
 
 
 def select_batch(

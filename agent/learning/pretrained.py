@@ -82,7 +82,8 @@ def pretrain(
 
 def _usualness(s: np.ndarray) -> np.ndarray:  # [N, F] squashed -> [N]
     """How much a row counts: less, the further it lies from the archive's middle."""
-    return (1.0 + np.sqrt(np.mean(np.where(np.isfinite(s), s, UNDEFINED) ** 2, axis=1))) ** -3.0
+    weight: np.ndarray = (1.0 + np.sqrt(np.mean(np.where(np.isfinite(s), s, UNDEFINED) ** 2, axis=1))) ** -3.0
+    return weight
 
 
 def padded(rows: int) -> int:

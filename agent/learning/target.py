@@ -35,23 +35,27 @@ def as_float32(target: Target[np.ndarray]) -> Target[jax.Array]:
 
 def z_scores(features: Array, target: Target[Array]) -> Array:  # [..., F] -> [..., F]
     """(feature - mean) / SD, NaN where the feature is not defined."""
-    return (features - target.mean) / target.sd
+    z: Array = (features - target.mean) / target.sd
+    return z
 
 
 def worst(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     """The largest |z|; infinite where any feature is not defined, so that such a cell never ranks among the best."""
-    return np.max(np.where(np.isfinite(z), np.abs(z), np.inf), axis=-1)
+    largest: np.ndarray = np.max(np.where(np.isfinite(z), np.abs(z), np.inf), axis=-1)
+    return largest
 
 
 def distance(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     """Root mean square of asinh(z), undefined features counting as far: orders cells that are not yet solutions."""
-    return np.sqrt(np.mean(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2, axis=-1))
+    far: np.ndarray = np.sqrt(np.mean(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2, axis=-1))
+    return far
 
 
 def sd_elsewhere(target: Target[np.ndarray], features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]
     """What the SD would be, had these features been measured: it grows with the value, within a factor of four."""
     share = np.abs(features) / np.maximum(np.abs(target.mean), 1e-12)
-    return target.sd * np.clip(np.where(np.isfinite(share), share, 1.0), 0.25, 4.0)
+    sd: np.ndarray = target.sd * np.clip(np.where(np.isfinite(share), share, 1.0), 0.25, 4.0)
+    return sd
 
 
 def residual(scaling: Scaling, value: jax.Array, target: Target[jax.Array]) -> jax.Array:  # [..., F]

@@ -51,7 +51,8 @@ def two_level(dimension: int, seed: int) -> np.ndarray:  # [R, dimension] of -1 
     size = 1 << dimension.bit_length()
     draw = np.random.default_rng(seed)
     columns = draw.permutation(size - 1)[:dimension] + 1  # the first is constant
-    return hadamard(size)[:, columns] * draw.choice([-1, 1], dimension)
+    rows: np.ndarray = hadamard(size)[:, columns] * draw.choice([-1, 1], dimension)
+    return rows
 
 
 def _unknown(session: Session, points: np.ndarray) -> np.ndarray:

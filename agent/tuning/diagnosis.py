@@ -6,7 +6,7 @@ What is reported as the nearest achievable value is a value that NEURON gave.
 
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -87,8 +87,8 @@ def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -
     for i, evaluation in pool.run(list(x), integrator=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
-    features = np.array([done[i].row(session.keys) for i in range(len(u))])
-    return features + session.bias
+    features: np.ndarray = np.array([done[i].row(session.keys) for i in range(len(u))]) + session.bias
+    return features
 
 
 def diagnose(session: "Session", ranges: list[Range], reachability: Reachability | None) -> Diagnosis:
@@ -193,7 +193,7 @@ def _descend(
     of_members = jax.vmap(jax.grad(cost, argnums=1), in_axes=(0, 0, None))
     of_objectives = jax.vmap(of_members, in_axes=(None, 0, 0))
 
-    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+    def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
         u, state = carry
         updates, state = optimiser.update(of_objectives(dynamics.params, u, weight), state)
         return (jnp.clip(optax.apply_updates(u, updates), 0.0, 1.0), state), None

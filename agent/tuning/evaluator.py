@@ -48,11 +48,11 @@ class Evaluator:
         session.x, session.u = np.concatenate([session.x, x]), np.concatenate([session.u, u])
         session.features = np.concatenate([session.features, features])
         session.proposers += proposers
-        features = features + session.bias
+        corrected: np.ndarray = features + session.bias
         if forecast is not None:
             for i in range(len(u)):
                 expected = Forecast(*(part[i] for part in forecast))
-                made = Predicted(before + i + 1, len(session.history), proposers[i], expected, features[i])
+                made = Predicted(before + i + 1, len(session.history), proposers[i], expected, corrected[i])
                 session.predictions.append(made)
         best = session.best
         kinds = dict(Counter(proposers))
@@ -64,7 +64,7 @@ class Evaluator:
         )
         session.history.append(record)
         self.observe(session)
-        return features
+        return corrected
 
     def progress(self, made: int) -> tuple[float, float]:
         """The smallest distance from the measurements of the last `made` evaluations, and of all before."""

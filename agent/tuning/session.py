@@ -175,7 +175,8 @@ class Session:
     @property
     def bias_corrected(self) -> np.ndarray:  # [N, F]
         """Features as the confirming engine would probably have given them: see agent.learning.bias."""
-        return self.features + self.bias
+        corrected: np.ndarray = self.features + self.bias
+        return corrected
 
     @property
     def z(self) -> np.ndarray:  # [N, F]

@@ -220,7 +220,7 @@ def _seconds(work: Callable[[], Any]) -> float:
     taken = []
     for _ in range(4):
         start = time.perf_counter()
-        jax.block_until_ready(work())  # type: ignore[no-untyped-call]
+        jax.block_until_ready(work())
         taken.append(time.perf_counter() - start)
     return min(taken[1:])
 

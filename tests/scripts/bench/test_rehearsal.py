@@ -71,7 +71,7 @@ def test_an_arm_has_a_policy_of_its_own_only_where_it_learns_otherwise(u: np.nda
 
 def test_a_session_ends_with_a_solution(u: np.ndarray, pretrained: Pretrained) -> None:
     """Towards a cell that can be reached: found within the session, and by a planner that is in use."""
-    emulator = emulate(u, response(u), TARGET, 1.0, AGENT.pretrain.fit._replace(members=1))
+    emulator = emulate(u, response(u), TARGET, AGENT.pretrain.fit._replace(members=1))
     target = Target(emulator.simulate(HIDDEN)[0], SD)
     for arm, proposers in (("both", {"policy", "gradient"}), ("gradient", {"gradient"})):
         played = _session(arm, 0, emulator, pretrained, u, response(u), target, 1.0)
