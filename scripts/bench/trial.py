@@ -23,7 +23,7 @@ class Trial:
         self.problem, self.pool, self.budget = problem, pool, budget
         self.target, self.tolerance = target_of(problem.measurements), tolerance
         self.keys = [m.key for m in problem.measurements]
-        self.dimension = len(problem.names)
+        self.dimension, self.own = len(problem.names), pool.found.own
         self.made, self.largest_batch, self.simulate_s = 0, 0, 0.0
         self.solved = False
 

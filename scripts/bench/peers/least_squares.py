@@ -18,7 +18,7 @@ def search_from_centre(trial: Trial, seed: int) -> None:
 
 def search_from_own(trial: Trial, seed: int) -> None:
     """From the model's own values, or the nearest to them inside the bounds."""
-    u = trial.problem.unit(trial.pool.found.own)
+    u = trial.problem.unit(trial.own)
     _search(trial, seed, np.clip(np.where(np.isfinite(u), u, 0.5), 0.0, 1.0))
 
 

@@ -192,6 +192,7 @@ class Bowl(Trial):
         self.problem = load_problem(HH)
         self.target = Target(np.zeros(4), np.ones(4))
         self.keys = ["a.b", "a.c", "a.d", "a.e"]
+        self.own = np.array([0.12, 0.036, 0.0003])  # the model's own values
         self.dimension, self.budget, self.made, self.largest_batch, self.solved = 3, budget, 0, 0, False
 
     def __call__(self, u: np.ndarray) -> np.ndarray:
@@ -217,7 +218,7 @@ def test_peer_finds_the_bottom_of_a_bowl(name: str) -> None:
     with pytest.raises(Over):
         peer(name)(trial, 0)
     assert trial.solved, trial.made
-    assert trial.largest_batch > 1  # whole populations at a time
+    assert trial.largest_batch > 1 or name.startswith("dfo-ls")  # whole populations at a time; a least-squares step
 
 
 def test_scores() -> None:
