@@ -6,7 +6,7 @@ What is reported as the nearest achievable value is a value that NEURON gave.
 
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,11 @@ import optax
 
 from gbar.agent.learning import UNDEFINED, Agent, Dynamics, Target, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
+from gbar.agent.tuning.reachability import Evidence, Reachability
+from gbar.agent.tuning.session import Session
 from gbar.sim import Archive, Integrator, Pool, design
 from gbar.sim.problem import within
 from gbar.surrogate import Params, Response, respond
-
-if TYPE_CHECKING:
-    from gbar.agent.tuning.session import Session
 
 EDGE = 0.02  # of a range: a parameter this near to its bound presses on it
 ROUNDS = 2  # of asking NEURON and learning from the answer
@@ -33,23 +32,7 @@ STILL = 0.02  # SDs within which a value counts as constant
 FRONT = 5  # points shown of a trade-off
 
 
-class Evidence(NamedTuple):
-    """Everything simulated inside the bounds."""
-
-    u: np.ndarray  # [N, D]
-    features: np.ndarray  # [N, F], NaN where not defined
-    size: np.ndarray  # [N, F] |z|, infinite where not defined
-
-
-class Reachability(NamedTuple):
-    """What the model can do, after asking NEURON."""
-
-    evidence: Evidence
-    unmet: list[tuple[int, int]]  # measurements (f, f) and pairs (f, g) that nothing meets, the furthest off first
-    probed: int  # evaluations made to find out
-
-
-def explore(session: "Session", archive: Archive, pool: Pool) -> Reachability | None:
+def explore(session: Session, archive: Archive, pool: Pool) -> Reachability | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
@@ -80,7 +63,7 @@ def explore(session: "Session", archive: Archive, pool: Pool) -> Reachability | 
     return Reachability(evidence, hopeless, len(u) - len(session.u))
 
 
-def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+def _simulate(session: Session, archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
     x, engine = session.problem.physical(u), Integrator.of(session.problem)
     run = f"{session.name} diagnosis"
     first, done = archive.count(run), {}
@@ -91,7 +74,7 @@ def _simulate(session: "Session", archive: Archive, pool: Pool, u: np.ndarray) -
     return features
 
 
-def diagnose(session: "Session", ranges: list[Range], reachability: Reachability | None) -> Diagnosis:
+def diagnose(session: Session, ranges: list[Range], reachability: Reachability | None) -> Diagnosis:
     """Put what is known into words that a modeller can act on.
 
     Args:
@@ -113,7 +96,7 @@ def diagnose(session: "Session", ranges: list[Range], reachability: Reachability
     )
 
 
-def _evidence(session: "Session", u: np.ndarray, features: np.ndarray) -> Evidence:
+def _evidence(session: Session, u: np.ndarray, features: np.ndarray) -> Evidence:
     inside = within(u)
     size = np.abs(z_scores(features[inside], session.target))
     return Evidence(u[inside], features[inside], np.where(np.isfinite(size), size, np.inf))
@@ -202,7 +185,7 @@ def _descend(
     return end.reshape(len(starts), -1, starts.shape[-1])
 
 
-def _pressing(session: "Session") -> list[Pressing]:
+def _pressing(session: Session) -> list[Pressing]:
     """Parameters that half or more of the solutions (or nearest sets) have at the same bound."""
     u = np.array([found.u for found in session.solutions or session.nearest])
     pressing = []
@@ -214,20 +197,20 @@ def _pressing(session: "Session") -> list[Pressing]:
     return pressing
 
 
-def _achieved(session: "Session", evidence: Evidence, row: int, f: int) -> Achieved:
+def _achieved(session: Session, evidence: Evidence, row: int, f: int) -> Achieved:
     """The value that one evaluation has for one measurement."""
     value, z = evidence.features[row, f], z_scores(evidence.features[row], session.target)[f]
     defined = bool(np.isfinite(value))
     return Achieved(feature=session.keys[f], value=float(value) if defined else None, z=float(z) if defined else None)
 
 
-def _unreachable(session: "Session", evidence: Evidence, f: int) -> Unreachable:
+def _unreachable(session: Session, evidence: Evidence, f: int) -> Unreachable:
     row = int(np.argmin(evidence.size[:, f]))
     parameters = dict(zip(session.problem.names, map(float, session.problem.physical(evidence.u[row])), strict=True))
     return Unreachable(nearest=_achieved(session, evidence, row, f), parameters=parameters)
 
 
-def _conflict(session: "Session", evidence: Evidence, f: int, g: int) -> Conflict:
+def _conflict(session: Session, evidence: Evidence, f: int, g: int) -> Conflict:
     """The nearest that both come together, and the trade-off between them: evaluations that no other beats in both."""
     size = evidence.size[:, [f, g]]
     together = int(np.argmin(size.max(axis=1)))
@@ -245,7 +228,7 @@ def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:
     return bool(size[row, 1] < size[before, 1].min(initial=np.inf))
 
 
-def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative]:
+def _uninformative(session: Session, evidence: Evidence) -> list[Uninformative]:
     """Measurements that tell no parameter set from another: a constant, or met wherever one looks."""
     found, tolerance = [], session.config.tolerance
     passes = _passes(session) if session.agent is not None else np.ones(len(session.keys))
@@ -260,7 +243,7 @@ def _uninformative(session: "Session", evidence: Evidence) -> list[Uninformative
     return found
 
 
-def _passes(session: "Session") -> np.ndarray:  # [F]
+def _passes(session: Session) -> np.ndarray:  # [F]
     """The share of the whole space in which the surrogate thinks a measurement is met."""
     agent = session.agent
     assert agent is not None

@@ -25,7 +25,7 @@ from gbar.agent.learning import (
     z_scores,
 )
 from gbar.agent.result import BatchTiming, FirstBatch, Progress
-from gbar.agent.tuning.diagnosis import Reachability
+from gbar.agent.tuning.reachability import Reachability
 from gbar.sim import Evaluation, Problem
 from gbar.sim.problem import within
 
