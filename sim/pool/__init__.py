@@ -1,7 +1,7 @@
 """Engines in isolated processes, on this machine or on a Dask cluster; and single questions asked of NEURON there."""
 
 from gbar.sim.pool.isolated import ask, importable
-from gbar.sim.pool.pool import Pool, open_pool
+from gbar.sim.pool.pool import Pool, open_pool, simulate
 from gbar.sim.pool.workers import START_LIMIT_S, Workers
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "ask",
     "importable",
     "open_pool",
+    "simulate",
 ]

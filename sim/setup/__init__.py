@@ -7,7 +7,7 @@ from gbar.sim.setup.examples import bundled, copy_bundled
 from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
-from gbar.sim.setup.measuring import FeatureRow, assigned, measure_once
+from gbar.sim.setup.measuring import FeatureRow, assigned, measure, measure_once
 from gbar.sim.setup.reuse import with_process
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "copy_bundled",
     "find_places",
     "is_explicit",
+    "measure",
     "measure_once",
     "notes",
     "remarks",

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Integrator, Measurement, Problem
+from gbar.sim.problem import Integrator, Measurement, Problem, load_problem
 
 
 class FeatureRow(NamedTuple):
@@ -21,6 +22,34 @@ class FeatureRow(NamedTuple):
     sd: float | None
     z: float | None
     unit: str
+
+
+def measure(
+    problem: Problem | str | Path,
+    parameters: Mapping[str, float] | None = None,
+    *,
+    measurements: str | Path | None = None,
+) -> list[FeatureRow]:
+    """Simulate a model once, at the accuracy that confirms solutions.
+
+        for row in gbar.measure("models/hh", {"gnabar": 0.1}):
+            print(row.protocol, row.feature, row.value, row.unit, row.z)
+
+    Args:
+        problem: from `load_problem`, or a problem's folder or toml.
+        parameters: values in NEURON's units; the model's own for those that are not named.
+        measurements: a table instead of the problem's own.
+
+    Returns:
+        A row a measured feature; without measurements, a row for every feature that is computed.
+
+    Raises:
+        GbarError: no such parameter, or the simulation failed.
+    """
+    if not isinstance(problem, Problem) or measurements is not None:
+        path = problem.file if isinstance(problem, Problem) else problem
+        problem = load_problem(path, measurements, measured=False)
+    return measure_once(problem, parameters or {})
 
 
 def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[FeatureRow]:
