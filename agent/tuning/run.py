@@ -277,7 +277,7 @@ def accuracies(session: Session) -> dict[str, Accuracy]:
     """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
     made = session.predictions
     every = z_scores(
-        np.reshape([prediction.features for prediction in made], (len(made), -1)), session.target
+        np.reshape([prediction.features for prediction in made], (len(made), len(session.keys))), session.target
     )  # [P, F]
     found = {}
     for f, key in enumerate(session.keys):
