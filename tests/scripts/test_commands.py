@@ -272,7 +272,7 @@ BAD: dict[str, Case] = {  # what is typed; what is replaced in the problem's fil
     "missing problem, tune": (["tune", "nowhere", "--out", "r"], {}, "no problem at nowhere"),
     "misspelt key": (["tune", "p", "--out", "r"], {"problem.toml": ("scale =", "scal =")}, "'scale'"),
     "broken TOML": (["check", "p"], {"problem.toml": ("[model]", "[model")}, "not valid TOML"),
-    "wrong unit": (["tune", "p", "--out", "r"], {"cell.csv": (",ms\n", ",kg\n")}, "expected 'ms'"),
+    "wrong unit": (["tune", "p", "--out", "r"], {"cell.csv": (",ms\n", ",s\n")}, "expected 'ms'"),
     "milliohm": (["check", "p"], {"cell.csv": ("MOhm", "mOhm")}, "expected 'MΩ'"),
     "NaN mean": (["tune", "p", "--out", "r"], {"cell.csv": ("-63.6295", "nan")}, "finite number"),
     "sd 0": (["tune", "p", "--out", "r"], {"cell.csv": (",3.181,", ",0,")}, "more than 0"),
@@ -320,7 +320,7 @@ BAD: dict[str, Case] = {  # what is typed; what is replaced in the problem's fil
     "table of no run": (["export", "p", "--to", "csv"], {}, "no result.json in p"),
     "table of one solution": (["export", "p", "--to", "csv", "--solution", "1"], {}, "leave --solution out"),
     "broken result": (["verify", "broken"], {}, "not a result of this version"),
-    "result that is no text": (["report", "binary"], {}, "not valid JSON"),
+    "result that is no text": (["report", "binary"], {}, "not a result of this version"),
 }
 
 

@@ -568,7 +568,6 @@ printf("out %.12g %.12g\\n", rest, counter.time)
     assert rest == pytest.approx(np.interp(delay - 0.5, t, v), abs=1e-3)
 
 
-@pytest.mark.skip(reason="a formula over distance in solution.hoc differs by 3 % in dend[0](0.375): being looked into")
 @pytest.mark.neuron
 def test_hoc_writes_out_what_it_has_no_words_for(runs: dict[str, Path], tmp_path: Path) -> None:
     """Formulas, scales, ties, regions and calls as numbers, segment by segment."""
