@@ -340,7 +340,7 @@ BAD_FEATURES: dict[str, tuple[Any, list[str]]] = {
     "a location that is none": ({"down": 3}, ["features.json, down: expected an object"]),
     "no SD": ({"down": {"soma": {"voltage_base": [-70]}}}, ["down.soma.voltage_base: expected [mean, sd], got [-70]"]),
     "an SD of nothing": ({"down": {"soma": {"voltage_base": [-70, 0]}}}, ["sd: expected more than 0"]),
-    "a mean in words": ({"down": {"soma": {"voltage_base": ["low", 1]}}}, ["mean: expected a number"]),
+    "a mean in words": ({"down": {"soma": {"voltage_base": ["low", 1]}}}, ['expected [mean, sd], got ["low", 1]']),
     "no such protocol": ({"dawn": {"soma": {"voltage_base": [-70, 1]}}}, ["no protocol 'dawn'", "'down'"]),
     "no such feature": ({"down": {"soma": {"voltage_bass": [-70, 1]}}}, ["no feature 'voltage_bass'"]),
 }

@@ -573,10 +573,12 @@ def test_hoc_writes_out_what_it_has_no_words_for(runs: dict[str, Path], tmp_path
     """Formulas, scales, ties, regions and calls as numbers, segment by segment."""
     x = read_result(runs["rules"]).solutions[0].parameters
     reach = [60.0, 160.0]  # µm from the middle of the soma to the middles of dend[0] and dend[1]
+    nseg = 2 * int(30 * x["gna"]) + 1  # of dend[0], as set_props leaves it
+    middle = 100 * ((int(0.375 * nseg) + 0.5) / nseg - 0.5)  # µm, of the segment that holds 0.375, from dend[0]'s own
     pairs = {
         "cell.gna": x["gna"],
         "cell.soma.gnabar_hh": x["gna"],
-        "cell.dend[0].g_pas(0.375)": x["leak"] * math.exp((reach[0] - 12.5) / x["reach"]),
+        "cell.dend[0].g_pas(0.375)": x["leak"] * math.exp((reach[0] + middle) / x["reach"]),
         "cell.dend[1].g_pas(0.875)": x["leak"] * math.exp((reach[1] + 37.5) / x["reach"]),
         "cell.dend[1].gnabar_hh(0.5)": 0.01 * x["share"],
         "cell.dend[1].gkbar_hh(0.5)": 0.3 * x["share"] * x["gna"],
