@@ -22,7 +22,8 @@ def read_waveform(file: Path) -> tuple[np.ndarray, np.ndarray]:
         GbarError: other units, or numbers that are no current over time.
     """
     try:
-        table = np.load(file, allow_pickle=False) if file.suffix == ".npy" else np.array(_rows(file)).astype(float)
+        rows = None if file.suffix == ".npy" else [[float(word) for word in row] for row in _rows(file)]
+        table = np.load(file, allow_pickle=False) if rows is None else np.array(rows)
     except (ValueError, OSError, csv.Error) as error:
         raise GbarError(
             f"{file}: not a current over time: expected two columns of numbers, t_ms,i_nA ({error})"
