@@ -46,7 +46,10 @@ def explore(session: Session, archive: Archive, pool: Pool) -> Reachability | No
     if session.solutions or agent is None or not session.inside.any():
         return None
     u, features, tolerance = session.u, session.bias_corrected, session.config.tolerance
-    room = min(MOST, max(FEWEST, len(u) // SHARE), agent.rows - len(u))
+    spread = _spread(session, agent.rows - len(u) - FEWEST)
+    if len(spread):
+        u, features = np.concatenate([u, spread]), np.concatenate([features, _simulate(session, archive, pool, spread)])
+    room = len(spread) + min(MOST, max(FEWEST, len(session.u) // SHARE), agent.rows - len(u))
     for turn in range(ROUNDS + 1):
         evidence = _evidence(session, u, features)
         unmet = _unmet(evidence, tolerance)[:OBJECTIVES]
@@ -61,6 +64,15 @@ def explore(session: Session, archive: Archive, pool: Pool) -> Reachability | No
             u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
     return Reachability(evidence, hopeless, len(u) - len(session.u))
+
+
+def _spread(session: Session, most: int) -> np.ndarray:  # [n, D]
+    """Points all over the bounds: what a search never saw, because it stayed where it was good, is not impossible."""
+    dimension = session.u.shape[1]
+    points = design(dimension, session.config.design(dimension), session.config.seed)
+    known = {x.tobytes() for x in session.x}
+    new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
+    return np.array(new[: max(0, most)]).reshape(-1, dimension)
 
 
 def _simulate(session: Session, archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
