@@ -19,7 +19,8 @@ from gbar.agent.tuning.session import BEYOND, Kept, Observer, Session, TuneConfi
 from gbar.sim import Archive, Evaluation, Integrator, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
-SMALL, TURNS = 2, 12  # evaluations in the first batches from scratch, and how many batches until they double
+SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
+TURNS = 12  # batches until they double
 
 
 def search(
@@ -197,8 +198,11 @@ def _planned(session: Session, agent: Agent) -> tuple[np.ndarray, list[str], For
 
 
 def _batch_size(session: Session) -> int:
-    """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think."""
-    if session.config.batch or session.pretrained:
+    """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think.
+
+    Also where the batch was asked for: one that a run chose can be given back, and repeats it.
+    """
+    if session.pretrained:
         return session.batch
     done = session.batches + len(session.history)
-    return min(session.batch, SMALL << (done // TURNS))
+    return min(session.batch, max(SMALL, session.batch // QUARTER) << (done // TURNS))

@@ -68,7 +68,10 @@ EngineOption = Annotated[
 BatchOption = Annotated[
     int | None,
     typer.Option(
-        min=1, max=4096, metavar="N", help="Evaluations between refits. Default: from what they take, measured once."
+        min=1,
+        max=4096,
+        metavar="N",
+        help="Evaluations between refits; the first batches are smaller. Default: from what they take, measured once.",
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document and nothing else.")]

@@ -1,4 +1,4 @@
-"""The batch size that measured times ask for, and that a run keeps it."""
+"""The batch size that measured times ask for, and that it can be given back."""
 
 from pathlib import Path
 
@@ -44,18 +44,17 @@ def test_bad_times() -> None:
 
 
 @pytest.mark.neuron
-def test_the_choice_is_remembered_and_what_is_asked_for_is_kept(
+def test_the_choice_is_remembered_and_given_back_repeats_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measured in a first run, remembered in a second: the same evaluations to the last digit. A size asked for is that
-    of every batch; chosen, the first ones are smaller."""
+    """Measured in a first run, remembered in a second, asked for in a third: the same evaluations to the last digit."""
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
-    problem, config = load_problem(HH), TuneConfig(budget=24, solutions=10, tolerance=0.01, agent=AGENT)
-    first, second = (tune(problem, config, tmp_path / name) for name in ("first", "second"))
-    assert first.pace is not None and first.pace == second.pace
+    problem, runs = load_problem(HH), []
+    for number, batch in enumerate((None, None, "as chosen")):
+        config = TuneConfig(budget=40, solutions=10, tolerance=0.01, batch=batch and runs[0].batch, agent=AGENT)
+        runs.append(tune(problem, config, tmp_path / str(number)))
+    first, second, third = runs
+    assert first.pace is not None and first.pace == second.pace and third.pace is None
     assert first.batch == first.pace.batch == choose_batch(first.pace.think_s, first.pace.round_s, first.pace.at_once)
-    assert first.history == second.history and first.next_nearest == second.next_nearest
-    asked = tune(problem, config._replace(batch=5), tmp_path / "asked")
-    assert asked.pace is None and asked.batch == 5
-    design, *later = (progress.evaluations for progress in asked.history)
-    assert later[0] == design + 5 and later[-1] == 24
+    assert first.history == second.history == third.history
+    assert first.next_nearest == third.next_nearest and first.nearest == third.nearest
