@@ -6,11 +6,11 @@ runs the same lines.
 
 import ast
 import functools
-import importlib
-import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from types import ModuleType
+from pathlib import Path
+
+import gbar
 
 Name = tuple[str, str]  # module, top-level name in it
 
@@ -49,12 +49,12 @@ def carry(roots: Iterable[Name], package: str = "gbar.sim") -> Carried:
     waiting = list(roots)
     while waiting:
         module, name = waiting.pop(0)
-        source = sources.setdefault(module, _source(importlib.import_module(module)))
+        source = sources.setdefault(module, _source(module))
         if name in source.imported:
             origin, taken = source.imported[name]
             if origin != package and not origin.startswith(f"{package}."):
                 imports.add((origin, taken))
-            elif taken is not None and not inspect.ismodule(getattr(importlib.import_module(origin), taken)):
+            elif taken is not None and _file(f"{origin}.{taken}") is None:
                 waiting.append((origin, taken))
         elif name in source.defined and (module, name) not in wanted:
             wanted.add((module, name))
@@ -64,9 +64,17 @@ def carry(roots: Iterable[Name], package: str = "gbar.sim") -> Carried:
     return Carried({module: text for module, text in parts.items() if text}, imports)
 
 
+def _file(module: str) -> Path | None:
+    """Where a module of ours stands; None for a name that is none. Read, not imported: some of it loads NEURON."""
+    path = Path(gbar.__file__).parent.joinpath(*module.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
 @functools.cache
-def _source(module: ModuleType) -> Source:
-    text = inspect.getsource(module)
+def _source(module: str) -> Source:
+    file = _file(module)
+    assert file is not None, module
+    text = file.read_text(encoding="utf-8")
     source = Source(text.splitlines())
     for node in ast.parse(text).body:
         match node:
