@@ -94,6 +94,8 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
 	fi
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,docs]'
+	@# Found where packages are looked for, and so before a folder "gbar" that only holds this checkout, as $$PWD/gbar may.
+	@ln -sfn "$(CURDIR)/gbar" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gbar"
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
