@@ -5,10 +5,12 @@ from gbar.scripts.interrupts import Interrupts
 
 def main() -> None:
     """Entry point: from here on Ctrl-C ends it without a traceback, while the rest is imported too."""
-    Interrupts().install()
+    interrupts = Interrupts()
+    interrupts.install()
     from gbar.scripts.main import app
 
-    app()
+    with interrupts.last():
+        app()
 
 
 if __name__ == "__main__":

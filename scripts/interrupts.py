@@ -57,6 +57,20 @@ class Interrupts:
         signal.setitimer(signal.ITIMER_REAL, 0)
         return pending
 
+    @contextmanager
+    def last(self) -> Iterator[None]:
+        """What a process does last: after it Ctrl-C no longer changes how the process ends.
+
+        Python's own end makes SIGINT deadly again, and takes apart what Ctrl-C broke off: JAX has crashed there.
+        """
+        try:
+            yield
+        except SystemExit as ended:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if self.came and isinstance(ended.code, int):
+                _leave(ended.code)
+            raise
+
 
 @contextmanager
 def caught() -> Iterator[None]:
@@ -81,8 +95,13 @@ def caught() -> Iterator[None]:
 
 
 def _quit() -> None:
-    with suppress(Exception):
-        sys.stdout.flush()
     with suppress(OSError):
         os.write(2, b"gbar: stopped\n")
-    os._exit(STOPPED)
+    _leave(STOPPED)
+
+
+def _leave(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)

@@ -84,3 +84,38 @@ def test_the_command_itself_while_it_starts(tmp_path: Path, after: float) -> Non
     gbar.send_signal(signal.SIGINT)
     said = gbar.communicate(timeout=60)
     assert (gbar.returncode, said[1]) == (130, "gbar: stopped\n"), said
+
+
+LAST = """
+import os, signal, sys
+from gbar.scripts.interrupts import Interrupts
+
+class Press:
+    def __init__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        self.said = lambda: kill(pid, number)
+    def __del__(self):
+        self.said()
+
+class Crash:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGSEGV):
+        kill(pid, number)
+
+interrupts = Interrupts()
+interrupts.install()
+with interrupts.last():
+    {}
+"""
+AT_THE_END = {  # what ends with Python, and how gbar ends
+    "Ctrl-C once all is said": ("sys.kept = Press(); sys.exit(3)", 3),
+    "what Ctrl-C broke off": ("sys.kept = Crash(); interrupts.came = True; print('done'); sys.exit(130)", 130),
+}
+
+
+@pytest.mark.parametrize("what", AT_THE_END)
+def test_while_python_ends(what: str) -> None:
+    script, code = AT_THE_END[what]
+    ran = subprocess.run(
+        [sys.executable, "-c", LAST.format(script)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stderr) == (code, "")
+    assert ran.stdout == ("done\n" if code == 130 else "")
