@@ -1,7 +1,6 @@
 """The tuning loop and what comes out of it. JAX is loaded by what is called here, not by this package."""
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from gbar.agent.result import Result, read_result
 from gbar.sim import GbarError, Problem, load_problem, nearest
 
 if TYPE_CHECKING:
-    from gbar.agent.tuning import Session, TuneConfig, Verification
+    from gbar.agent.tuning import Observer, TuneConfig, Verification
 
 __all__ = ["Result", "TuneConfig", "read_result", "tune", "verify"]
 
@@ -19,7 +18,7 @@ def tune(
     config: "TuneConfig | None" = None,
     out: str | Path | None = None,
     archive: str | Path | None = None,
-    observe: "Callable[[Session], None] | None" = None,
+    observe: "Observer | None" = None,
     *,
     measurements: str | Path | None = None,
     **choices: Any,
@@ -34,7 +33,8 @@ def tune(
         out: the run folder; a run found in it is resumed. Without one, a new folder is made among the system's
             temporary ones: `Result.folder` says where.
         archive: an archive to learn from and add to, instead of the one in `out`.
-        observe: called after every evaluation with the session; by default a progress bar where somebody looks.
+        observe: called after every evaluation with how the run stands: phase, evaluations, solutions, best |z|; by
+            default a progress bar where somebody looks.
         measurements: a table instead of the problem's own.
         choices: fields of TuneConfig that differ from `config`: budget, solutions, tolerance, seed, workers …
 

@@ -3,7 +3,7 @@
 from gbar.agent.learning.accelerate import Compiling, configure
 from gbar.agent.learning.actor_critic import Experience, init_learner, learn
 from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
-from gbar.agent.learning.bias import engine_bias
+from gbar.agent.learning.bias import EngineBias
 from gbar.agent.learning.environment import Dynamics, observation_size
 from gbar.agent.learning.planner import DISTINCT, PROPOSERS, assess, select_batch
 from gbar.agent.learning.policy import init_policy
@@ -31,7 +31,7 @@ __all__ = [
     "distance",
     "DISTINCT",
     "Dynamics",
-    "engine_bias",
+    "EngineBias",
     "Experience",
     "Forecast",
     "Target",

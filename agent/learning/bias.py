@@ -4,6 +4,9 @@ A fast engine may be off by more than a narrow tolerance in one feature: then no
 where there are some. The difference hardly changes from one near cell to the next, so a few confirmations reveal it.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from gbar.agent.learning.target import Target, distance, z_scores
@@ -26,3 +29,28 @@ def engine_bias(searched: np.ndarray, confirmed: np.ndarray, target: Target[np.n
         target.sd * np.sum(weight * np.where(known, difference, 0.0), axis=0) / (np.sum(weight, axis=0) + DOUBT)
     )
     return bias
+
+
+@dataclass(frozen=True)
+class EngineBias:
+    """What is known of the searching engine's error: the cells that the confirming one has simulated too."""
+
+    target: Target[np.ndarray]
+    searched: np.ndarray  # [n, F]
+    confirmed: np.ndarray  # [n, F]
+
+    @classmethod
+    def unknown(cls, target: Target[np.ndarray]) -> "EngineBias":
+        """Before any cell was confirmed."""
+        none = np.empty((0, len(target.mean)))
+        return cls(target, none, none)
+
+    def compared(self, searched: np.ndarray, confirmed: np.ndarray) -> "EngineBias":
+        """With more cells [n, F] that both engines have simulated."""
+        both = np.concatenate([self.searched, searched]), np.concatenate([self.confirmed, confirmed])
+        return EngineBias(self.target, *both)
+
+    @cached_property
+    def shift(self) -> np.ndarray:  # [F]
+        """What to add to searched features: see `engine_bias`."""
+        return engine_bias(self.searched, self.confirmed, self.target)

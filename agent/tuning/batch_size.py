@@ -9,14 +9,29 @@ from pathlib import Path
 import jax
 from pydantic import ValidationError
 
+from gbar.agent.learning import Agent, Pretrained, padded
 from gbar.agent.result import BatchTiming
-from gbar.agent.tuning.session import GUIDED_BATCH, Session
+from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.findings import Findings
+from gbar.agent.tuning.ledger import Ledger
+from gbar.agent.tuning.outcome import BatchSize, Pretraining
 from gbar.sim import Pool, cache_folder, processor
 from gbar.sim.files import write_whole
 
+BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
+SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
+SPARE = 32  # evaluations beyond the budget that an agent has room for
+TURNS = 12  # batches until they double
 SIZES = (4, 8, 16, 32, 64, 128)
 WASTE = 0.7  # the evaluations a run needs after its design grow with the batch to this power (docs/agent.md)
 SLACK = 1.3  # times the least wall clock that a run may take for the sake of fewer evaluations
+
+
+def new_agent(findings: Findings, ledger: Ledger, pretrained: Pretrained | None, seed: int) -> Agent:
+    """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
+    definition, dimension = findings.definition, findings.observations.u.shape[1]
+    rows, config = padded(len(findings.observations) + ledger.left + SPARE), definition.config
+    return Agent(jax.random.key(seed), dimension, definition.target, config.tolerance, rows, config.agent, pretrained)
 
 
 def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
@@ -40,49 +55,62 @@ def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 
 
-def settle(session: Session, pool: Pool, design_s: float, designed: int) -> None:
-    """Choose the session's batch, unless the user has; what was measured once is remembered, so a seed stays a seed.
+def settle(
+    findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, design_s: float, designed: int
+) -> BatchSize:
+    """Choose a run's batch, unless its user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
-        session: after the design, without an agent yet.
+        findings: after the design.
+        ledger: knows how an earlier session went.
+        pretraining: a pretrained agent needs no choice.
         pool: what simulates.
         design_s: how long it took `designed` evaluations.
     """
-    if session.config.batch or session.pretrained:
-        session.batch = session.config.batch or GUIDED_BATCH
-        return
-    file = _file(session)
-    session.pace = _remembered(file)
-    if session.pace is None:
+    asked = findings.definition.config.batch
+    if asked or pretraining.agent:
+        return BatchSize(asked or GUIDED_BATCH)
+    file = _file(findings.definition)
+    timing = _remembered(file)
+    if timing is None:
         if not designed:  # all of it was in the archive
-            session.batch = session.batch_before or session.batch
-            return
-        think_s, round_s = _thinking_s(session), design_s / math.ceil(designed / pool.at_once)
-        batch = choose_batch(think_s, round_s, pool.at_once)
-        session.pace = BatchTiming(
-            batch=batch, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once
-        )
+            return BatchSize(ledger.batch_before or BATCH)
+        think_s, round_s = _thinking_s(findings, ledger), design_s / math.ceil(designed / pool.at_once)
+        size = choose_batch(think_s, round_s, pool.at_once)
+        timing = BatchTiming(batch=size, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, session.pace.model_dump_json(indent=1) + "\n")
-    session.batch = session.pace.batch
+        write_whole(file, timing.model_dump_json(indent=1) + "\n")
+    return BatchSize(timing.batch, timing)
 
 
-def _thinking_s(session: Session) -> float:
+def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:
+    """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think.
+
+    Also where the batch was asked for: one that a run chose can be given back, and repeats it.
+
+    Args:
+        whole: the run's batch.
+        made: batches so far.
+    """
+    return whole if pretraining.agent else min(whole, max(SMALL, whole // QUARTER) << (made // TURNS))
+
+
+def _thinking_s(findings: Findings, ledger: Ledger) -> float:
     """Fitting and planning of one batch, with everything compiled: the second batch of an agent made for this alone."""
-    agent, seconds = session.new_agent(jax.random.key(0)), 0.0
+    agent, u, seconds = new_agent(findings, ledger, None, 0), findings.observations.u, 0.0
     for _ in range(2):
         start = time.perf_counter()
-        agent.update_surrogate(session.u, session.bias_corrected)
-        agent.train_policy(session.u, session.bias_corrected)
-        agent.plan(session.u, session.bias_corrected)
+        agent.update_surrogate(u, findings.features)
+        agent.train_policy(u, findings.features)
+        agent.plan(u, findings.features)
         seconds = time.perf_counter() - start
     return seconds
 
 
-def _file(session: Session) -> Path:
+def _file(definition: Definition) -> Path:
     """What remembers the choice for a model and its engine; not for its workers, which must not change an answer."""
-    asked = (session.problem.identity(), session.keys, session.engine)
-    content = str((*asked, session.config.agent, metadata.version("gbar"), metadata.version("jax"), processor()))
+    asked = (definition.problem.identity(), definition.keys, definition.engine)
+    content = str((*asked, definition.config.agent, metadata.version("gbar"), metadata.version("jax"), processor()))
     return cache_folder() / "paces" / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gbar.agent.result import Result
+from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.ledger import Status
 from gbar.agent.tuning.run import tune_into
-from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
@@ -46,7 +47,7 @@ def tune_cells(
     archive: Path,
     out: Path,
     config: TuneConfig,
-    observe: Callable[[str, Session], None] = lambda cell, session: None,
+    observe: Callable[[str, Status], None] = lambda cell, status: None,
     say: Callable[[str], None] = lambda note: None,
 ) -> Iterator[CellSummary]:
     """Tune every cell in turn, in OUT/NAME, and write OUT/cells.csv and OUT/cells.json after each. Ctrl-C ends it all.

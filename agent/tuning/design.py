@@ -7,7 +7,7 @@ where the cell does something else. Points lie further out only where the cell d
 import numpy as np
 from scipy.linalg import hadamard
 
-from gbar.agent.tuning.session import Session
+from gbar.agent.tuning.findings import Findings
 from gbar.sim import design
 from gbar.sim.problem import within
 
@@ -17,33 +17,35 @@ LEAST = 4  # steps, however few parameters there are
 REACH = 0.4  # of the ranges, to each side of the centre, in that one
 
 
-def first_design(session: Session, own: np.ndarray) -> np.ndarray:
+def first_design(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
     """The model's own values, the centre, and steps in all parameters at once, [n, D] in the unit cube.
 
     Half of a balanced design: 10 points for 12 parameters.
 
     Args:
-        session: nothing is asked for where its archive holds as many cells inside the bounds.
+        findings: nothing is asked for where they hold as many cells inside the bounds.
+        left: evaluations in the budget.
         own: [D] the model's own values, NEURON's units; left out where they lie outside the bounds.
     """
-    dimension = len(own)
-    if session.inside.sum() >= session.config.design(dimension):
+    dimension, definition = len(own), findings.definition
+    if findings.observations.inside.sum() >= definition.config.design(dimension):
         return np.empty((0, dimension))
-    u = session.problem.unit(own)[None]
-    steps = two_level(dimension, session.config.seed)
-    draw = np.random.default_rng(session.config.seed)
+    u = definition.problem.unit(own)[None]
+    steps = two_level(dimension, definition.config.seed)
+    draw = np.random.default_rng(definition.config.seed)
     some = np.sort(draw.permutation(len(steps))[: max(LEAST, len(steps) // 2)])  # the search tells the rest sooner
-    return _unknown(session, np.concatenate([u[within(u)], np.full((1, dimension), 0.5), 0.5 + STEP * steps[some]]))
+    points = np.concatenate([u[within(u)], np.full((1, dimension), 0.5), 0.5 + STEP * steps[some]])
+    return unknown(findings, points, left)
 
 
-def wider_design(session: Session, own: np.ndarray) -> np.ndarray:
+def wider_design(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
     """Space-filling points further out, [n, D], where a measured feature is hardly ever defined near the centre."""
-    dimension = len(own)
-    defined = np.isfinite(session.features[session.inside]).mean(axis=0) if session.inside.any() else np.zeros(1)
+    dimension, known, config = len(own), findings.observations, findings.definition.config
+    defined = np.isfinite(known.features[known.inside]).mean(axis=0) if known.inside.any() else np.zeros(1)
     if (defined >= DEFINED).all():
         return np.empty((0, dimension))
-    points = design(dimension, session.config.design(dimension), session.config.seed)
-    return _unknown(session, 0.5 + 2 * REACH * (points - 0.5))
+    points = design(dimension, config.design(dimension), config.seed)
+    return unknown(findings, 0.5 + 2 * REACH * (points - 0.5), left)
 
 
 def two_level(dimension: int, seed: int) -> np.ndarray:  # [R, dimension] of -1 and 1, R a power of two beyond it
@@ -55,8 +57,9 @@ def two_level(dimension: int, seed: int) -> np.ndarray:  # [R, dimension] of -1 
     return rows
 
 
-def _unknown(session: Session, points: np.ndarray) -> np.ndarray:
-    """Those of the points that were not simulated yet, as many as the budget allows."""
-    known = {x.tobytes() for x in session.x}
-    new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
-    return np.array(new[: session.left]).reshape(-1, points.shape[1])
+def unknown(findings: Findings, points: np.ndarray, most: int) -> np.ndarray:
+    """Those of the points [n, D] in the unit cube that were not simulated yet, no more than `most`."""
+    known = {x.tobytes() for x in findings.observations.x}
+    physical = findings.definition.problem.physical(points)
+    new = [u for u, x in zip(points, physical, strict=True) if x.tobytes() not in known]
+    return np.array(new[: max(0, most)]).reshape(-1, points.shape[1])

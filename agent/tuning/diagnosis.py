@@ -15,9 +15,12 @@ import optax
 
 from gbar.agent.learning import UNDEFINED, Agent, Dynamics, Target, assess, residual, z_scores
 from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
+from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.design import unknown
+from gbar.agent.tuning.findings import Confirmed, Findings
+from gbar.agent.tuning.outcome import Outcome
 from gbar.agent.tuning.reachability import Evidence, Reachability
-from gbar.agent.tuning.session import Session
-from gbar.sim import Archive, Integrator, Pool, design
+from gbar.sim import Archive, Integrator, Pool, Problem, design
 from gbar.sim.problem import within
 from gbar.surrogate import Params, Response, respond
 
@@ -32,26 +35,28 @@ STILL = 0.02  # SDs within which a value counts as constant
 FRONT = 5  # points shown of a trade-off
 
 
-def explore(session: Session, archive: Archive, pool: Pool) -> Reachability | None:
+def explore(findings: Findings, agent: Agent | None, archive: Archive, pool: Pool) -> Reachability | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
     What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
 
     Args:
-        session: a finished run; nothing is asked where it found a solution, or never had a surrogate.
+        findings: of a finished run; nothing is asked where it found a solution, or never had a surrogate.
+        agent: has it.
         archive: where the answers are kept, under a run of their own, outside the budget.
         pool: simulates them.
     """
-    agent = session.agent
-    if session.solutions or agent is None or not session.inside.any():
+    known, tolerance = findings.observations, findings.definition.config.tolerance
+    if findings.solutions or agent is None or not known.inside.any():
         return None
-    u, features, tolerance = session.u, session.bias_corrected, session.config.tolerance
-    spread = _spread(session, agent.rows - len(u) - FEWEST)
+    u, features = known.u, findings.features
+    spread = _spread(findings, agent.rows - len(u) - FEWEST)
     if len(spread):
-        u, features = np.concatenate([u, spread]), np.concatenate([features, _simulate(session, archive, pool, spread)])
-    room = len(spread) + min(MOST, max(FEWEST, len(session.u) // SHARE), agent.rows - len(u))
+        new_features = _simulate(findings, archive, pool, spread)
+        u, features = np.concatenate([u, spread]), np.concatenate([features, new_features])
+    room = len(spread) + min(MOST, max(FEWEST, len(known) // SHARE), agent.rows - len(u))
     for turn in range(ROUNDS + 1):
-        evidence = _evidence(session, u, features)
+        evidence = _evidence(findings, u, features)
         unmet = _unmet(evidence, tolerance)[:OBJECTIVES]
         agent.update_surrogate(u, features)
         ideas = [
@@ -59,58 +64,58 @@ def explore(session: Session, archive: Archive, pool: Pool) -> Reachability | No
         ]
         if turn == ROUNDS or not unmet:
             break
-        new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(session.u)]
+        new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(known)]
         if len(new):
-            u, features = np.concatenate([u, new]), np.concatenate([features, _simulate(session, archive, pool, new)])
+            new_features = _simulate(findings, archive, pool, new)
+            u, features = np.concatenate([u, new]), np.concatenate([features, new_features])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
-    return Reachability(evidence, hopeless, len(u) - len(session.u))
+    return Reachability(evidence, hopeless, len(u) - len(known))
 
 
-def _spread(session: Session, most: int) -> np.ndarray:  # [n, D]
+def _spread(findings: Findings, most: int) -> np.ndarray:  # [n, D]
     """Points all over the bounds: what a search never saw, because it stayed where it was good, is not impossible."""
-    dimension = session.u.shape[1]
-    points = design(dimension, session.config.design(dimension), session.config.seed)
-    known = {x.tobytes() for x in session.x}
-    new = [u for u, x in zip(points, session.problem.physical(points), strict=True) if x.tobytes() not in known]
-    return np.array(new[: max(0, most)]).reshape(-1, dimension)
+    dimension, config = findings.observations.u.shape[1], findings.definition.config
+    return unknown(findings, design(dimension, config.design(dimension), config.seed), most)
 
 
-def _simulate(session: Session, archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
-    x, engine = session.problem.physical(u), Integrator.of(session.problem)
-    run = f"{session.name} diagnosis"
+def _simulate(findings: Findings, archive: Archive, pool: Pool, u: np.ndarray) -> np.ndarray:  # [B, D] -> [B, F]
+    definition = findings.definition
+    x, engine = definition.problem.physical(u), Integrator.of(definition.problem)
+    run = f"{definition.name} diagnosis"
     first, done = archive.count(run), {}
     for i, evaluation in pool.run(list(x), integrator=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
-    features: np.ndarray = np.array([done[i].row(session.keys) for i in range(len(u))]) + session.bias
+    features: np.ndarray = np.array([done[i].row(definition.keys) for i in range(len(u))]) + findings.bias.shift
     return features
 
 
-def diagnose(session: Session, ranges: list[Range], reachability: Reachability | None) -> Diagnosis:
+def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
     """Put what is known into words that a modeller can act on.
 
     Args:
-        session: a finished run.
+        outcome: of a search.
         ranges: its parameters, with what the measurements leave open.
-        reach: from `explore`; None where a solution was found, or nobody could be asked.
     """
-    evidence = _evidence(session, session.u, session.bias_corrected) if reachability is None else reachability.evidence
+    definition, reachability, findings = outcome.definition, outcome.reachability, outcome.findings
+    evidence = _evidence(findings, findings.observations.u, findings.features)
+    evidence = evidence if reachability is None else reachability.evidence
     unmet = reachability.unmet if reachability else []
     single = [f for f, g in unmet if f == g]
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
     return Diagnosis(
-        pressing=_pressing(session),
-        unreachable=[_unreachable(session, evidence, f) for f in single],
-        conflicts=[_conflict(session, evidence, *pair) for pair in pairs],
-        uninformative=_uninformative(session, evidence),
+        pressing=_pressing(definition.problem, outcome.shown),
+        unreachable=[_unreachable(definition, evidence, f) for f in single],
+        conflicts=[_conflict(definition, evidence, *pair) for pair in pairs],
+        uninformative=_uninformative(definition, outcome.agent, evidence),
         unconstrained=[r.name for r in ranges if r.uncertainty_left is not None and r.uncertainty_left >= FREE],
         probed=None if reachability is None else reachability.probed,
     )
 
 
-def _evidence(session: Session, u: np.ndarray, features: np.ndarray) -> Evidence:
+def _evidence(findings: Findings, u: np.ndarray, features: np.ndarray) -> Evidence:
     inside = within(u)
-    size = np.abs(z_scores(features[inside], session.target))
+    size = np.abs(z_scores(features[inside], findings.definition.target))
     return Evidence(u[inside], features[inside], np.where(np.isfinite(size), size, np.inf))
 
 
@@ -197,11 +202,11 @@ def _descend(
     return end.reshape(len(starts), -1, starts.shape[-1])
 
 
-def _pressing(session: Session) -> list[Pressing]:
+def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
     """Parameters that half or more of the solutions (or nearest sets) have at the same bound."""
-    u = np.array([found.u for found in session.solutions or session.nearest])
+    u = np.array([found.u for found in shown])
     pressing = []
-    for d, parameter in enumerate(session.problem.parameter if len(u) else ()):
+    for d, parameter in enumerate(problem.parameter if len(u) else ()):
         counts = int((u[:, d] < EDGE).sum()), int((u[:, d] > 1 - EDGE).sum())
         for side, count, bound in zip(("lower", "upper"), counts, parameter.bounds, strict=True):
             if 2 * count >= len(u):
@@ -209,20 +214,20 @@ def _pressing(session: Session) -> list[Pressing]:
     return pressing
 
 
-def _achieved(session: Session, evidence: Evidence, row: int, f: int) -> Achieved:
+def _achieved(definition: Definition, evidence: Evidence, row: int, f: int) -> Achieved:
     """The value that one evaluation has for one measurement."""
-    value, z = evidence.features[row, f], z_scores(evidence.features[row], session.target)[f]
-    defined = bool(np.isfinite(value))
-    return Achieved(feature=session.keys[f], value=float(value) if defined else None, z=float(z) if defined else None)
+    value, z = evidence.features[row, f], z_scores(evidence.features[row], definition.target)[f]
+    key, defined = definition.keys[f], bool(np.isfinite(value))
+    return Achieved(feature=key, value=float(value) if defined else None, z=float(z) if defined else None)
 
 
-def _unreachable(session: Session, evidence: Evidence, f: int) -> Unreachable:
-    row = int(np.argmin(evidence.size[:, f]))
-    parameters = dict(zip(session.problem.names, map(float, session.problem.physical(evidence.u[row])), strict=True))
-    return Unreachable(nearest=_achieved(session, evidence, row, f), parameters=parameters)
+def _unreachable(definition: Definition, evidence: Evidence, f: int) -> Unreachable:
+    row, problem = int(np.argmin(evidence.size[:, f])), definition.problem
+    parameters = dict(zip(problem.names, map(float, problem.physical(evidence.u[row])), strict=True))
+    return Unreachable(nearest=_achieved(definition, evidence, row, f), parameters=parameters)
 
 
-def _conflict(session: Session, evidence: Evidence, f: int, g: int) -> Conflict:
+def _conflict(definition: Definition, evidence: Evidence, f: int, g: int) -> Conflict:
     """The nearest that both come together, and the trade-off between them: evaluations that no other beats in both."""
     size = evidence.size[:, [f, g]]
     together = int(np.argmin(size.max(axis=1)))
@@ -230,8 +235,8 @@ def _conflict(session: Session, evidence: Evidence, f: int, g: int) -> Conflict:
     front = [row for at, row in enumerate(order) if np.isfinite(size[row]).all() and _beats(size, row, order[:at])]
     shown = [front[i] for i in np.unique(np.linspace(0, len(front) - 1, FRONT).astype(int))] if front else []
     return Conflict(
-        together=[_achieved(session, evidence, together, f), _achieved(session, evidence, together, g)],
-        trade_off=[[_achieved(session, evidence, row, f), _achieved(session, evidence, row, g)] for row in shown],
+        together=[_achieved(definition, evidence, together, f), _achieved(definition, evidence, together, g)],
+        trade_off=[[_achieved(definition, evidence, row, f), _achieved(definition, evidence, row, g)] for row in shown],
     )
 
 
@@ -240,26 +245,24 @@ def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:
     return bool(size[row, 1] < size[before, 1].min(initial=np.inf))
 
 
-def _uninformative(session: Session, evidence: Evidence) -> list[Uninformative]:
+def _uninformative(definition: Definition, agent: Agent | None, evidence: Evidence) -> list[Uninformative]:
     """Measurements that tell no parameter set from another: a constant, or met wherever one looks."""
-    found, tolerance = [], session.config.tolerance
-    passes = _passes(session) if session.agent is not None else np.ones(len(session.keys))
-    for f, key in enumerate(session.keys):
+    found, tolerance = [], definition.config.tolerance
+    passes = np.ones(len(definition.keys)) if agent is None else _passes(agent)
+    for f, key in enumerate(definition.keys):
         values = evidence.features[:, f]
         if len(values) < 8 or not np.isfinite(values).all():
             continue
-        if np.ptp(values) <= STILL * session.target.sd[f]:
+        if np.ptp(values) <= STILL * definition.target.sd[f]:
             found.append(Uninformative(feature=key, reason="constant"))
         elif (evidence.size[:, f] <= tolerance).all() and passes[f] >= PASSES:
             found.append(Uninformative(feature=key, reason="always met"))
     return found
 
 
-def _passes(session: Session) -> np.ndarray:  # [F]
+def _passes(agent: Agent) -> np.ndarray:  # [F]
     """The share of the whole space in which the surrogate thinks a measurement is met."""
-    agent = session.agent
-    assert agent is not None
-    u = jnp.asarray(design(session.u.shape[1], COVER, 1), jnp.float32)
+    u = jnp.asarray(design(agent.dimension, COVER, 1), jnp.float32)
     r, p = assess(agent.dynamics, u, agent.target32, agent.network)
-    inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(session.config.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
+    inside = (jnp.abs(jnp.mean(r, axis=0)) <= np.arcsinh(agent.tolerance)) & (jnp.mean(p, axis=0) > 0.5)
     return np.asarray(jnp.mean(inside, axis=0))

@@ -8,7 +8,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -31,10 +31,13 @@ from gbar.agent.result import (
     write_traces,
 )
 from gbar.agent.tuning.behaviour import misbehaviour
+from gbar.agent.tuning.definition import Definition, TuneConfig, run_name
 from gbar.agent.tuning.diagnosis import diagnose
+from gbar.agent.tuning.findings import Confirmed, Findings
 from gbar.agent.tuning.interrupts import undisturbed
+from gbar.agent.tuning.ledger import Observer
 from gbar.agent.tuning.loop import search
-from gbar.agent.tuning.session import Confirmed, Session, TuneConfig, run_name
+from gbar.agent.tuning.outcome import Outcome
 from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
 from gbar.surrogate import feature_accuracy, verdict
@@ -44,9 +47,7 @@ OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older
 WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
 
 
-def tune_into(
-    problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Callable[[Session], None]
-) -> Result:
+def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Observer) -> Result:
     """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
     out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
     start = time.perf_counter()
@@ -58,16 +59,15 @@ def tune_into(
             finished = _finished(problem, config, out, kept)
             if finished is not None:
                 return finished
-            session = search(problem, config, kept, out / "neuron.log", observe)
-        if session.status == "interrupted" and session.kept and (out / "result.json").is_file():
+            outcome = search(problem, config, kept, out / "neuron.log", observe)
+        if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
-            result = make_result(session, archive or Path("archive.sqlite"))
+            result = make_result(outcome, archive or Path("archive.sqlite"))
             result.engine_why = choice.why
             result.wall_s.choose = round(choosing_s, 3)
-            shown = session.solutions or session.nearest
-            write_traces(out, [candidate.done.traces for candidate in shown])
-            write_whole(out / "predictions.csv", _predictions(session))
+            write_traces(out, [candidate.done.traces for candidate in outcome.shown])
+            write_whole(out / "predictions.csv", _predictions(outcome.findings))
             write_result(out, result)
             write_report(out)
     searched = time.perf_counter()
@@ -181,66 +181,65 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def make_result(session: Session, archive: Path) -> Result:
-    """What a session found, in the form that is kept."""
-    problem, config = session.problem, session.config
-    solutions = [candidate(session, found) for found in session.solutions]
-    ranges, shown = _ranges(session), session.solutions or session.nearest
-    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(session, c) for c in session.nearest]
+def make_result(outcome: Outcome, archive: Path) -> Result:
+    """What a search found, in the form that is kept."""
+    definition, findings, ledger = outcome.definition, outcome.findings, outcome.ledger
+    problem, config = definition.problem, definition.config
+    solutions = [candidate(definition, found) for found in findings.solutions]
+    ranges, shown = _ranges(outcome), outcome.shown
+    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(definition, c) for c in outcome.nearest]
     return Result(
         problem=problem.name,
         problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
         measurements_file=str(problem.measurements_file),
         archive=str(archive),
-        status=session.status,
+        status=outcome.status,
         seed=config.seed,
         tolerance=config.tolerance,
         budget=config.budget,
         wanted=config.solutions,
-        batch=session.batch,
-        pace=session.pace,
+        batch=outcome.batch.size,
+        pace=outcome.batch.timing,
         planner=config.agent.planner,
         workers=config.workers,
-        engine=session.engine,
-        confirmed_by=str(Integrator.of(problem).tight()),
-        evaluations=session.evaluations,
-        failed_evaluations=sum(session.failures.values()),
-        failures=dict(session.failures),
-        first_solution_at=session.first_solution_at,
+        engine=definition.engine,
+        confirmed_by=str(definition.tight),
+        evaluations=ledger.evaluations,
+        failed_evaluations=sum(ledger.failures.values()),
+        failures=dict(ledger.failures),
+        first_solution_at=findings.first_solution_at,
         wall_s=Wall(
-            **{part: round(seconds, 3) for part, seconds in session.seconds.items()},
-            compile=round(session.compiled_s, 3),
+            **{part: round(seconds, 3) for part, seconds in ledger.seconds.items()},
+            compile=round(outcome.compiled_s, 3),
         ),
         measurements=_measured(problem),
         parameters=ranges,
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
-        diagnosis=diagnose(session, ranges, session.reachability),
+        diagnosis=diagnose(outcome, ranges),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
-        surrogate=accuracies(session),
-        memory=_recalled(session),
-        first_batch=session.first,
-        history=session.history,
+        surrogate=accuracies(findings),
+        memory=_recalled(outcome),
+        first_batch=findings.first_batch,
+        history=list(findings.history),
         versions=_versions(),
     )
 
 
-def _recalled(session: Session) -> Recalled | None:
-    if session.pretrained is None:
+def _recalled(outcome: Outcome) -> Recalled | None:
+    agent, note = outcome.pretraining
+    if agent is None:
         return None
-    note = session.pretrained_note
-    return Recalled(
-        evaluations=session.pretrained.rows, digest=digest(session.pretrained), learned_now=bool(note), why=note
-    )
+    return Recalled(evaluations=agent.rows, digest=digest(agent), learned_now=bool(note), why=note)
 
 
-def candidate(session: Session, found: Confirmed) -> Candidate:
+def candidate(definition: Definition, found: Confirmed) -> Candidate:
     """A confirmed parameter set in NEURON's units and the measurements' names."""
-    z = {key: _finite(value) for key, value in zip(session.keys, found.z, strict=True)}
+    z = {key: _finite(value) for key, value in zip(definition.keys, found.z, strict=True)}
     undefined = sum(value is None for value in z.values())
     return Candidate(
-        parameters=dict(zip(session.problem.names, map(float, found.x), strict=True)),
+        parameters=dict(zip(definition.problem.names, map(float, found.x), strict=True)),
         features={key: _finite(value) for key, value in found.done.features.items()},
         z=z,
         max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
@@ -254,11 +253,11 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _ranges(session: Session) -> list[Range]:
-    shown = session.solutions or session.nearest
-    left: list[float | None] = [None] * len(session.problem.names)
-    if session.agent is not None and shown:
-        each = [session.agent.uncertainty_left(found.u) for found in shown]
+def _ranges(outcome: Outcome) -> list[Range]:
+    problem, shown = outcome.definition.problem, outcome.shown
+    left: list[float | None] = [None] * len(problem.names)
+    if outcome.agent is not None and shown:
+        each = [outcome.agent.uncertainty_left(found.u) for found in shown]
         left = [float(value) for value in np.mean(each, axis=0)]
     return [
         Range(
@@ -266,21 +265,20 @@ def _ranges(session: Session) -> list[Range]:
             low=parameter.bounds[0],
             high=parameter.bounds[1],
             scale=parameter.scale,
-            unit=session.units[parameter.name],
+            unit=outcome.units[parameter.name],
             uncertainty_left=share,
         )
-        for parameter, share in zip(session.problem.parameter, left, strict=True)
+        for parameter, share in zip(problem.parameter, left, strict=True)
     ]
 
 
-def accuracies(session: Session) -> dict[str, Accuracy]:
+def accuracies(findings: Findings) -> dict[str, Accuracy]:
     """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
-    made = session.predictions
-    every = z_scores(
-        np.reshape([prediction.features for prediction in made], (len(made), len(session.keys))), session.target
-    )  # [P, F]
+    made, definition = findings.predictions, findings.definition
+    simulated = np.reshape([prediction.features for prediction in made], (len(made), len(definition.keys)))
+    every = z_scores(simulated, definition.target)  # [P, F]
     found = {}
-    for f, key in enumerate(session.keys):
+    for f, key in enumerate(definition.keys):
         z = every[:, f]
         r = np.array([prediction.forecast.r[f] for prediction in made])
         sd = np.array([prediction.forecast.sd[f] for prediction in made])
@@ -293,17 +291,18 @@ def accuracies(session: Session) -> dict[str, Accuracy]:
     return found
 
 
-def _predictions(session: Session) -> str:
+def _predictions(findings: Findings) -> str:
     """predictions.csv: every predicted feature beside what NEURON then said, in the feature's own unit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
     writer.writerow(columns)
-    for made in session.predictions:
-        middle = session.target.mean + session.target.sd * np.sinh(made.forecast.r)
-        ends = [session.target.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
+    target, measurements = findings.definition.target, findings.definition.problem.measurements
+    for made in findings.predictions:
+        middle = target.mean + target.sd * np.sinh(made.forecast.r)
+        ends = [target.sd * np.sinh(made.forecast.r + side * made.forecast.sd) for side in (1, -1)]
         spread = (ends[0] - ends[1]) / 2
-        for f, measured in enumerate(session.problem.measurements):
+        for f, measured in enumerate(measurements):
             simulated = made.features[f]
             numbers = [middle[f], spread[f], simulated, measured.sd]
             written = [f"{value:.6g}" if np.isfinite(value) else "" for value in numbers]

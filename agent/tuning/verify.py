@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gbar.agent.learning import AgentConfig, Target, configure, distance, target_of, z_scores
 from gbar.agent.result import Result, read_result
-from gbar.agent.tuning.session import BEYOND
+from gbar.agent.tuning.definition import BEYOND
 from gbar.sim import Archive, GbarError, Integrator, Problem, load_problem, simulate, with_process
 from gbar.sim.problem import within
 from gbar.surrogate import (

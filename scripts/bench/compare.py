@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import gbar
 from gbar.scripts.bench.methods import choose_methods
-from gbar.scripts.bench.once import Outcome, Run, score_of
+from gbar.scripts.bench.once import Run, RunOutcome, score_of
 from gbar.scripts.bench.score import Score, append, read_scores
 from gbar.sim import GbarError, Problem, choose_engine, load_problem
 from gbar.sim.errors import nearest
@@ -95,7 +95,7 @@ def run_once(problem: Problem, run: Run, time_limit: float) -> Score:
     """
     environment = {**os.environ, "PYTHONPATH": importable()}
     command = [sys.executable, "-m", "gbar.scripts.bench.once", json.dumps(run._asdict())]
-    lost = Outcome(False, run.budget, 0, 0.0, f"not done within {time_limit:g} s")
+    lost = RunOutcome(False, run.budget, 0, 0.0, f"not done within {time_limit:g} s")
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=time_limit)
     except subprocess.TimeoutExpired:
@@ -106,4 +106,4 @@ def run_once(problem: Problem, run: Run, time_limit: float) -> Score:
     content = json.loads(done.stdout.splitlines()[-1])
     if "refused" in content:
         raise GbarError(content["refused"])
-    return score_of(problem, run, Outcome(**content["outcome"]), content["total_s"])
+    return score_of(problem, run, RunOutcome(**content["outcome"]), content["total_s"])

@@ -22,7 +22,7 @@ from gbar.scripts.bench.score import Score
 from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, choose_engine, load_problem
 
 if TYPE_CHECKING:
-    from gbar.agent.tuning import Session
+    from gbar.agent.tuning import Outcome
 
 
 class Run(NamedTuple):
@@ -37,7 +37,7 @@ class Run(NamedTuple):
     workers: int
 
 
-class Outcome(NamedTuple):
+class RunOutcome(NamedTuple):
     """How it went; `score_of` makes a row of it."""
 
     solved: bool
@@ -49,13 +49,13 @@ class Outcome(NamedTuple):
     coverage_90: float | None = None
 
 
-def execute(run: Run) -> Outcome:
+def execute(run: Run) -> RunOutcome:
     """Search until a first confirmed solution or the end of the budget. Raises GbarError: the model cannot be run."""
     problem, _ = choose_engine(load_problem(run.problem, run.table))
     return _search_arm(problem, run) if run.method in ARMS else _search_peer(problem, run)
 
 
-def _search_arm(problem: Problem, run: Run) -> Outcome:
+def _search_arm(problem: Problem, run: Run) -> RunOutcome:
     from gbar.agent.learning import AgentConfig, configure
     from gbar.agent.tuning import TuneConfig, search
 
@@ -63,13 +63,14 @@ def _search_arm(problem: Problem, run: Run) -> Outcome:
     agent = ARMS[run.method].change(AgentConfig())
     config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, agent=agent)
     with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
-        session = search(problem, config, archive, Path(scratch) / "neuron.log")
-    first, largest = session.first_solution_at, max(session.batch, config.design(len(problem.names)))
-    simulated, reason = session.seconds["simulate"], "out of budget" if first is None else ""
-    return Outcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(session))
+        outcome = search(problem, config, archive, Path(scratch) / "neuron.log")
+    first = outcome.findings.first_solution_at
+    largest = max(outcome.batch.size, config.design(len(problem.names)))
+    simulated, reason = outcome.ledger.seconds["simulate"], "out of budget" if first is None else ""
+    return RunOutcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(outcome))
 
 
-def _search_peer(problem: Problem, run: Run) -> Outcome:
+def _search_peer(problem: Problem, run: Run) -> RunOutcome:
     from gbar.scripts.bench.trial import Over, Trial
 
     with Workers(problem, run.workers) as pool:
@@ -78,15 +79,15 @@ def _search_peer(problem: Problem, run: Run) -> Outcome:
             peer(run.method)(trial, run.seed)
     reason = "" if trial.solved else "out of budget" if trial.made >= run.budget else "gave up"
     made = trial.made if trial.solved else run.budget
-    return Outcome(trial.solved, made, trial.largest_batch, trial.simulate_s, reason)
+    return RunOutcome(trial.solved, made, trial.largest_batch, trial.simulate_s, reason)
 
 
-def accuracy_of(session: "Session") -> tuple[float | None, float | None]:
+def accuracy_of(outcome: "Outcome") -> tuple[float | None, float | None]:
     """How good a run's predictions were, each made before its simulation: median over features of the RMSE of the
     later half, in SDs, and the share of all 90 % intervals that held. None with fewer than two predictions."""
     from gbar.agent.tuning import accuracies
 
-    features = [one for one in accuracies(session).values() if one.coverage_90 is not None]
+    features = [one for one in accuracies(outcome.findings).values() if one.coverage_90 is not None]
     recent = [one.recent_rmse_over_sd for one in features if one.recent_rmse_over_sd is not None]
     if not recent:
         return None, None
@@ -94,7 +95,7 @@ def accuracy_of(session: "Session") -> tuple[float | None, float | None]:
     return round(float(np.median(recent)), 4), round(float(coverage), 4)
 
 
-def score_of(problem: Problem, run: Run, outcome: Outcome, total_s: float) -> Score:
+def score_of(problem: Problem, run: Run, outcome: RunOutcome, total_s: float) -> Score:
     """The row of a run that took `total_s` from the start of its process."""
     simulated = min(outcome.simulate_s, total_s)
     return Score(

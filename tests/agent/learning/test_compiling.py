@@ -14,8 +14,9 @@ from gbar.agent.learning.actor_critic import learn
 from gbar.agent.learning.agent import Agent
 from gbar.agent.learning.planner import assess, descend, roll_out
 from gbar.agent.learning.target import Target
+from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.ledger import Status
 from gbar.agent.tuning.loop import search
-from gbar.agent.tuning.session import Session, TuneConfig
 from gbar.sim import Archive, load_problem
 from gbar.surrogate.training import train
 from tests.problems import HH
@@ -90,15 +91,15 @@ def test_a_run_compiles_each_function_once(compiled: Any, tmp_path: Path) -> Non
     problem, before = load_problem(HH), sizes()
     at_batch: list[int] = []
 
-    def observe(session: Session) -> None:
-        while len(at_batch) <= len(session.history):
+    def observe(status: Status) -> None:
+        while len(at_batch) <= status.batches:
             at_batch.append(compiled())
 
     config = TuneConfig(budget=120, solutions=50, workers=2, agent=AGENT)
     with Archive(tmp_path / "archive.sqlite", problem) as archive:
-        session = search(problem, config, archive, tmp_path / "neuron.log", observe)
-    assert len(session.history) >= 5
+        findings = search(problem, config, archive, tmp_path / "neuron.log", observe).findings
+    assert len(findings.history) >= 5
     assert all(count <= 1 for count in new(before).values())
     assert all(sizes().values())
-    assert session.solutions
+    assert findings.solutions
     assert np.diff(at_batch[2:]).tolist() == [0] * (len(at_batch) - 3)

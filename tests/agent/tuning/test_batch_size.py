@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gbar.agent import tune
 from gbar.agent.tuning.batch_size import SIZES, choose_batch
-from gbar.agent.tuning.session import TuneConfig
+from gbar.agent.tuning.definition import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
 from tests.synthetic import AGENT

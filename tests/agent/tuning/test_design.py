@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 
-from gbar.agent.learning import target_of
+from gbar.agent.learning import EngineBias
+from gbar.agent.tuning.definition import Definition, TuneConfig
 from gbar.agent.tuning.design import DEFINED, REACH, STEP, first_design, two_level, wider_design
-from gbar.agent.tuning.session import Session, TuneConfig
+from gbar.agent.tuning.findings import Findings, Observations
 from gbar.sim import load_problem
 from tests.problems import HH
 
-OWN = np.array([0.12, 0.036, 0.0003])  # the model's own conductances
+LEFT, OWN = 2000, np.array([0.12, 0.036, 0.0003])  # the model's own conductances
 
 
-def session(u: np.ndarray, features: np.ndarray, **choices: int) -> Session:
+def known(u: np.ndarray, features: np.ndarray, seed: int = 0) -> Findings:
     """A run on the squid axon that knows some cells: u [N, 3], features [N, F]."""
-    problem = load_problem(HH)
-    keys, config = [m.key for m in problem.measurements], TuneConfig(**choices)
-    target = target_of(problem.measurements)
-    return Session(problem, config, keys, target, "none", problem.physical(u), u, features, ["design"] * len(u))
+    definition = Definition.of(load_problem(HH), TuneConfig(seed=seed))
+    cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u))
+    return Findings(definition, cells, EngineBias.unknown(definition.target))
 
 
-def empty(**choices: int) -> Session:
-    return session(np.empty((0, 3)), np.empty((0, 8)), **choices)
+def nothing() -> Findings:
+    return known(np.empty((0, 3)), np.empty((0, 8)))
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 7, 8, 12, 25])
@@ -37,36 +37,37 @@ def test_another_seed_takes_other_steps() -> None:
 
 
 def test_the_models_own_values_and_the_centre_come_first() -> None:
-    known = empty()
-    points = first_design(known, OWN)
-    assert np.allclose(known.problem.physical(points[0]), OWN) and np.array_equal(points[1], np.full(3, 0.5))
+    points = first_design(nothing(), LEFT, OWN)
+    assert np.allclose(nothing().definition.problem.physical(points[0]), OWN) and np.array_equal(
+        points[1], np.full(3, 0.5)
+    )
     assert np.allclose(np.abs(points[2:] - 0.5), STEP) and len(points) == 6
 
 
 def test_own_values_out_of_bounds_are_left_out() -> None:
-    assert np.array_equal(first_design(empty(), OWN * [100, 1, 1])[0], np.full(3, 0.5))
+    assert np.array_equal(first_design(nothing(), LEFT, OWN * [100, 1, 1])[0], np.full(3, 0.5))
 
 
 def test_no_more_than_the_budget() -> None:
-    assert len(first_design(empty(budget=4), OWN)) == 4
+    assert len(first_design(nothing(), 4, OWN)) == 4
 
 
 def test_an_archive_with_as_many_cells_needs_none() -> None:
     u = np.random.default_rng(0).uniform(size=(16, 3))
-    assert len(first_design(session(u, np.ones((16, 8))), OWN)) == 0
-    assert len(first_design(session(u - 1.0, np.ones((16, 8))), OWN)) == 6  # outside the bounds they are no reason
+    assert len(first_design(known(u, np.ones((16, 8))), LEFT, OWN)) == 0
+    assert len(first_design(known(u - 1.0, np.ones((16, 8))), LEFT, OWN)) == 6  # outside the bounds they are no reason
 
 
 def test_points_that_were_simulated_are_not_asked_for_again() -> None:
     centre = np.full((1, 3), 0.5)
-    points = first_design(session(centre, np.ones((1, 8))), OWN)
+    points = first_design(known(centre, np.ones((1, 8))), LEFT, OWN)
     assert len(points) == 5 and not (points == 0.5).all(axis=1).any()
 
 
 def test_further_out_only_where_a_feature_is_hardly_ever_defined() -> None:
     u, features = np.full((8, 3), 0.5) + np.linspace(-0.1, 0.1, 8)[:, None], np.ones((8, 8))
-    assert len(wider_design(session(u, features), OWN)) == 0
+    assert len(wider_design(known(u, features), LEFT, OWN)) == 0
     features[: int(8 * (1 - DEFINED)) + 1, 4] = np.nan
-    points = wider_design(session(u, features), OWN)
+    points = wider_design(known(u, features), LEFT, OWN)
     assert len(points) == TuneConfig().design(3) and np.abs(points - 0.5).max() <= REACH
     assert np.ptp(points, axis=0).min() > REACH

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gbar.agent import Result, tune
-from gbar.agent.tuning.session import TuneConfig
+from gbar.agent.tuning.definition import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
 from tests.synthetic import AGENT

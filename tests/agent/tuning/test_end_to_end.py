@@ -19,7 +19,8 @@ from gbar.agent import Result, read_result, tune
 from gbar.agent.learning.agent import Planner
 from gbar.agent.learning.planner import DISTINCT
 from gbar.agent.result import schema
-from gbar.agent.tuning.session import Session, TuneConfig
+from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.ledger import Status
 from gbar.agent.tuning.verify import _again
 from gbar.sim import Integrator, Problem, load_problem, simulate
 from tests.problems import GBAR, HH
@@ -231,8 +232,8 @@ def told(out: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("at", [5, DESIGN + 7], ids=["in the design", "in a batch"])
 def test_interrupted_and_resumed(run: Path, problem: Problem, tmp_path: Path, at: int) -> None:
-    def interrupt(session: Session) -> None:
-        if session.evaluations >= at:
+    def interrupt(status: Status) -> None:
+        if status.evaluations >= at:
             raise KeyboardInterrupt
 
     first = tune(problem, CONFIG, tmp_path / "hh", observe=interrupt)

@@ -8,8 +8,9 @@ import openpyxl
 import pytest
 
 from gbar.agent import read_result
+from gbar.agent.tuning.batch_size import GUIDED_BATCH
 from gbar.agent.tuning.cells import CellSummary, overall, split_table, tune_cells, write_summary
-from gbar.agent.tuning.session import GUIDED_BATCH, TuneConfig
+from gbar.agent.tuning.definition import TuneConfig
 from gbar.sim import Archive, GbarError, load_problem, with_engine
 from gbar.sim.archive.sampling import sample
 from tests.problems import HH

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gbar.agent import tune
-from gbar.agent.tuning.session import Session, TuneConfig
+from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.ledger import Status
 from gbar.sim import Archive, GbarError, Problem, load_problem, with_engine
 from tests.problems import HH, TROUBLE
 
@@ -30,8 +31,8 @@ def test_every_solution_comes_with_files_that_run_without_gbar(tmp_path: Path) -
 
 @pytest.mark.neuron
 def test_what_was_simulated_stays_when_a_run_fails_later(tmp_path: Path) -> None:
-    def fail(session: Session) -> None:
-        if session.evaluations >= 2:
+    def fail(status: Status) -> None:
+        if status.evaluations >= 2:
             raise GbarError("the disk is full")
 
     with pytest.raises(GbarError, match="disk is full"):
@@ -91,8 +92,8 @@ def test_a_model_that_changes_in_mid_run_costs_no_row(tmp_path: Path, where: str
     model = Path(shutil.copytree(HH, tmp_path / "model"))
     hoc = (model / "hh.hoc").read_text()
 
-    def change(session: Session) -> None:
-        if session.evaluations == DESIGN:
+    def change(status: Status) -> None:
+        if status.evaluations == DESIGN:
             (model / "hh.hoc").write_text(hoc + "\n")
 
     problem = load_problem(model)

@@ -1,0 +1,109 @@
+"""What a run has spent: evaluations, those of its earlier sessions included, and wall clock."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gbar.agent.tuning.findings import Findings
+from gbar.sim import Evaluation
+
+PARTS = {  # of the wall clock, and what is done in them
+    "start": "starting NEURON",
+    "simulate": "simulating",
+    "fit": "learning",
+    "plan": "planning",
+    "diagnose": "looking at what is in the way",
+    "total": "",
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier session of this run has simulated."""
+
+    x: np.ndarray  # [D]
+    done: Evaluation  # without traces
+    batch: int
+    proposer: str
+    number: int  # which of the run's evaluations
+
+
+class Status(NamedTuple):
+    """How far a run has come, for whoever waits."""
+
+    phase: str  # what is being done
+    evaluations: int  # confirmations and earlier sessions included
+    budget: int
+    batches: int
+    solutions: int  # confirmed
+    best: float  # smallest largest |z|; infinite while every evaluation has an undefined feature
+
+
+Observer = Callable[[Status], None]
+
+
+def unseen(status: Status) -> None:
+    """Nobody waits."""
+
+
+class Ledger:
+    """The account of a run. It changes with every evaluation, so that it is right whenever Ctrl-C comes."""
+
+    def __init__(self, budget: int, observe: Observer = unseen):
+        self.budget, self._observe = budget, observe
+        self.evaluations = 0
+        self.confirmations = 0
+        self.failures: Counter[str] = Counter()
+        self.kept: dict[tuple[bytes, bool], Kept] = {}  # by (x, confirmed?), of earlier sessions; not come to again yet
+        self.batches = 0  # made by earlier sessions and not gone through again
+        self.batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
+        self.confirmed_before: set[bytes] = set()  # x that have been paid for
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self._phase = "starting"
+        self._start = time.perf_counter()
+
+    @property
+    def left(self) -> int:
+        """Evaluations still in the budget."""
+        return self.budget - self.evaluations
+
+    def batch(self, findings: Findings) -> int:
+        """The number of the batch that is made next, from 0 in the run's first session on."""
+        return self.batches + len(findings.history)
+
+    def count(self, done: Evaluation, findings: Findings) -> None:
+        """One more of the run's evaluations, made now or by an earlier session."""
+        self.evaluations += 1
+        if done.status == "failed":
+            self.failures[done.reason] += 1
+        self.tell(findings)
+
+    def tell(self, findings: Findings) -> None:
+        """Say how the run stands."""
+        solutions, made = len(findings.solutions), len(findings.history)
+        self._observe(Status(self._phase, self.evaluations, self.budget, made, solutions, findings.best))
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time spent inside to a part of the wall clock."""
+        start, self._phase = time.perf_counter(), PARTS[part]
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - start
+
+    @contextmanager
+    def phase(self, part: str, findings: Findings) -> Iterator[None]:
+        """A part of the wall clock that whoever waits is told of when it begins."""
+        with self.timed(part):
+            self.tell(findings)
+            yield
+
+    def stop(self) -> None:
+        """The whole is known."""
+        self.seconds["total"] = time.perf_counter() - self._start
