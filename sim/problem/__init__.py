@@ -25,7 +25,7 @@ from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
 from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
-from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, typical_sd
+from gbar.sim.problem.typical import SD_FLOORS, SD_SHARE, sd_floor, typical_sd
 from gbar.sim.problem.units import unit
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "ResponseKey",
     "Rheobase",
     "SD_FLOORS",
-    "SD_FLOOR_OF_A_RATIO",
     "SD_SHARE",
     "SUFFIXES",
     "Sheet",
@@ -77,6 +76,7 @@ __all__ = [
     "read_measurements",
     "read_sheet",
     "rows_of",
+    "sd_floor",
     "typical_sd",
     "unit",
     "within",
