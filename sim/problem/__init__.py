@@ -21,7 +21,7 @@ from gbar.sim.problem.plausible import of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
-from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
+from gbar.sim.problem.sheet import Cell, Sheet, decoded, folded, read_sheet
 from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
@@ -62,6 +62,7 @@ __all__ = [
     "Waveform",
     "add_rows",
     "content",
+    "decoded",
     "feature_of",
     "file_digest",
     "file_stamp",
