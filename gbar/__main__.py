@@ -1,16 +1,17 @@
 """The `gbar` command; `python -m gbar COMMAND` is the same."""
 
-from gbar.scripts.interrupts import Interrupts
+from gbar.scripts.interrupts import as_process
 
 
 def main() -> None:
-    """Entry point: from here on Ctrl-C ends it without a traceback, while the rest is imported too."""
-    interrupts = Interrupts()
-    interrupts.install()
+    """Entry point. All the rest is imported when Ctrl-C is already taken care of."""
+    as_process(_command)
+
+
+def _command() -> None:
     from gbar.scripts.main import app
 
-    with interrupts.last():
-        app()
+    app()
 
 
 if __name__ == "__main__":

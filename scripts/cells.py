@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 
 
 @terminal.archiving
@@ -55,4 +56,4 @@ def cells(
 
 
 if __name__ == "__main__":
-    typer.run(cells)
+    as_process(lambda: typer.run(cells))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 
 
 @terminal.guarded
@@ -28,8 +29,7 @@ def check(
         terminal.print_json({"problem": loaded.name, **remarks(loaded, found)})
         return
     if found:
-        names = list(found.model.sections)
-        shown = ", ".join(names[:8]) + (", …" if names[8:] else "")
+        shown = ", ".join([*found.model.sections][:8]) + (", …" if len(found.model.sections) > 8 else "")
         terminal.say(f"{loaded.name}: {found.model.compartments} compartments in sections {shown}\n")
     rows = []
     for p in loaded.parameter:
@@ -56,4 +56,4 @@ def _stimulus(protocol: Any) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(check)
+    as_process(lambda: typer.run(check))

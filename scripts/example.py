@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, guarded, print_json
 
 
@@ -24,15 +25,15 @@ def example(
             print_json(bundled())
             return
         for each, about in bundled().items():
-            typer.echo(f"{each:12} {about}")
+            print(f"{each:12} {about}")
         return
     copied = copy_bundled(name, Path.cwd()).name
     if as_json:
         print_json({"name": name, "folder": copied})
         return
-    typer.echo(f"Copied:     {copied}, with problem.toml and measurements")
-    typer.echo(f"Next:       gbar check {copied}; gbar tune {copied}")
+    print(f"Copied:     {copied}, with problem.toml and measurements")
+    print(f"Next:       gbar check {copied}; gbar tune {copied}")
 
 
 if __name__ == "__main__":
-    typer.run(example)
+    as_process(lambda: typer.run(example))

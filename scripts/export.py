@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json, say
 
 Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet"])
@@ -44,4 +45,4 @@ def export(
 
 
 if __name__ == "__main__":
-    typer.run(export)
+    as_process(lambda: typer.run(export))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, guarded, print_json, say, waiting
 
 
@@ -49,4 +50,4 @@ def init(
 
 
 if __name__ == "__main__":
-    typer.run(init)
+    as_process(lambda: typer.run(init))

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -70,6 +70,14 @@ class Interrupts:
             if self.came and isinstance(ended.code, int):
                 _leave(ended.code)
             raise
+
+
+def as_process(command: Callable[[], Any]) -> None:
+    """Run what a whole process is for: from here on Ctrl-C ends it without a traceback."""
+    interrupts = Interrupts()
+    interrupts.install()
+    with interrupts.last():
+        command()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ app.add_typer(bench, name="bench")
 def say_version(wanted: bool) -> None:
     """`gbar --version`."""
     if wanted:
-        typer.echo(f"gbar {version('gbar')}")
+        print(f"gbar {version('gbar')}")
         raise typer.Exit
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from gbar.scripts.docs import filled
+from gbar.scripts.interrupts import as_process
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = [DOCS / "problem.md", DOCS / "result.md", DOCS / "features.md"]
@@ -16,8 +17,8 @@ def make_reference() -> None:
         text = page.read_text(encoding="utf-8")
         if text != filled(text):
             page.write_text(filled(text), encoding="utf-8")
-            typer.echo(f"Written: {page}")
+            print(f"Written: {page}")
 
 
 if __name__ == "__main__":
-    typer.run(make_reference)
+    as_process(lambda: typer.run(make_reference))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, Measurements, ProblemArgument, guarded, print_json, print_table, waiting
 
 Assignments = Annotated[
@@ -51,4 +52,4 @@ def _against(mean: float | None, sd: float | None) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(measure)
+    as_process(lambda: typer.run(measure))

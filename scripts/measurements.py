@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import ProblemArgument, guarded, say
 
 
@@ -38,4 +39,4 @@ def measurements(
 
 
 if __name__ == "__main__":
-    typer.run(measurements)
+    as_process(lambda: typer.run(measurements))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, ProblemArgument, guarded, print_json, print_table, say, waiting
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help=".abf .nwb .ibw .csv .npz; or folders, one a cell.")]
@@ -54,4 +55,4 @@ def recordings(
 
 
 if __name__ == "__main__":
-    typer.run(recordings)
+    as_process(lambda: typer.run(recordings))

@@ -2,6 +2,7 @@
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json, say
 
 
@@ -21,4 +22,4 @@ def report(run: RunArgument, as_json: JsonFlag = False) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(report)
+    as_process(lambda: typer.run(report))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import say
 
 
@@ -51,4 +52,4 @@ def sample(
 
 
 if __name__ == "__main__":
-    typer.run(sample)
+    as_process(lambda: typer.run(sample))

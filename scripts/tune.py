@@ -7,6 +7,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 
 Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
 
@@ -54,4 +55,4 @@ def tune(
 
 
 if __name__ == "__main__":
-    typer.run(tune)
+    as_process(lambda: typer.run(tune))

@@ -3,6 +3,7 @@
 import typer
 
 from gbar.scripts import terminal
+from gbar.scripts.interrupts import as_process
 
 
 @terminal.guarded
@@ -36,4 +37,4 @@ def _shown(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(verify)
+    as_process(lambda: typer.run(verify))

@@ -200,6 +200,11 @@ def test_script_is_thin(path: Path) -> None:
     assert lines < SCRIPT_LINES, f"{lines} lines: move logic into a package"
 
 
+def test_what_runs_as_a_process_is_ready_for_an_interrupt() -> None:
+    run_by = re.compile(r'\nif __name__ == "__main__":\n    (typer|bench|app)')
+    assert [name_of(path) for path in (ROOT / "scripts").rglob("*.py") if run_by.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize(
     ("package", "source", "complaint"),
     [

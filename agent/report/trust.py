@@ -124,8 +124,9 @@ def _finite(prediction: PredictedValue) -> bool:
 def _axis(made: list[PredictedValue], measured: Measured) -> Axis:
     """The measurement, and around it the middle nine tenths of what was simulated: outliers would flatten the rest."""
     middle = np.quantile(np.array([p.simulated for p in made]), [0.05, 0.95])
-    low = measured.mean - measured.sd * np.clip((measured.mean - middle[0]) / measured.sd, 2, FURTHEST)
-    high = measured.mean + measured.sd * np.clip((middle[1] - measured.mean) / measured.sd, 2, FURTHEST)
+    least, most = 2 * measured.sd, FURTHEST * measured.sd
+    low = measured.mean - np.clip(measured.mean - middle[0], least, most)
+    high = measured.mean + np.clip(middle[1] - measured.mean, least, most)
     return Axis(float(low - 0.08 * (high - low)), float(high + 0.08 * (high - low)))
 
 

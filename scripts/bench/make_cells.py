@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
+
 MODEL = Path(__file__).resolve().parents[2] / "models" / "motoneuron"
 PROBLEMS = {"problem.toml": ("cells", 2026), "kinetics.toml": ("kinetics", 2525)}  # folder of the tables, seed
 MEASURED = [
@@ -47,8 +49,8 @@ def make_cells(
     folder, own_seed = PROBLEMS[name]
     out, seed = out or MODEL / "measurements" / folder, own_seed if seed is None else seed
     make(load_problem(MODEL / name, measured=False), MEASURED, count, seed, workers, out)
-    typer.echo(f"{count} cells in {out}")
+    print(f"{count} cells in {out}")
 
 
 if __name__ == "__main__":
-    typer.run(make_cells)
+    as_process(lambda: typer.run(make_cells))

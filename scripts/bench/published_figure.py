@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,8 +36,8 @@ def published_figure(
     axes.spines[["top", "right"]].set_visible(False)
     out.parent.mkdir(exist_ok=True)
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
-    typer.echo(f"steady {v[(t > 240) & (t < 250)].mean():.2f} mV, minimum {v.min():.2f} mV; {out}")
+    print(f"steady {v[(t > 240) & (t < 250)].mean():.2f} mV, minimum {v.min():.2f} mV; {out}")
 
 
 if __name__ == "__main__":
-    typer.run(published_figure)
+    as_process(lambda: typer.run(published_figure))

@@ -50,7 +50,7 @@ def _keys(model: type[BaseModel]) -> str:
     """The keys that a class itself defines, those of its bases left to them."""
     schema = model.model_json_schema()
     own = {name: key for name, key in schema["properties"].items() if name in model.__annotations__ and _ours(key)}
-    if model.__module__ == Result.__module__:
+    if _package(model) == _package(Result):
         rows = [[f"`{name}`", _linked(key) or _unit(key), key["description"]] for name, key in own.items()]
         return _rows(["key", "unit", "meaning"], rows)
     required = schema.get("required", [])

@@ -158,6 +158,14 @@ def recorder(cell: Any, stimulus: list[Any], what: str, interval: float) -> Any:
     return h.Vector().record(reference, *([interval] if interval else []))
 
 
+def begin(cell: Any, protocol: Any, amplitude: float, start: Callable[[], None]) -> Placed:
+    """Put one protocol on a cell and start its simulation; the arguments are those of `run`."""
+    placed = place(cell, protocol, amplitude)
+    start()
+    h.secondorder = order(protocol)
+    return placed
+
+
 def run(
     cell: Any,
     protocol: Any,
@@ -174,9 +182,7 @@ def run(
         start: a function that initialises the simulation.
         integrator: engine and tolerance, as in `initialise`.
     """
-    placed = place(cell, protocol, amplitude)
-    start()
-    h.secondorder = order(protocol)
+    placed = begin(cell, protocol, amplitude, start)
     integrate(protocol.total, integrator)
     return placed.traces(interval)
 
@@ -195,8 +201,7 @@ def fires(
     integrator: Mapping[str, Any],
 ) -> bool:
     """Whether a current makes the cell cross `threshold` (mV) after its onset. Stops at the first crossing."""
-    placed = place(cell, protocol, amplitude)
-    start()
+    placed = begin(cell, protocol, amplitude, start)
     integrate(protocol.delay, integrator)
     while not crossed(placed.t, placed.recorded["record"], protocol.delay, threshold):
         if h.t >= protocol.total - 1e-9:

@@ -21,11 +21,11 @@ from gbar.sim.problem.plausible import of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
-from gbar.sim.problem.sheet import Cell, Sheet, folded, read_sheet
+from gbar.sim.problem.sheet import Cell, Sheet, decoded, folded, read_sheet
 from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
-from gbar.sim.problem.typical import SD_FLOOR_OF_A_RATIO, SD_FLOORS, SD_SHARE, typical_sd
+from gbar.sim.problem.typical import SD_FLOORS, SD_SHARE, sd_floor, typical_sd
 from gbar.sim.problem.units import unit
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "ResponseKey",
     "Rheobase",
     "SD_FLOORS",
-    "SD_FLOOR_OF_A_RATIO",
     "SD_SHARE",
     "SUFFIXES",
     "Sheet",
@@ -63,6 +62,7 @@ __all__ = [
     "Waveform",
     "add_rows",
     "content",
+    "decoded",
     "feature_of",
     "file_digest",
     "file_stamp",
@@ -77,6 +77,7 @@ __all__ = [
     "read_measurements",
     "read_sheet",
     "rows_of",
+    "sd_floor",
     "typical_sd",
     "unit",
     "within",

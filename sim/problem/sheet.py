@@ -75,7 +75,7 @@ def read_sheet(file: Path, words: Collection[str]) -> Sheet:
         raise GbarError(f"{file}: is an old .xls or has a password: save it as .xlsx without one, or as CSV")
     if content.startswith(b"PK\x03\x04"):
         return _headed(file, _of_workbook(file, content, words))
-    text, encoding = _decoded(file, content)
+    text, encoding = decoded(file, content)
     newline = next((end for end in ("\r\n", "\r", "\n") if end in text), "\n")
     lines, delimiter = _of_text(file, text, words)
     return _headed(file, lines)._replace(delimiter=delimiter, encoding=encoding, newline=newline)
@@ -134,7 +134,7 @@ def _is_content(line: Line) -> bool:
 # --- CSV
 
 
-def _decoded(file: Path, content: bytes) -> tuple[str, str]:
+def decoded(file: Path, content: bytes) -> tuple[str, str]:
     """Text and its encoding. What is not UTF is taken for a Western code page, where letters beyond ASCII are units."""
     encoding = next((name for bom, name in BOMS if content.startswith(bom)), "")
     if not encoding and b"\0" in content:  # Excel's "Unicode text" without its mark

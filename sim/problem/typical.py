@@ -22,10 +22,14 @@ SD_FLOORS = {
     "Hz/nA": Floor(0.1, 0.1),
     "1/ms": Floor(0.001, 0.01),
 }
-SD_FLOOR_OF_A_RATIO = 0.01
+RATIO = Floor(0.01, 0.01)  # and what has no unit or another
+
+
+def sd_floor(unit: str) -> Floor:
+    """The floors of a feature's unit."""
+    return SD_FLOORS.get(unit, RATIO)
 
 
 def typical_sd(unit: str, value: float) -> float:
     """The SD that a measurement of this value gets where nobody has measured one: a share of it, with a floor."""
-    floor = SD_FLOORS[unit].simulated if unit in SD_FLOORS else SD_FLOOR_OF_A_RATIO
-    return max(SD_SHARE * abs(value), floor)
+    return max(SD_SHARE * abs(value), sd_floor(unit).simulated)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gbar.sim import features
 from gbar.sim.features import f_I_gain
-from gbar.sim.problem import SD_FLOOR_OF_A_RATIO, SD_FLOORS, FiCurve, Problem, Rheobase, Step
+from gbar.sim.problem import SD_FLOORS, FiCurve, Problem, Rheobase, Step, sd_floor
 from gbar.sim.recordings.doubts import ABSOLUTE, Floor, undecided
 from gbar.sim.recordings.doubts import floors as floors_of
 from gbar.sim.recordings.intake import Good
@@ -18,8 +18,7 @@ from gbar.sim.recordings.match import families
 from gbar.sim.recordings.quality import too_coarse
 from gbar.sim.recordings.sweep import count
 
-FLOORS = {unit: floor.recorded for unit, floor in SD_FLOORS.items()}  # smallest SD that a measurement is given
-FLOOR_OF_A_RATIO, FLOOR_OF_A_COUNT = SD_FLOOR_OF_A_RATIO, 0.5
+FLOOR_OF_A_COUNT = 0.5  # smallest SD that one is given
 COUNT = re.compile(r"(?i)spike_?count.*|burst_number|strict_burst_number|number_initial_spikes")
 FEW = 3  # values from which an SD says something about an absolute voltage
 SPAN_MV = 100.0  # that a membrane spans, which a share is taken of where the voltage counts from 0
@@ -247,8 +246,8 @@ def average(found: Values, share: float) -> Average:
     sd = float(spread.std(ddof=1)) if len(spread) > 1 else 0.0
     mean = float(means.mean())
     note = f"{count(having, 'sweep')} of {count(len(defined), 'cell')}{found.relative}"
-    least = FLOOR_OF_A_COUNT if COUNT.fullmatch(feature) else FLOORS.get(unit, FLOOR_OF_A_RATIO)
-    kind = "of a count" if COUNT.fullmatch(feature) else f"of {unit}" if unit in FLOORS else "of a ratio"
+    least = FLOOR_OF_A_COUNT if COUNT.fullmatch(feature) else sd_floor(unit).recorded
+    kind = "of a count" if COUNT.fullmatch(feature) else f"of {unit}" if unit in SD_FLOORS else "of a ratio"
     own = [floor for cell in defined for floor in found.floors.get(cell, [])]
     if why := undecided(mean, unit, own):
         return Average(protocol, feature, np.nan, np.nan, unit, "", why)

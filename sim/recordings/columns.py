@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem import decoded
 from gbar.sim.recordings.reading import NAMED, Reading, roles
 from gbar.sim.recordings.sweep import CURRENT, TIME, VOLTAGE, Channel, Raw, Unusable, even_interval, unit_name
 
@@ -19,7 +20,7 @@ RATES = {"hz": 1e3, "khz": 1.0}  # to ms between samples
 
 def read_csv(file: Path, cell: str, reading: Reading) -> list[Raw | Unusable]:
     """The sweeps in the columns of a text file."""
-    text = file.read_text(encoding="utf-8-sig")
+    text, _ = decoded(file, file.read_bytes())
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     dialect = csv.Sniffer().sniff(lines[0], delimiters=",;\t") if len(lines) > 1 else csv.excel
     rows = list(csv.reader(lines, dialect))

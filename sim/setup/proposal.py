@@ -146,7 +146,7 @@ def _places(group: str, members: Iterable[str], variable: str, found: Survey) ->
     return (f"{group}.{variable}",) if group in names and not single else tuple(f"{s}.{variable}" for s in members)
 
 
-def propose_protocols(found: Survey, measured: dict[str, set[str]]) -> Protocols:
+def propose_protocols(found: Survey, measured: Mapping[str, set[str]]) -> Protocols:
     """Stimuli sized by how the model responds: for the names of a table of measurements, else a usual set."""
     wanted = {name: _kind_for(features_) for name, features_ in measured.items()}
     if not wanted:

@@ -21,9 +21,9 @@ from gbar.scripts.main import app
 from gbar.scripts.make_reference import PAGES as REFERENCE
 from gbar.sim import Archive, Evaluation, Problem, load_problem
 from gbar.sim.features import traces as features
-from gbar.sim.problem import formula, kinds, parameter
+from gbar.sim.problem import SD_FLOORS, formula, kinds, parameter, sd_floor
 from gbar.sim.recordings import files, quality
-from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT, FLOOR_OF_A_RATIO, FLOORS
+from gbar.sim.recordings.averages import FLOOR_OF_A_COUNT
 from tests.problems import HH, ROOT
 
 DOCS = ROOT / "docs"
@@ -224,7 +224,8 @@ def test_settings_example_loads(folder: Path) -> None:
 def test_floors_are_the_floors() -> None:
     floors = table(section("measurements.md", "Means, SDs and floors"))
     shown = {unit: float(floor.partition(",")[0]) for unit, floor in floors}
-    assert shown == {**FLOORS, "ratios": FLOOR_OF_A_RATIO, "counts": FLOOR_OF_A_COUNT}
+    of_units = {unit: floor.recorded for unit, floor in SD_FLOORS.items()}
+    assert shown == {**of_units, "ratios": sd_floor("").recorded, "counts": FLOOR_OF_A_COUNT}
 
 
 def test_limits_are_the_limits() -> None:

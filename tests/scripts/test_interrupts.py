@@ -119,3 +119,14 @@ def test_while_python_ends(what: str) -> None:
     )
     assert (ran.returncode, ran.stderr) == (code, "")
     assert ran.stdout == ("done\n" if code == 130 else "")
+
+
+@pytest.mark.parametrize("script", ["check.py", "bench.py"])
+def test_a_script_by_itself_before_its_command_begins(script: str) -> None:
+    press = "os.kill(os.getpid(), signal.SIGINT); time.sleep(5)"
+    code = (
+        f"import os, runpy, signal, time, typer, typer.core\ndef press(*_, **__): {press}\n"
+        f"typer.run = typer.Typer.__call__ = press\nrunpy.run_path('scripts/{script}', run_name='__main__')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "gbar: stopped\n")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import (
     EngineOption,
     JsonFlag,
@@ -70,4 +71,4 @@ def agent(
 
 
 if __name__ == "__main__":
-    typer.run(agent)
+    as_process(lambda: typer.run(agent))

@@ -1,6 +1,7 @@
 """gbar bench sim: what each engine costs and how accurate it is."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +64,7 @@ def sim(
 
 
 def _told(doing: str) -> None:
-    typer.echo(doing, err=True)
+    print(doing, file=sys.stderr)
 
 
 def _plain(row: "Row") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, guarded, print_json, print_table, waiting
 
 
@@ -29,4 +30,4 @@ def surrogate(
 
 
 if __name__ == "__main__":
-    typer.run(surrogate)
+    as_process(lambda: typer.run(surrogate))

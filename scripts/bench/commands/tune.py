@@ -1,5 +1,6 @@
 """gbar bench tune: gbar and everybody else on the same cells."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def tune(
     scores = []
     for score in compare(asked, _between_commas(methods), range(seeds), out, settings):
         scores.append(score)
-        typer.echo(_told(score), err=True)
+        print(_told(score), file=sys.stderr)
     rows = summarise(scores)
     if figure:
         draw(scores, figure)

@@ -163,6 +163,15 @@ def test_a_current_belongs_to_the_voltage_of_its_name(tmp_path: Path) -> None:
     assert "sweep 0: no current beside the voltage" in intake.refused[0]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8-sig", "utf-16"])
+def test_a_text_file_of_any_encoding(encoding: str, tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", ["v_mV", "i_pA"], [0, 0])
+    text = "# at 22 °C\n" + (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    intake = read(tmp_path / "a.csv")
+    assert steps(intake) == [-50] and resistances(intake) == [100]
+
+
 def test_each_sweep_has_its_own_times(tmp_path: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     for number, interval in enumerate((0.1, 0.05)):

@@ -1,0 +1,224 @@
+"""What a result is made of: result.json, object by object."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gbar.sim.problem import unit
+
+SDs = Annotated[float, unit("SD")]
+Seconds = Annotated[float, unit("s")]
+Share = Annotated[float, unit("0…1")]
+InNeuronsUnit = Annotated[float, unit("NEURON's")]
+InItsUnit = Annotated[float, unit("the feature's")]
+Evaluations = Annotated[int, unit("evaluations")]
+
+FREE = 0.8  # uncertainty left from which on the measurements do not constrain a parameter
+
+
+class Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Candidate(Plain):
+    """One parameter set and what NEURON makes of it at the confirming accuracy."""
+
+    parameters: dict[str, InNeuronsUnit] = Field(description="name → value")
+    features: dict[str, InItsUnit | None] = Field(description="every feature that was computed, measured or not")
+    z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
+    max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
+    undefined: int = Field(default=0, description="how many measured features are not defined")
+    proposer: str = Field(description="`design`, `policy`, `gradient`, or `archive` for another run's")
+    evaluation: int = Field(description="the how-manieth of the run it was")
+
+
+class Accuracy(Plain):
+    """How well the surrogate predicted one feature before it was simulated."""
+
+    rmse_over_sd: SDs | None = Field(
+        description="root mean square error of predictions over the whole run; `null` with fewer than two"
+    )
+    coverage_90: Share | None = Field(
+        description="simulated values inside the predicted 90 % interval; 0.9 is honest, less is over-confident"
+    )
+    n: int = Field(description="predictions whose simulated value was defined")
+    recent_rmse_over_sd: SDs | None = Field(default=None, description="the error over the second half of the run")
+    verdict: str = Field(
+        description="`good` (recent error ≤ 0.5, coverage ≥ 0.8), `usable` (≤ 1, ≥ 0.6), `do not trust`, `not tested`"
+    )
+
+
+class Wall(Plain):
+    """Seconds of wall clock. All but `compile` add up to `total`, less a few that nothing is worth naming for."""
+
+    simulate: Seconds = Field(description="waiting for NEURON")
+    fit: Seconds = Field(description="training the surrogate and the policy")
+    plan: Seconds = Field(description="proposing candidates")
+    total: Seconds = Field(description="this session from beginning to end")
+    choose: Seconds = Field(default=0.0, description="trying engines, once for a model")
+    start: Seconds = Field(default=0.0, description="building the mechanisms, starting NEURON, loading the model")
+    diagnose: Seconds = Field(default=0.0, description="where nothing was found: looking for what is in the way")
+    write: Seconds = Field(default=0.0, description="the page and every solution's files")
+    compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
+
+    def parts(self) -> list[tuple[str, float]]:
+        """What the time went into, in words, in the order of doing; what nothing has a name for is last."""
+        fit = f"learning ({self.compile:.0f} s of it compiling)" if self.compile >= 1 else "learning"
+        named = [
+            ("choosing an engine", self.choose),
+            ("starting NEURON", self.start),
+            ("simulating", self.simulate),
+            (fit, self.fit),
+            ("planning", self.plan),
+            ("looking at what is in the way", self.diagnose),
+            ("writing", self.write),
+        ]
+        always = {"simulating", fit, "planning"}
+        other = ("the rest", self.total - sum(seconds for _, seconds in named))
+        return [(word, max(0.0, seconds)) for word, seconds in [*named, other] if word in always or seconds >= 0.5]
+
+
+class Measured(Plain):
+    protocol: str = Field(description="as in the table")
+    feature: str = Field(description="as in the table")
+    mean: InItsUnit = Field(description="as in the table")
+    sd: InItsUnit = Field(description="as in the table")
+    unit: str = Field(description="as in the table")
+
+
+class Range(Plain):
+    """A free parameter as the problem defines it, and how much the measurements say about it."""
+
+    name: str = Field(description="of the free parameter")
+    low: InNeuronsUnit = Field(description="lower bound")
+    high: InNeuronsUnit = Field(description="upper bound")
+    scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
+    unit: str = Field(description="as NEURON has it; empty where NEURON names none")
+    uncertainty_left: Share | None = Field(
+        default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
+    )
+
+
+class BatchTiming(Plain):
+    """What the batch was chosen from, measured once for a model and remembered (agent.tuning.batch_size)."""
+
+    batch: Evaluations = Field(description="between two fits")
+    think_s: Seconds = Field(description="fitting and planning of one batch, once everything is compiled")
+    round_s: Seconds = Field(description="simulating `at_once` evaluations")
+    at_once: Evaluations = Field(
+        description="that take as long as one: one a worker, or eight where copies are simulated together"
+    )
+
+
+class FirstBatch(Plain):
+    """How far the first batch came, before anything was learned from this cell."""
+
+    evaluations: int = Field(description="in the batch, before anything was learned from this cell")
+    best_max_abs_z: SDs | None = Field(
+        description="the smallest largest |z|; `null` where none had every measured feature defined"
+    )
+    within_3: Evaluations = Field(description="with every |z| ≤ 3")
+    within_tolerance: Evaluations = Field(description="with every |z| ≤ the tolerance")
+
+
+class Recalled(Plain):
+    """What the archive had taught before this run."""
+
+    evaluations: int = Field(description="it was learned from")
+    digest: str = Field(description="runs with the same digest began with the same surrogate and policy")
+    learned_now: bool = Field(description="whether this run learned it; `false`: it was kept")
+    why: str = Field(description="it was learned now; empty where it was kept")
+
+
+class Pressing(Plain):
+    """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
+
+    parameter: str = Field(description="its name")
+    side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
+    bound: InNeuronsUnit = Field(description="the bound on that side")
+    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) lie there")
+    of: int = Field(description="how many there are")
+
+
+class Achieved(Plain):
+    """What NEURON gave for one measurement; null = not defined."""
+
+    feature: str = Field(description="`protocol.feature`")
+    value: InItsUnit | None = Field(description="as NEURON simulated it; `null` where not defined")
+    z: SDs | None = Field(description="(value − mean) / SD")
+
+
+class Unreachable(Plain):
+    """A measurement that no parameter set meets, and the nearest to it that NEURON gave."""
+
+    nearest: Achieved = Field(description="the nearest that NEURON gave")
+    parameters: dict[str, InNeuronsUnit] = Field(description="name → value, where it gave that")
+
+
+class Conflict(Plain):
+    """Two measurements that can be met one at a time only."""
+
+    together: list[Achieved] = Field(
+        description="of the first and of the second, in the simulation where the worse of both is nearest"
+    )
+    trade_off: list[list[Achieved]] = Field(
+        description="such pairs, from the first at its nearest to the second; no simulation beats one in both"
+    )
+
+
+class Uninformative(Plain):
+    """A measurement that tells no parameter set from another."""
+
+    feature: str = Field(description="`protocol.feature`")
+    reason: Literal["constant", "always met"] = Field(
+        description="`constant` (the same whatever the parameters) or `always met` (so wide that everything passes)"
+    )
+
+
+class Misbehaviour(Plain):
+    """What parameter sets do under a protocol without a measurement that a cell should not: see docs/result.md."""
+
+    protocol: str = Field(description="which")
+    stimulus: str = Field(description="in words")
+    kind: Literal[
+        "depolarisation block",
+        "no repetitive firing",
+        "fires before the stimulus",
+        "fires after the stimulus",
+        "does not return to rest",
+    ] = Field(
+        description="`depolarisation block`: no spike in the last 40 % of a current of 200 ms or more, the voltage "
+        "above −45 mV; `no repetitive firing`: none there, below that, after a first spike or at 1.5 times the set's "
+        "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
+        "`does not return to rest`: 10 mV away at the end"
+    )
+    sets: list[int] = Field(description="numbers of the solutions, from 1; of the nearest sets where there are none")
+    of: int = Field(description="how many there are")
+
+
+class Diagnosis(Plain):
+    """What limits the answer, see docs/result.md."""
+
+    pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
+    unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set meets")
+    conflicts: list[Conflict] = Field(default_factory=list, description="pairs that can be met one at a time only")
+    uninformative: list[Uninformative] = Field(
+        default_factory=list, description="measurements that tell no parameter set from another"
+    )
+    unconstrained: list[str] = Field(
+        default_factory=list, description="parameters whose `uncertainty_left` is 0.8 or more"
+    )
+    probed: Evaluations | None = Field(
+        default=None, description="made outside the budget to find out; `null` where nobody looked"
+    )
+
+
+class Progress(Plain):
+    """The state after one batch."""
+
+    evaluations: int = Field(description="after the batch")
+    best_max_abs_z: SDs | None = Field(
+        description="the smallest largest |z| so far; `null` while no evaluation had every measured feature defined"
+    )
+    solutions: int = Field(description="confirmed so far")
+    proposers: dict[str, int] = Field(description="who → how many of the batch")
