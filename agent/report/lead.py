@@ -55,7 +55,8 @@ def _measurements(contents: Contents) -> str:
 
 def _detail(contents: Contents, missed: int) -> str:
     result = contents.result
-    spent = f"{words.count(result.evaluations, 'evaluation')} in {words.minutes(result.wall_s.total)}"
+    took = words.minutes(result.wall_s.total + result.wall_s.earlier)
+    spent = f"{words.count(result.evaluations, 'evaluation')} in {took}"
     if result.solutions:
         each = "each of them" if len(result.solutions) > 1 else "it"
         text = f"NEURON confirms {each} ({result.confirmed_by}). "

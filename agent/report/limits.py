@@ -13,6 +13,7 @@ UNMEASURED = (
     "Nothing in the table asks for what happens there: add what the cell does, such as its mean_frequency under that "
     "protocol, and tune again."
 )
+RESUME = "The run ended before anybody looked further: the same command, or a larger --budget, goes on with it."
 REASONS = {
     "constant": "the same value whatever the parameters",
     "always met": "met almost anywhere within the bounds: its SD is wide",
@@ -53,17 +54,8 @@ def findings(result: Result) -> list[Finding]:
     measured = {f"{m.protocol}.{m.feature}": m for m in result.measurements}
     ranges = {r.name: r for r in result.parameters}
     found = [
-        Finding(
-            "Out of reach",
-            "Widen the bounds, free another parameter, or ask whether the measurement belongs to this model.",
-            [_out_of_reach(found.nearest, measured) for found in diagnosis.unreachable],
-        ),
-        Finding(
-            "One at a time",
-            "Each can be met, both together cannot: trust one less (a larger SD), or free a parameter that parts them.",
-            [_one_at_a_time(conflict, measured) for conflict in diagnosis.conflicts],
-            [_trade_off(conflict, measured) for conflict in diagnosis.conflicts],
-        ),
+        _unmet(result, measured),
+        _unmet_together(result, measured),
         Finding(
             "At a bound",
             "The best values may lie beyond: widen the bound where physiology allows.",
@@ -85,6 +77,41 @@ def findings(result: Result) -> list[Finding]:
     if diagnosis.probed is not None and not found[0].sentences and not found[1].sentences:
         found.insert(0, Finding("Nothing in the way", "", [MORE]))
     return [finding for finding in found if finding.sentences]
+
+
+def _unmet(result: Result, measured: dict[str, Measured]) -> Finding:
+    said = [_out_of_reach(found.nearest, measured) for found in result.diagnosis.unreachable]
+    if result.diagnosis.probed is None:
+        return Finding("Not met so far", RESUME, said)
+    advice = "Widen the bounds, free another parameter, or ask whether the measurement belongs to this model."
+    return Finding("Out of reach", advice, said)
+
+
+def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
+    diagnosis = result.diagnosis
+    said = [_one_at_a_time(*group, measured) for group in _by_measurement(diagnosis.conflicts)]
+    trade_offs = [_trade_off(conflict, measured) for conflict in diagnosis.conflicts]
+    if diagnosis.probed is None:
+        return Finding("Not met together so far", RESUME, said, trade_offs)
+    made = words.count(result.evaluations + diagnosis.probed, "evaluation")
+    advice = (
+        f"Each was met, both together never in {made}, and the surrogate sees no place for both: trust one less (a "
+        "larger SD), or free a parameter that parts them."
+    )
+    return Finding("One at a time", advice, said, trade_offs)
+
+
+def _by_measurement(conflicts: list[Conflict]) -> list[tuple[str, list[Achieved], list[Achieved]]]:
+    """The measurement that stands against most others, what it and each of them come to together; then the next."""
+    groups, left = [], list(conflicts)
+    while left:
+        keys = [found.feature for conflict in left for found in conflict.together]
+        key = max(dict.fromkeys(keys), key=keys.count)
+        own = [conflict for conflict in left if key in [found.feature for found in conflict.together]]
+        left = [conflict for conflict in left if conflict not in own]
+        pairs = [sorted(conflict.together, key=lambda found: found.feature != key) for conflict in own]
+        groups.append((key, [pair[0] for pair in pairs], [pair[1] for pair in pairs]))
+    return groups
 
 
 def warnings_of(found: list[Misbehaviour], noun: str) -> list[str]:
@@ -115,12 +142,13 @@ def _out_of_reach(nearest: Achieved, measured: dict[str, Measured]) -> str:
     return f"{key}: measured {_wanted(key, measured)}; the nearest in NEURON is {_value(nearest, measured)}"
 
 
-def _one_at_a_time(conflict: Conflict, measured: dict[str, Measured]) -> str:
-    first, second = conflict.together
-    wanted = (
-        f"{first.feature} {_wanted(first.feature, measured)} and {second.feature} {_wanted(second.feature, measured)}"
-    )
-    return f"{wanted}: the nearest together is {_value(first, measured)} and {_value(second, measured)}"
+def _one_at_a_time(key: str, own: list[Achieved], others: list[Achieved], measured: dict[str, Measured]) -> str:
+    nearest = [
+        f"{other.feature} {_wanted(other.feature, measured)}: the nearest together is {_value(value, measured)} and "
+        f"{_value(other, measured)}"
+        for value, other in zip(own, others, strict=True)
+    ]
+    return f"{key} {_wanted(key, measured)} and {'; and '.join(nearest)}"
 
 
 def _trade_off(conflict: Conflict, measured: dict[str, Measured]) -> TradeOff:

@@ -58,6 +58,7 @@ class Wall(Plain):
     choose: Seconds = Field(default=0.0, description="trying engines, once for a model")
     start: Seconds = Field(default=0.0, description="building the mechanisms, starting NEURON, loading the model")
     diagnose: Seconds = Field(default=0.0, description="where nothing was found: looking for what is in the way")
+    earlier: Seconds = Field(default=0.0, description="earlier sessions of this run, as far as they left a result")
     write: Seconds = Field(default=0.0, description="the page and every solution's files")
     compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
 
@@ -200,8 +201,10 @@ class Diagnosis(Plain):
     """What limits the answer, see docs/result.md."""
 
     pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
-    unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set meets")
-    conflicts: list[Conflict] = Field(default_factory=list, description="pairs that can be met one at a time only")
+    unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
+    conflicts: list[Conflict] = Field(
+        default_factory=list, description="pairs that were only met one at a time, the furthest off first"
+    )
     uninformative: list[Uninformative] = Field(
         default_factory=list, description="measurements that tell no parameter set from another"
     )
@@ -209,7 +212,8 @@ class Diagnosis(Plain):
         default_factory=list, description="parameters whose `uncertainty_left` is 0.8 or more"
     )
     probed: Evaluations | None = Field(
-        default=None, description="made outside the budget to find out; `null` where nobody looked"
+        default=None,
+        description="made outside the budget to find out; `null` where nobody looked, and it means: not met so far",
     )
 
 

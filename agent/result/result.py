@@ -69,7 +69,8 @@ class Result(Plain):
     parameters: list[Range] = Field(description="in the order of every parameter vector")
     solutions: list[Candidate] = Field(description="in the order they were found")
     nearest: Candidate | None = Field(
-        description="the set with the smallest largest |z|, a solution where there is one"
+        description="the set with the smallest largest |z|, a solution where there is one; where a run was stopped "
+        "without any, as the searching engine gave it, without voltages"
     )
     next_nearest: list[Candidate] = Field(
         default_factory=list, description="the next ones; empty where there are solutions"

@@ -101,6 +101,8 @@ def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
     evidence = _evidence(findings, findings.observations.u, findings.features)
     evidence = evidence if reachability is None else reachability.evidence
     unmet = reachability.unmet if reachability else []
+    if reachability is None and not findings.solutions:  # nobody was asked: what is not met so far
+        unmet = _unmet(evidence, definition.config.tolerance)[:OBJECTIVES] if len(evidence.u) else []
     single = [f for f, g in unmet if f == g]
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
     return Diagnosis(

@@ -172,11 +172,10 @@ class Evaluator:
         """With nothing found, the nearest, simulated at the confirming accuracy too, outside the budget."""
         if findings.solutions:
             return ()
-        inside = int(findings.observations.inside.sum())
-        order = np.lexsort((findings.distance, findings.worst))[: min(count, inside)]
+        order = _nearest_first(findings, count)
         x = list(findings.observations.x[order])
         done = dict(self.pool.run(x, traces=True, integrator=self.definition.tight))
-        return tuple(_confirmed(findings, int(index), done[i]) for i, index in enumerate(order))
+        return tuple(_confirmed(findings, index, done[i]) for i, index in enumerate(order))
 
     def _judged(
         self, findings: Findings, batch: list[int], done: dict[int, Evaluation], numbers: list[int]
@@ -223,6 +222,20 @@ class Evaluator:
                     self.archive.add(name, batch, slot + i, proposers[i], str(accuracy), x[i], evaluation)
                 ledger.count(evaluation, findings)
         return done
+
+
+def nearest_so_far(findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
+    """What a run that was stopped can say of the nearest: as the searching engine gave them, without voltages."""
+    if findings.solutions:
+        return ()
+    keys, known = findings.definition.keys, findings.observations
+    rows = {i: dict(zip(keys, map(float, known.features[i]), strict=True)) for i in _nearest_first(findings, count)}
+    return tuple(_confirmed(findings, i, Evaluation(features)) for i, features in rows.items())
+
+
+def _nearest_first(findings: Findings, count: int) -> list[int]:
+    inside = int(findings.observations.inside.sum())
+    return [int(index) for index in np.lexsort((findings.distance, findings.worst))[: min(count, inside)]]
 
 
 def _is_new(findings: Findings, u: np.ndarray) -> bool:

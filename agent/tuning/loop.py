@@ -21,7 +21,7 @@ from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
 from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
-from gbar.agent.tuning.evaluator import Evaluator
+from gbar.agent.tuning.evaluator import Evaluator, nearest_so_far
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.ledger import Kept, Ledger, Observer, unseen
@@ -76,7 +76,8 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         except BaseException as error:
             if not was_stopped(error):
                 raise
-            status = "interrupted"
+            status, turn = "interrupted", turn._replace(findings=_with_unfinished(turn.findings, archive))
+            nearest = nearest_so_far(turn.findings)
         ledger.evaluations = archive.count(findings.definition.name)  # one may have been kept and not yet been counted
     ledger.stop()
     return Outcome(
@@ -155,6 +156,17 @@ def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -
     _keep(definition, ledger, rows, ~others, tight, ~confirmed)
     ledger.evaluations = archive.count(run) - len(ledger.kept)  # by another engine
     return _with_bias(findings, tight, confirmed) if str(definition.tight) != definition.engine else findings
+
+
+def _with_unfinished(findings: Findings, archive: Archive) -> Findings:
+    """With what was kept of a batch that Ctrl-C came into."""
+    definition, known = findings.definition, findings.observations
+    rows = archive.rows(definition.keys, definition.engine)
+    before = {x.tobytes() for x in known.x}
+    new = [name == definition.name and x.tobytes() not in before for name, x in zip(rows.run, rows.x, strict=True)]
+    more = rows.only(np.array(new, bool))
+    features, u = np.where(more.ok[:, None], more.features, np.nan), definition.problem.unit(more.x)
+    return replace(findings, observations=known.added(more.x, u, features, more.proposer))
 
 
 def _with_bias(findings: Findings, confirmed: Rows, others: np.ndarray) -> Findings:

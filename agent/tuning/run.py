@@ -59,13 +59,14 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             finished = _finished(problem, config, out, kept)
             if finished is not None:
                 return finished
+            earlier_s = _earlier_s(problem, config, out)
             outcome = search(problem, config, kept, out / "neuron.log", observe)
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(outcome, archive or Path("archive.sqlite"))
             result.engine_why = choice.why
-            result.wall_s.choose = round(choosing_s, 3)
+            result.wall_s.choose, result.wall_s.earlier = round(choosing_s, 3), earlier_s
             write_traces(out, [candidate.done.traces for candidate in outcome.shown])
             write_whole(out / "predictions.csv", _predictions(outcome.findings))
             write_result(out, result)
@@ -118,6 +119,16 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     same = same and found.measurements == _measured(problem)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
+
+
+def _earlier_s(problem: Problem, config: TuneConfig, out: Path) -> float:
+    """What earlier sessions of this run took, as far as one left a result in the folder."""
+    try:
+        found = read_result(out)
+    except GbarError:  # there was none, or of another version
+        return 0.0
+    same = (found.seed, found.tolerance) == (config.seed, config.tolerance) and found.measurements == _measured(problem)
+    return round(found.wall_s.total + found.wall_s.earlier, 3) if same else 0.0
 
 
 def _measured(problem: Problem) -> list[Measured]:

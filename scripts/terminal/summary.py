@@ -26,10 +26,11 @@ def default_folder(problem: "Problem") -> Path:
 def print_summary(result: "Result", folder: Path) -> None:
     """How a run ended."""
     wall, found = result.wall_s, len(result.solutions)
+    before = f", and {wall.earlier:.0f} s in earlier sessions" if wall.earlier else ""
     say(
         f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
         f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
-        f"{wall.total:.0f} s: {', '.join(f'{word} {seconds:.0f}' for word, seconds in wall.parts())}.\n"
+        f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds:.0f}' for word, seconds in wall.parts())}.\n"
         f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
     )
     for name, count in result.failures.items():

@@ -380,6 +380,25 @@ def test_why_it_cannot_be_done(tmp_path: Path) -> None:
     assert [finding.title for finding in findings(short)] == ["Nothing in the way"]
 
 
+def test_what_a_stopped_run_has_not_met_is_not_called_impossible(tmp_path: Path) -> None:
+    result = diagnosed(a_result(solutions=0))
+    result = result.model_copy(update={"diagnosis": result.diagnosis.model_copy(update={"probed": None})})
+    assert [finding.title for finding in findings(result)][:2] == ["Not met so far", "Not met together so far"]
+    page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
+    assert "What limits this answer" in page.text and "cannot be done" not in page.text
+
+
+def test_conflicts_are_told_by_the_measurement_that_has_most() -> None:
+    result = a_result(solutions=0)
+    a, b, c, d = (Achieved(feature=f"{m.protocol}.{m.feature}", value=m.mean, z=9.0) for m in result.measurements[:4])
+    pairs = [Conflict(together=list(pair), trade_off=[]) for pair in ((c, d), (a, b), (b, d))]
+    result = result.model_copy(update={"diagnosis": Diagnosis(conflicts=pairs, probed=3)})
+    (found,) = findings(result)
+    assert [sentence.split(" ")[0] for sentence in found.sentences] == [d.feature, a.feature]
+    assert c.feature in found.sentences[0] and b.feature in found.sentences[0] and b.feature in found.sentences[1]
+    assert f"never in {result.evaluations + 3} evaluations" in found.advice
+
+
 def test_result_alone_is_enough(tmp_path: Path) -> None:
     write_result(tmp_path, a_result())
     page = Page(write_report(tmp_path).read_text(encoding="utf-8"))

@@ -240,7 +240,11 @@ def test_interrupted_and_resumed(run: Path, problem: Problem, tmp_path: Path, at
     rows = rows_in(tmp_path / "hh")
     assert (first.status, first.evaluations) == ("interrupted", len(rows)) == ("interrupted", at)
     assert read_result(tmp_path / "hh") == first
+    assert first.solutions or (first.nearest is not None and len(first.next_nearest) == 2), (
+        "what it has come to is said"
+    )
     second = tune(problem, CONFIG, tmp_path / "hh")
+    assert second.wall_s.earlier == first.wall_s.total > 0
     assert second.status == "solved"
     assert told(tmp_path / "hh") == told(run), "a resumed run is the uninterrupted one"
     assert sorted(rows_in(tmp_path / "hh")) == sorted(rows_in(run))
