@@ -10,11 +10,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.problems import ROOT
+
+if TYPE_CHECKING:
+    from tests.synthetic import Fitted
 
 START_LIMIT_S = 120.0  # two busy cores
 
@@ -60,3 +64,11 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return into
+
+
+@pytest.fixture(scope="session")
+def fitted() -> "Fitted":
+    """A surrogate of the synthetic response, trained once."""
+    from tests.synthetic import fit_synthetic
+
+    return fit_synthetic(np.random.default_rng(0).random((200, 3)))

@@ -24,6 +24,7 @@ from gbar.agent.tuning import TuneConfig
 from gbar.agent.tuning.run import tune_into
 from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Workers, load_problem, with_engine
 from gbar.sim.archive import archive as archives
+from tests.archives import FULL, refusal, started
 from tests.problems import HH, ROOT, TROUBLE
 
 PAGE = ROOT / "docs" / "notes" / "faults.md"
@@ -109,18 +110,19 @@ def a_changed_model(folder: Path) -> Iterator[Fault]:
             kept.add("r", 0, i, "design", CVODE, np.array([FINE, 3e-4]), done)
         hoc = model / "trouble.hoc"
         hoc.write_text(hoc.read_text().replace("L = 200", "L = 201"))
-        said = _refused(lambda: list(pool.run([np.array([FINE, 3e-4])])))
+        said = refusal(lambda: list(pool.run([np.array([FINE, 3e-4])])))
         assert kept.count() == 1
     yield Fault("a model file changes while a run is going", "nothing", said)
-    yield Fault("a model file changes between two runs", "nothing", _refused(lambda: Archive(file, problem)))
+    yield Fault("a model file changes between two runs", "nothing", refusal(lambda: Archive(file, problem)))
 
 
 def a_bad_archive(folder: Path) -> Iterator[Fault]:
     """Full disk, locked, truncated, a flipped byte."""
     problem, file = load_problem(HH, measured=False), folder / "archive.sqlite"
     for what, disk in _disks(folder):
-        made = _python(FILL, disk / "full.sqlite", HH, "" if disk != folder else "limited")
-        kept, _, said = made.partition(" ")
+        filling = started(FULL, disk / "full.sqlite", HH, "" if disk != folder else "limited")
+        kept, _, said = filling.communicate(timeout=LIMIT_S)[0].strip().partition(" ")
+        assert filling.returncode == 0
         with sqlite3.connect(disk / "full.sqlite") as left:
             assert left.execute("SELECT count(*) FROM evaluations").fetchone() == (int(kept),)
         left.close()
@@ -132,17 +134,17 @@ def a_bad_archive(folder: Path) -> Iterator[Fault]:
     archives.LOCK_LIMIT_S, before = 0.2, archives.LOCK_LIMIT_S
     with Archive(file, problem) as kept, sqlite3.connect(file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        said = _refused(lambda: _add(kept, 99))
+        said = refusal(lambda: _add(kept, 99))
         other.execute("ROLLBACK")
         assert kept.count() == 40
     other.close()
     archives.LOCK_LIMIT_S = before
     yield Fault("another program locks the archive", "the evaluation that had to wait", said.replace("0.2 s", "60 s"))
     file.write_bytes(whole[: len(whole) // 2])
-    yield Fault("an archive cut in half", "what was cut off", _refused(lambda: Archive(file, problem)))
+    yield Fault("an archive cut in half", "what was cut off", refusal(lambda: Archive(file, problem)))
     middle = whole.index(b'"a.7": 1.0') + 8
     file.write_bytes(whole[:middle] + b"3" + whole[middle + 1 :])
-    yield Fault("one byte of an archive changed", "that evaluation", _refused(lambda: Archive(file, problem)))
+    yield Fault("one byte of an archive changed", "that evaluation", refusal(lambda: Archive(file, problem)))
 
 
 def a_stopped_run(folder: Path) -> Iterator[Fault]:
@@ -174,7 +176,7 @@ def a_narrow_place(folder: Path) -> Iterator[Fault]:
     run.mkdir()
     other = os.open(run, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    said = _refused(lambda: tune_into(with_engine(load_problem(HH), CVODE), TuneConfig(budget=8), run, None, print))
+    said = refusal(lambda: tune_into(with_engine(load_problem(HH), CVODE), TuneConfig(budget=8), run, None, print))
     os.close(other)
     assert list(run.iterdir()) == []
     yield Fault("two runs in one run folder", "nothing", said)
@@ -197,24 +199,8 @@ def a_narrow_place(folder: Path) -> Iterator[Fault]:
     (model / "cell.py").write_text("import os\ndef build(): os.kill(os.getpid(), 9)\n")
     toml = (model / "problem.toml").read_text()
     (model / "problem.toml").write_text(toml.replace("hh.hoc", "cell.py:build").replace('template = "SquidAxon"', ""))
-    said = _refused(lambda: Workers(load_problem(model, measured=False)))
+    said = refusal(lambda: Workers(load_problem(model, measured=False)))
     yield Fault("a worker is killed whenever it loads the model", "nothing", said)
-
-
-FILL = """
-import resource, sys
-import numpy as np
-from gbar.sim import Archive, Evaluation, GbarError, load_problem
-if sys.argv[3]:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
-    for slot in range(100_000):
-        try:
-            archive.add("r", 0, slot, "design", "cvode atol 0.0001", np.ones(3), Evaluation({"a.x": float(slot)}))
-        except GbarError as error:
-            print(slot, error)
-            break
-"""
 
 
 def _disks(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -225,14 +211,6 @@ def _disks(folder: Path) -> Iterator[tuple[str, Path]]:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], capture_output=True)
     if mounted.returncode == 0:
         yield "the disk is full", small
-
-
-def _python(script: str, *arguments: object) -> str:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def _sampling(
@@ -272,14 +250,6 @@ def _fill(problem: Problem, file: Path) -> None:
 
 def _add(archive: Archive, slot: int) -> None:
     archive.add("r", 0, slot, "design", CVODE, np.ones(3), Evaluation({f"a.{n}": n / 7 for n in range(20)}))
-
-
-def _refused(call: Callable[[], object]) -> str:
-    try:
-        call()
-    except GbarError as error:
-        return str(error)
-    raise AssertionError("nothing was refused")
 
 
 def _bits(done: Evaluation) -> dict[str, str]:

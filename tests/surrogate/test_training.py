@@ -14,11 +14,6 @@ BETTER_THAN_MEAN = 0.25  # RMSE over the SD of what is predicted, asinh space, 2
 GARBAGE = 1e6
 
 
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    return fit_synthetic(np.random.default_rng(0).random((200, 3)))
-
-
 def same(one: Any, other: Any) -> bool:
     """Bit for bit."""
     return all(

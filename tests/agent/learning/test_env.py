@@ -10,17 +10,12 @@ import pytest
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.surrogate import Response, respond, unsquash
-from tests.synthetic import MEAN, SD, Fitted, aims, fit_synthetic, linear_dynamics, linear_network, response
+from tests.synthetic import MEAN, SD, Fitted, aims, linear_dynamics, linear_network, response
 
 CONFIG = EnvConfig()
 SLOPES = np.array([[1.5, 0.2, 0.0], [-0.3, 1.0, 0.4]])  # [D, F]
 CLOSE = 1e-5
 evaluate = jax.jit(env.evaluate, static_argnums=(0, 3))
-
-
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    return fit_synthetic(np.random.default_rng(0).random((200, 3)))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, i
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.planner import roll_out
 from gbar.agent.learning.policy import act
-from tests.synthetic import Fitted, aims, fit_synthetic, linear_dynamics, linear_network
+from tests.synthetic import Fitted, aims, linear_dynamics, linear_network
 
 # Gauss-Newton alone gets nowhere in six of its steps here: what there is to gain is the policy's
 SHORT_STEPS = EnvConfig(longest=0.04, reach=0.1)
@@ -18,11 +18,6 @@ SMALL = LearnConfig(environments=96, updates=20)
 ROUNDS = 3
 MARGIN = 0.1  # reward a step
 SESSIONS = 64
-
-
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    return fit_synthetic(np.random.default_rng(0).random((200, 3)))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from gbar.agent.learning.planner import (
     select_batch,
 )
 from gbar.surrogate import FitConfig
-from tests.synthetic import MEAN, SD, Fitted, aims, fit_synthetic
+from tests.synthetic import MEAN, SD, Fitted, aims
 
 TOLERANCE = 2.0
 EDGE = np.arcsinh(TOLERANCE)
@@ -155,11 +155,6 @@ def test_single_members_have_their_say() -> None:
     batches = [chosen(proposals_of(r, u=u), 2, seed=seed) for seed in range(20)]
     assert all(batch[0] == 0 for batch in batches)
     assert any(batch[1] == 1 for batch in batches)
-
-
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    return fit_synthetic(np.random.default_rng(0).random((200, 3)))
 
 
 @pytest.fixture(scope="module")

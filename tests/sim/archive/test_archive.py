@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Rows, load_problem
+from tests.archives import FULL, refusal, started
 from tests.problems import HH, ROOT, TROUBLE
 
 CVODE = str(Integrator())
@@ -30,13 +31,6 @@ def problem() -> Problem:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "archive.sqlite"
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(GbarError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_rows_come_back_as_written(problem: Problem, file: Path) -> None:
@@ -202,12 +196,6 @@ with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
 """
 
 
-def started(script: str, *arguments: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def test_two_processes_write_at_once(problem: Problem, file: Path) -> None:
     """Both open a file that is not there yet, and neither loses a row."""
     count = 300
@@ -329,23 +317,8 @@ def test_an_archive_that_another_program_keeps(problem: Problem, file: Path, mon
         assert archive.count() == 3
 
 
-FULL = """
-import resource, sys
-import numpy as np
-from gbar.sim import Archive, Evaluation, GbarError, load_problem
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-with Archive(sys.argv[1], load_problem(sys.argv[2], measured=False)) as archive:
-    for slot in range(100_000):
-        try:
-            archive.add("r", 0, slot, "design", "cvode atol 0.0001", np.ones(3), Evaluation({"a.x": float(slot)}))
-        except GbarError as error:
-            print(slot, error)
-            break
-"""
-
-
 def test_a_full_disk_loses_nothing_that_was_written(problem: Problem, file: Path) -> None:
-    runner = started(FULL, file, HH)
+    runner = started(FULL, file, HH, "limited")
     said, _ = runner.communicate(timeout=120)
     kept, _, message = said.strip().partition(" ")
     assert runner.returncode == 0 and int(kept) > 20
