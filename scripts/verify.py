@@ -12,6 +12,7 @@ def verify(run: terminal.RunArgument, workers: terminal.WorkersOption = 2, as_js
 
     Exit codes: 0 every solution is confirmed, 1 one is not, 2 bad input.
     """
+    terminal.start_jax()
     from gbar.agent.tuning import verify_run
 
     with terminal.waiting("Simulating the solutions again, testing the surrogate"):

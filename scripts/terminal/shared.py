@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from gbar.scripts.interrupts import STOPPED, caught
+from gbar.scripts.terminal.memory import LEARNING_MB, SIMULATING_MB, TooLittleMemory, check_memory
 
 if TYPE_CHECKING:
     from gbar.sim import Problem
@@ -88,7 +89,11 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
                 warnings.catch_warnings(action="ignore" if not sys.warnoptions else None),
                 caught(),
             ):  # libraries' remarks
+                check_memory(SIMULATING_MB)
                 return command(*args, **kwargs)
+        except TooLittleMemory as error:  # nothing more is loaded
+            print(f"gbar: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             print(f"gbar: stopped{kept}", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
@@ -234,7 +239,8 @@ def say_how_read(problem: "Problem") -> None:
 
 
 def start_jax() -> None:
-    """Load JAX, and see that it runs, before anything is simulated. Raises GbarError."""
+    """Load JAX, and see that it runs, before anything is simulated. Raises GbarError, or MemoryError."""
+    check_memory(LEARNING_MB)
     with waiting("Starting JAX"):
         from gbar.agent.learning import configure
 

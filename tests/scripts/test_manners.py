@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,44 @@ def test_a_device_that_is_not_there_is_said_before_anything_is_simulated(tmp_pat
         done.returncode == 2 and len(said) == 1 and said[0].startswith("gbar: JAX cannot start on JAX_PLATFORMS='tpu'")
     )
     assert not (tmp_path / "run").exists() and not (tmp_path / "cache" / "gbar" / "engines").exists()
+
+
+@pytest.mark.parametrize("limit_mb", [60, 250])
+@pytest.mark.parametrize("command", ["check", "measure", "sample", "tune", "verify"])
+def test_too_little_memory_is_said_before_a_library_waits_for_it(command: str, limit_mb: int, tmp_path: Path) -> None:
+    """OpenBLAS would ask for memory again and again."""
+    said = under_limit(limit_mb, command, HH, tmp_path)
+    assert f"the limit is {limit_mb} MB (ulimit -v), expected 450 MB or more" in said
+
+
+@pytest.mark.parametrize("command", ["tune", "verify"])
+def test_too_little_memory_to_learn(command: str, tmp_path: Path) -> None:
+    """LLVM would end the process."""
+    assert "the limit is 1,000 MB (ulimit -v), expected 2,400 MB or more" in under_limit(1000, command, HH, tmp_path)
+
+
+def test_little_memory_is_enough_to_simulate(tmp_path: Path) -> None:
+    limit = LIMITED.format(460 * 10**6)
+    command = [sys.executable, "-c", limit, GBAR, "check", str(HH), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({0}, {0}))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def under_limit(limit_mb: int, *arguments: object) -> str:
+    """The one line that a command under a limit of address space ends with. The last argument is a folder."""
+    *given, folder = map(str, arguments)
+    command = [sys.executable, "-c", LIMITED.format(limit_mb * 10**6), GBAR, *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert list(Path(folder).iterdir()) == []
+    return done.stderr
 
 
 def test_control_characters_never_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
