@@ -32,6 +32,9 @@ def measure(
     terminal.say_how_read(loaded)
     with waiting("Simulating"):
         rows = measure_once(loaded, assigned(assign or []))
+    for row in rows:
+        if row.doubt:
+            terminal.remark(f"{row.protocol}.{row.feature}: {row.doubt}")
     if as_json:
         print_json([row._asdict() for row in rows])
         return

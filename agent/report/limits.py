@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from gbar.agent.report import words
 from gbar.agent.result import Achieved, Conflict, Measured, Misbehaviour, Pressing, Range, Result
+from gbar.sim.problem import doubtful_sign
 
 MORE = (
     "No single measurement and no pair was found to be out of reach. A larger --budget may do; "
@@ -139,7 +140,10 @@ def _out_of_reach(nearest: Achieved, measured: dict[str, Measured]) -> str:
     key = nearest.feature
     if nearest.value is None:
         return f"{key}: measured {_wanted(key, measured)}; not defined in any simulation"
-    return f"{key}: measured {_wanted(key, measured)}; the nearest in NEURON is {_value(nearest, measured)}"
+    m = measured[key]
+    doubt = doubtful_sign(m.feature, m.mean, m.sd, nearest.value)
+    said = f"{key}: measured {_wanted(key, measured)}; the nearest in NEURON is {_value(nearest, measured)}"
+    return f"{said}. {words.signed(doubt)}" if doubt else said
 
 
 def _one_at_a_time(key: str, own: list[Achieved], others: list[Achieved], measured: dict[str, Measured]) -> str:

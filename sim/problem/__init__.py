@@ -17,7 +17,7 @@ from gbar.sim.problem.modelfiles import (
     model_files,
 )
 from gbar.sim.problem.parameter import FACTOR, PURE, Parameter
-from gbar.sim.problem.plausible import of_measurements
+from gbar.sim.problem.plausible import doubtful_sign, of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
@@ -63,6 +63,7 @@ __all__ = [
     "add_rows",
     "content",
     "decoded",
+    "doubtful_sign",
     "feature_of",
     "file_digest",
     "file_stamp",

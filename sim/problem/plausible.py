@@ -1,5 +1,6 @@
 """Values that a feature's definition rules out, and those that a modeller would ask about."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -19,6 +20,17 @@ HARDLY_NEGATIVE = re.compile(r".*time_constant.*|ohmic_input_resistance.*|membra
 NEVER_POSITIVE = re.compile(r"AP_peak_downstroke|AP_fall_rate")
 SHARE = re.compile(r"sag_ratio[12]")  # of a deflection: from 0 to 1, but for noise
 NOISE = 2.0
+# whose sign is a convention: differences from rest or threshold, which papers write as sizes
+RELATIVE = re.compile(
+    r"AHP_depth(_slow|_diff)?|AHP\d?_depth_from_peak|fast_AHP(_change)?|initburst_sahp.*|ADP_peak_amplitude"
+    r"|sag_.*|voltage_deflection.*|.*_from_voltagebase|.*_amp(litude)?|AP_(fall|rise)_rate|AP_peak_(up|down)stroke"
+    r"|ohmic_.*|f_I_gain|rheobase"
+)
+CHANGES = re.compile(r".*(_change|_diff|_slope)|adaptation_index2?|amp_drop_.*")  # of either sign in healthy cells
+PEAKS = re.compile(
+    r"(maximum|peak)_voltage|signal_(maximum|peak)|AP_height|AP\d_peak|AP2_AP1_.*"
+)  # below 0 without a spike
+NEARER = 0.25  # of the distance that is left when a minus is added: then it is missing
 
 
 def impossible(m: Measurement) -> str:
@@ -45,6 +57,25 @@ def doubts(m: Measurement) -> str:
     if COUNT.fullmatch(m.feature) and abs(m.mean - round(m.mean)) > 2 * m.sd:
         return f"{m.mean:g} ± {m.sd:g}: no whole number is within two SDs, so no cell has it: take a larger SD"
     return ""
+
+
+def doubtful_sign(feature: str, mean: float, sd: float, value: float | None) -> str:
+    """What to ask where the model has the opposite sign of what was measured; "" where there is nothing to ask.
+
+    Args:
+        feature, mean, sd: of the measurement.
+        value: the model's; None where it is not defined.
+    """
+    if value is None or not math.isfinite(value) or not mean * value < 0 or CHANGES.fullmatch(feature):
+        return ""
+    if min(abs(mean), abs(value)) <= sd or PEAKS.fullmatch(feature):  # near 0, or no spike
+        return ""
+    if not RELATIVE.fullmatch(feature) and abs(mean + value) > NEARER * abs(mean - value):
+        return ""
+    return (
+        f"measured {mean:g}, the model gives {value:.4g}: the opposite sign. Is what was measured counted as eFEL "
+        f"counts it? If not, write {-mean:g}"
+    )
 
 
 def of_measurements(problem: Problem) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.sim.engine import ModelInfo
-from gbar.sim.problem import Problem, of_measurements
+from gbar.sim.problem import Problem, doubtful_sign, of_measurements
 from gbar.sim.setup.effects import Effects
 
 FEW = 5  # compartments: below that gbar still works, but it is not what it is for
@@ -38,6 +38,9 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
         return
     model = found.model
     yield from _files(problem, model)
+    for m in problem.measurements:
+        if doubt := doubtful_sign(m.feature, m.mean, m.sd, found.values.get(m.key)):
+            yield f"{m.key}: {doubt}"
     for name in outside(problem, model):
         yield f"{name} has a value outside its bounds in the model as it is"
     if model.compartments < FEW:

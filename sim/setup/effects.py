@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised 
 DT_MS = 0.025
 SAME_MV = 1e-9
 SHORT_S = 20.0  # for the short simulations of all parameters
+VALUES_S = 5.0  # for what is measured, in the model as it is
 PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
 
 
@@ -32,6 +33,7 @@ class Effects:
     model: ModelInfo
     inert: list[str]  # parameters that change nothing
     untried: list[str]  # those that there was no time for
+    values: dict[str, float] = field(default_factory=dict)  # what is measured, in the model as it is, in bounds
     choice: Choice | None = None  # the engine that is to simulate the model, where it was asked for
 
     def as_json(self) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def tried(problem: Problem) -> Effects:
 
 
 def looked_at(problem: Problem) -> Effects:
-    """What a worker finds in the model, and which parameters change nothing.
+    """What a worker finds in the model, which parameters change nothing, and what the model does as it is.
 
     A parameter acts if it moves a voltage of the cell in a short simulation, or any trace under the protocols. Both
     have a limit in seconds, so that a large model takes no longer than a small one.
@@ -60,10 +62,18 @@ def looked_at(problem: Problem) -> Effects:
     with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
         short = beside.submit(_moved, problem)
         with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
+            values = _values(problem, pool) if problem.measurements else {}
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
     later = sorted(untried + later)
-    return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later])
+    return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later], values)
+
+
+def _values(problem: Problem, pool: Workers) -> dict[str, float]:
+    """Features of the model as it is; none where it takes long."""
+    base, _ = _points(problem, pool.found.own)
+    done = dict(pool.run([base], within=VALUES_S))
+    return done[0].features if 0 in done and done[0].status == "ok" else {}
 
 
 def _moved(problem: Problem) -> tuple[list[int], list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.pool import Workers
-from gbar.sim.problem import Integrator, Measurement, Problem, load_problem
+from gbar.sim.problem import Integrator, Measurement, Problem, doubtful_sign, load_problem
 
 
 class FeatureRow(NamedTuple):
@@ -22,6 +22,13 @@ class FeatureRow(NamedTuple):
     sd: float | None
     z: float | None
     unit: str
+
+    @property
+    def doubt(self) -> str:
+        """What to ask where the model has the opposite sign of what was measured; else ""."""
+        return (
+            "" if self.mean is None or self.sd is None else doubtful_sign(self.feature, self.mean, self.sd, self.value)
+        )
 
 
 def measure(

@@ -141,6 +141,19 @@ def test_check_says_what_it_found(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.neuron
+def test_a_sign_that_is_not_the_models_is_asked_about(tmp_path: Path) -> None:
+    """By check and by measure."""
+    rows = "hyperpolarise,voltage_deflection_vb_ssse,1.2,0.2,mV\nhyperpolarise,voltage_base,-63,3,mV\n"
+    (tmp_path / "cell.csv").write_text(f"protocol,feature,mean,sd,unit\n{rows}")
+    found = document(gbar("check", HH, "--measurements", "cell.csv", "--json", folder=tmp_path))
+    assert isinstance(found, dict)
+    (note,) = found["notes"]
+    assert "voltage_deflection_vb_ssse: measured 1.2, the model gives -" in note and note.endswith("write -1.2")
+    said = gbar("measure", HH, "--measurements", "cell.csv", folder=tmp_path).stderr.splitlines()
+    assert len(said) == 1 and "voltage_deflection_vb_ssse: measured 1.2, the model gives -" in said[0]
+
+
 def test_check_quick_starts_nothing(tmp_path: Path) -> None:
     ran = gbar("check", HH, "--quick", folder=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")

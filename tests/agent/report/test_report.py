@@ -336,6 +336,16 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     assert not any("onload" in attributes for _, attributes in page.tags)
 
 
+def test_an_opposite_sign_is_asked_about() -> None:
+    result = a_result(solutions=0)
+    result.measurements[0] = Measured(protocol="fire", feature="AHP_depth", mean=4.5, sd=1, unit="mV")
+    nearest = Achieved(feature="fire.AHP_depth", value=-60.0, z=-64.5)
+    result.diagnosis = Diagnosis(unreachable=[Unreachable(nearest=nearest, parameters={})], probed=1)
+    (sentence,) = findings(result)[0].sentences
+    assert "the nearest in NEURON is −60.0" in sentence
+    assert "measured 4.5, the model gives −60: the opposite sign" in sentence and "write −4.5" in sentence
+
+
 def test_unconstrained_parameters_are_named(tmp_path: Path) -> None:
     result = a_result()
     result.parameters[1].uncertainty_left = 0.97
@@ -375,6 +385,7 @@ def test_why_it_cannot_be_done(tmp_path: Path) -> None:
         assert all(re.sub(r"\s+", " ", sentence) in page.text for sentence in finding.sentences)
     assert "40.2" in found[0].sentences[0] and "not defined in any simulation" in found[0].sentences[1]
     assert "Why it cannot be done" in page.text and "12 times more" in page.text
+    assert not any("opposite sign" in sentence for finding in found for sentence in finding.sentences)
     assert findings(a_result(solutions=2)) == []
     short = a_result(solutions=0).model_copy(update={"diagnosis": Diagnosis(probed=8)})
     assert [finding.title for finding in findings(short)] == ["Nothing in the way"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from datetime import date
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from gbar.sim import GbarError, load_problem
 from gbar.sim.features import known_features, unit_of
-from gbar.sim.problem import Measurement, Problem, interview, of_measurements
+from gbar.sim.problem import Measurement, Problem, doubtful_sign, interview, of_measurements
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.synonyms import MEANT, feature_of
 from gbar.sim.problem.tables import add_rows, rows_of
@@ -323,6 +324,47 @@ def test_units_and_values_that_cannot_be(load: Load, row: str, wanted: list[str]
 def test_values_that_can_be_but_are_doubted(load: Load, row: str, wanted: str) -> None:
     (note,) = of_measurements(load(f"{HEAD}{row}\n"))
     assert wanted in note
+
+
+@pytest.mark.parametrize(
+    ("feature", "mean", "sd", "model"),
+    [
+        ("AHP_depth", 4.5, 1, -60),
+        ("AHP_depth", -4.5, 1, 3),
+        ("AHP_depth_slow", 8, 2, -9),
+        ("voltage_base", 70, 2, -65.3),
+        ("steady_state_voltage_stimend", 78, 3, -81),
+        ("voltage_deflection", 12, 1, -10),
+        ("sag_amplitude", -3, 0.5, 2.2),
+        ("fast_AHP", -12, 2, 11),
+        ("ADP_peak_amplitude", -3, 1, 4),
+        ("AP_fall_rate", 60, 5, -80),
+        ("time_constant", -10, 1, 11),
+        ("ohmic_input_resistance", -100, 10, 80),
+    ],
+)
+def test_the_opposite_sign_of_the_models_is_asked_about(feature: str, mean: float, sd: float, model: float) -> None:
+    said = doubtful_sign(feature, mean, sd, model)
+    assert f"measured {mean:g}, the model gives {model:g}: the opposite sign" in said and said.endswith(f"{-mean:g}")
+    assert doubtful_sign(feature, -mean, sd, model) == ""
+
+
+@pytest.mark.parametrize(
+    ("feature", "mean", "sd", "model"),
+    [
+        ("AHP_depth", 0.5, 1, -6),  # near 0
+        ("AHP_depth", 4.5, 1, None),
+        ("AHP_depth", 4.5, 1, math.nan),
+        ("AHP_depth", 4.5, 1, 0.0),
+        ("maximum_voltage", 40, 3, -52),  # no spike
+        ("AP_height", 30, 3, -12),
+        ("adaptation_index2", 0.02, 0.005, -0.02),
+        ("AP_amplitude_change", 0.1, 0.01, -0.1),
+        ("minimum_voltage", 10, 3, -80),
+    ],
+)
+def test_a_sign_that_may_well_be_is_not(feature: str, mean: float, sd: float, model: float | None) -> None:
+    assert doubtful_sign(feature, mean, sd, model) == ""
 
 
 def test_ordinary_values_are_not_doubted(load: Load) -> None:
