@@ -16,6 +16,11 @@ class GbarError(Exception):
         super().__init__(_shortened(printable(" ".join(message.splitlines()))))
 
 
+class MachineError(GbarError):
+    """What was given may be right: a process was killed, or could not be started, because memory or processes are
+    short. It may go well another time."""
+
+
 def _shortened(message: str) -> str:
     """A message that somebody reads to its end, where the usual fix is."""
     return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 300]} … {message[-300:]}"

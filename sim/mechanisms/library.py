@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gbar.sim.errors import GbarError
+from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import cache_folder, check_own, folder_in_place
 from gbar.sim.mechanisms.globaltorange import GlobalToRange, spread
 from gbar.sim.problem import Integrator
@@ -27,6 +27,7 @@ from gbar.sim.problem import Integrator
 SOURCES = {".mod", ".inc", ".h", ".hpp"}  # MOD files and what they include
 NEURONS_OWN = {"hh", "pas", "extracellular", "IClamp", "SEClamp", "VClamp", "AlphaSynapse", "ExpSyn", "Exp2Syn"}
 NEURONS_OWN |= {"APCount", "NetStim", "IntFire1", "IntFire2", "IntFire4", "PatternStim", "PointProcessMark"}
+STOPPED = re.compile(r"(?i)Killed signal|cannot allocate memory|out of memory|memory exhausted|No space left")
 BUILD_LIMIT_S = 300.0  # two dozen MOD files take half a minute; what takes this long hangs
 VECTORISED = "-O3 -march=native -ffast-math"  # for CoreNEURON's loops over cells
 
@@ -231,6 +232,8 @@ def _build_into(target: Path, files: dict[str, Path], name: str, flags: str) -> 
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
         code, said = _run(command, work, environment)
+        if stopped := STOPPED.search(said):
+            raise MachineError(f"{Path(found).name} was stopped: {stopped[0]}: memory or the disk is short")
         # nrnivmodl-core ends by looking for an executable that only nrnivmodl makes: its exit code says nothing
         if (code != 0 and not flags) or not _library(work, name):
             raise GbarError(_compile_error(said, files))

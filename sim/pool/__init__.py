@@ -2,9 +2,10 @@
 
 from gbar.sim.pool.isolated import ask, importable
 from gbar.sim.pool.pool import Pool, open_pool, simulate
-from gbar.sim.pool.workers import START_LIMIT_S, Workers
+from gbar.sim.pool.workers import KILLED, START_LIMIT_S, Workers
 
 __all__ = [
+    "KILLED",
     "Pool",
     "START_LIMIT_S",
     "Workers",

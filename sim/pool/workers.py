@@ -25,7 +25,7 @@ import psutil
 
 from gbar.sim import mechanisms
 from gbar.sim.engine import Evaluation, ModelInfo
-from gbar.sim.errors import GbarError
+from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.pool.isolated import neuron_environment
 from gbar.sim.pool.modelfolder import Watch
 from gbar.sim.problem import LANES, Integrator, Problem
@@ -217,7 +217,7 @@ class Workers:
                 env=environment,
             )
         except OSError as error:
-            raise GbarError(
+            raise MachineError(
                 f"no process to simulate in can be started ({error.strerror}): try fewer --workers, or a higher limit"
             ) from None
         finally:
@@ -273,7 +273,7 @@ class Workers:
             return
         often = f", {self._lost} times in a row" if self._lost > 1 else ""
         short = ": by somebody, or by the system because memory is short" if ending in KILLED else self._last_words()
-        raise GbarError(f"loading the model {ending}{often}{short}")
+        raise (MachineError if ending in KILLED else GbarError)(f"loading the model {ending}{often}{short}")
 
     def _check_loading(self, worker: _Worker) -> None:
         limit = max(START_LIMIT_S, self.problem.simulation.time_limit)

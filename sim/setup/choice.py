@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gbar.sim import mechanisms
 from gbar.sim.archive import design
 from gbar.sim.engine import Evaluation
-from gbar.sim.errors import GbarError
+from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import cache_folder, write_whole
-from gbar.sim.pool import Workers
+from gbar.sim.pool import KILLED, Workers
 from gbar.sim.problem import LANES, Integrator, Problem, typical_sd
 from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
 
@@ -46,6 +46,7 @@ class EngineTrial(BaseModel):
     typical: float | None = None  # in the median cell
     refused: str = ""  # why it cannot be used
     slow: bool = False  # whether that is because it was stopped for taking too long
+    passing: bool = False  # whether that is the machine's fault, such as no memory left: another time it may do
 
     @property
     def simulates(self) -> bool:
@@ -68,6 +69,7 @@ class Choice(BaseModel):
     why: str
     trials: list[EngineTrial]
     process: Process = "kept"  # for all evaluations, or one for each
+    passing: bool = False  # whether a process was killed meanwhile, so that another time it may be another choice
 
 
 def choose_engine(
@@ -97,8 +99,9 @@ def choose_engine(
     choice = _remembered(memory)
     if choice is None:
         choice = _only_compared(problem, log, observe) if asked else _tried(problem, log, observe)
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(memory, choice.model_dump_json(indent=1))
+        if not (choice.passing or any(trial.passing for trial in choice.trials)):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(memory, choice.model_dump_json(indent=1))
     return with_process(with_engine(problem, choice.engine, choice.confirm), choice.process), choice
 
 
@@ -119,7 +122,7 @@ def _only_compared(problem: Problem, log: Path | None, observe: Callable[[str], 
             f"{integrator.engine} simulates many cells in one process, which this model does not bear ({found.why}): "
             "leave out simulation.engine"
         )
-    return _as_asked(problem, found.process, found.why)
+    return _as_asked(problem, found.process, found.why).model_copy(update={"passing": found.passing})
 
 
 def _points(problem: Problem) -> np.ndarray:  # [POINTS, D] in NEURON's units
@@ -176,7 +179,8 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     best = min(usable, key=lambda trial: trial.seconds or math.inf)
     others = [f"{trial.engine}: {_said(trial)}" for trial in trials if trial is not best]
     why = "; ".join(filter(None, [_said(best), *others, reference.reuse.why]))
-    return Choice(engine=best.engine, confirm=reference.integrator.confirm, why=why, trials=trials)
+    confirm, passing = reference.integrator.confirm, reference.reuse.passing
+    return Choice(engine=best.engine, confirm=confirm, why=why, trials=trials, passing=passing)
 
 
 def _said(trial: EngineTrial) -> str:
@@ -240,11 +244,11 @@ def _compared(
             done = dict(pool.run(list(x), within=limit + LANES * reference.loading))  # it makes its copies in this time
             other = _otherwise(pool, x, done, limit) if len(done) == len(x) else None
     except GbarError as error:
-        return EngineTrial(engine=str(candidate), refused=str(error))
+        return EngineTrial(engine=str(candidate), refused=str(error), passing=isinstance(error, MachineError))
     pairs = [(done[i], ref) for i, ref in reference.evaluations.items() if i in done]
     failed = [one.reason for one, ref in pairs if (one.status, ref.status) == ("failed", "ok")]
     if failed:
-        return EngineTrial(engine=str(candidate), refused=failed[0])
+        return EngineTrial(engine=str(candidate), refused=failed[0], passing=any(why in KILLED for why in failed))
     if len(done) < len(x):
         return EngineTrial(engine=str(candidate), refused=_too_slow(reference, limit), slow=True)
     if other is not None:

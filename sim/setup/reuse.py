@@ -10,7 +10,7 @@ import numpy as np
 
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import Workers
+from gbar.sim.pool import KILLED, Workers
 from gbar.sim.problem import Integrator, Problem
 
 SAME = 1e-6  # of a feature's value
@@ -35,6 +35,7 @@ class Reuse(NamedTuple):
     process: Process
     why: str  # empty where nothing is to be said
     fresh: dict[int, Evaluation]  # the vectors that were simulated in a fresh process
+    passing: bool = False  # whether a process was killed meanwhile, so that it may be otherwise another time
 
 
 def with_process(problem: Problem, process: Process) -> Problem:
@@ -63,6 +64,9 @@ def compare(
     if len(first) < 2 or len(second) < 2:
         why = f"two evaluations take longer than {within:g} s: a used process was not compared with a fresh one"
         return Reuse("kept", why, fresh)
+    if any(done.reason in KILLED for part in (first, second) for done in part.values()):
+        why = "a process was killed: a used one was not compared with a fresh one"
+        return Reuse("kept", why, fresh, passing=True)
     used = next((d for i, other in ((0, second), (1, first)) for d in differences(fresh[i], other[i])), None)
     if used is None:
         return Reuse("kept", "", fresh)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from gbar.sim import Evaluation, GbarError, Integrator, choose_engine, load_problem
+from gbar.sim.errors import MachineError
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.setup import choice
 from tests.problems import HH, LEAK_MOD, free, model_of, step_of, toml_of
@@ -52,6 +53,47 @@ def test_what_cannot_be_faster_is_stopped(write: Write, monkeypatch: pytest.Monk
     assert (chosen.engine, chosen.trials) == ("cvode atol 0.0001", [])
     assert chosen.why == "an evaluation takes longer than 0 s: no other engine was tried"
     assert not psutil.Process().children()
+
+
+KILLED_PY = """
+import os
+from neuron import h
+made = []
+def build():
+    made.append(h.Section(name=f"soma{len(made)}"))
+    made[-1].insert("pas")
+    if len(made) > 1 and "KILL_COPIES" in os.environ or "KILL_ALL" in os.environ:
+        os.kill(os.getpid(), 9)
+    class Cell: soma, sections = made[-1], [made[-1]]
+    return Cell
+"""
+KILLED_TOML = toml_of(
+    model_of("cell.py:build", v_init=-70),
+    free("g_pas", "soma.g_pas", 1e-4, 1e-3),
+    step_of("down", at="soma(0.5)", record="soma(0.5).v", amplitude=-0.1, delay=10, duration=20, total=40),
+)
+
+
+def test_what_a_killed_process_says_of_an_engine_is_not_remembered(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory may be there another time."""
+    monkeypatch.delenv("GBAR_ENGINE")
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr(choice, "CANDIDATES", (Integrator("neuron"),))
+    problem = load_problem(write("cell", **{"cell.py": KILLED_PY, "problem.toml": KILLED_TOML}), measured=False)
+    monkeypatch.setenv("KILL_ALL", "1")
+    with pytest.raises(MachineError, match="3 times in a row: by somebody, or by the system because memory is short"):
+        choose_engine(problem)
+    monkeypatch.delenv("KILL_ALL")
+    monkeypatch.setenv("KILL_COPIES", "1")
+    _, chosen = choose_engine(problem)
+    assert chosen.engine == "cvode atol 0.0001" and chosen.trials[1].passing, chosen
+    assert not list((tmp_path / "own").rglob("engines/*.json"))
+    monkeypatch.delenv("KILL_COPIES")
+    _, chosen = choose_engine(problem)
+    assert len(chosen.trials) == 2 and not chosen.trials[1].passing and chosen.trials[1].simulates, chosen
+    assert len(list((tmp_path / "own").rglob("engines/*.json"))) == 1
 
 
 def test_the_patience_for_a_candidate() -> None:
