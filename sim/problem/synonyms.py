@@ -62,6 +62,7 @@ MEANT: dict[str, tuple[str, str]] = {
     for word in (folded.replace("_", "") for folded in words.split())
 }
 
+SEPARATORS = re.compile(r"[\s_.,:/()\[\]+\-\u2010-\u2015\u2212]+")  # spaces, dashes, brackets
 OHM = "Ω"
 PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
 LONG = {"giga": "G", "mega": "M", "meg": "M", "kilo": "k", "milli": "m", "micro": "µ", "nano": "n", "pico": "p"}
@@ -108,11 +109,17 @@ def meant(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower())
+    return SEPARATORS.sub("_", _plain(text))
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", text.lower())
+    return SEPARATORS.sub("", _plain(text))
+
+
+def _plain(text: str) -> str:
+    """In one case, and without what nobody sees; a letter that does not belong there stays, so that it is no match."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in folded if unicodedata.category(letter) != "Cf").strip()
 
 
 def unit_of(text: str) -> str:

@@ -82,6 +82,8 @@ def _columns(table: Path, sheet: Sheet) -> list[str]:
                 f"in columns {','.join(COLUMNS)}"
             )
         if word not in HEADINGS:
+            if said := _more_in(name):
+                raise GbarError(f"{table}: column '{name}': {said}")
             raise GbarError(f"{table}: unknown column '{name}'{nearest(name, [*COLUMNS, *OPTIONAL])}{_below(sheet)}")
         columns.append(HEADINGS[word])
     has = {column.partition("±")[0] for column in columns}
@@ -97,6 +99,18 @@ def _columns(table: Path, sheet: Sheet) -> list[str]:
     if "n" not in columns and ("sem" in columns or "mean±sem" in columns) and not _all_spread(sheet, columns):
         raise GbarError(f"{table}: SEM without n: give a column 'n', the number of cells, or SDs: SD = SEM × √n")
     return columns
+
+
+def _more_in(heading: str) -> str:
+    """What to do about a heading such as "Mean (MOhm)" or "mean [SEM]"; "" for any other."""
+    found = re.fullmatch(r"(.+?)\s*[(\[{,;:/]\s*(.+?)[\s)\]}]*", heading)
+    column = HEADINGS.get(folded(found[1]), "") if found else ""
+    if not found or column.partition("±")[0] not in NUMBERS:
+        return ""
+    more = found[2].lstrip("±+/- ")
+    if HEADINGS.get(folded(more)) in {"sd", "sem"}:
+        return f"mean and spread in one cell are written 1.4 ± 0.3, under '{found[1]} ± {more}'"
+    return f"a unit stands in the column 'unit', one for each row: call this column '{column}'"
 
 
 def _below(sheet: Sheet) -> str:

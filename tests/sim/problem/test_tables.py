@@ -126,6 +126,11 @@ BROKEN: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "two SDs": (HEAD + "down,ohmic_input_resistance,10 ± 1,2,MOhm\n", ["10 ± 1", "sd 2", "keep one"]),
     "quote left open": (PLAIN.replace("MOhm", '"MOhm'), ["row 2", "quotes go in pairs"]),
+    "a unit in a heading": (PLAIN.replace("mean", "Mean (MOhm)"), ["'Mean (MOhm)'", "column 'unit'", "'mean'"]),
+    "a unit behind a comma": (PLAIN.replace("sd,", '"SD, MΩ",'), ["'SD, MΩ'", "column 'unit'", "'sd'"]),
+    "a unit after a stroke": (PLAIN.replace("mean", "mean / mV"), ["'mean / mV'", "column 'unit'", "'mean'"]),
+    "a spread in a heading": (PLAIN.replace("mean", "Mean (SD)"), ["'Mean (SD)'", "1.4 ± 0.3", "'Mean ± SD'"]),
+    "letters between": (PLAIN.replace("mean", "meäan"), ["unknown column 'meäan'", "nearest: 'mean'"]),
     "no text": (b"\x89PNG\r\n\x1a\n\x00\x00\x01\x02\xff\xfe", ["not a CSV text file"]),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, ["old .xls", ".xlsx"]),
 }
@@ -372,7 +377,28 @@ def test_ordinary_values_are_not_doubted(load: Load) -> None:
     assert list(of_measurements(load(HEAD + rows))) == []
 
 
-@pytest.mark.parametrize("given", ["ap_height", "AP Height", "AP-HEIGHT", "Ap_height "])
+FOREIGN = [
+    "APé_height",
+    "AP漢_height",
+    "AP_h🧠eight",
+    "АP_height",
+    "AP_height²",
+    "%AP_height",
+    "AP=height",
+    "AP_heıght",
+]
+
+
+@pytest.mark.parametrize("given", FOREIGN)
+def test_a_feature_with_letters_that_nobody_means_is_no_other_spelling(load: Load, given: str) -> None:
+    """Only the nearest name is told."""
+    refusal(lambda: load(f"{HEAD}fire,{given},30,3,mV\n"), "nearest: 'AP_height'")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["ap_height", "AP Height", "AP-HEIGHT", "Ap_height ", "AP–height", "AP\u200b_height", "ＡＰ_height"],
+)
 def test_a_feature_in_another_spelling(load: Load, given: str) -> None:
     problem = load(f"{HEAD}fire,{given},30,3,mV\n")
     assert found(problem) == [("fire.AP_height", 30, 3)]
