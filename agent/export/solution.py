@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gbar.agent.export import bluepyopt, hoc, script, table
 from gbar.agent.export.chosen import Chosen
 from gbar.agent.export.model import refuse_inside
+from gbar.agent.export.ours import refuse_foreign, refuse_foreign_model
 from gbar.agent.result import Candidate, Result, read_result
 from gbar.sim import GbarError, Integrator, Problem, load_problem
 from gbar.sim.archive import said_of, why_another
@@ -36,7 +37,8 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
         The file written, and the model's folder where that was copied.
 
     Raises:
-        GbarError: no run, no such solution, or a model that is gone or has changed since the run.
+        GbarError: no run, no such solution, or a model that is gone or has changed since the run; or a file that no
+            export wrote is in the way.
     """
     run, out = Path(run), out and resolved(out, "--out")
     if to not in {"hoc", "python", "json", "bluepyopt"}:
@@ -53,6 +55,7 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
     folder = out or run / "solutions" / f"{number:02d}"
     refuse_inside(folder, problem)
     try:
+        _refuse_foreign(chosen, to, folder)
         folder.mkdir(parents=True, exist_ok=True)
         if to == "json":
             file = folder / "parameters.json"
@@ -61,6 +64,17 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
         return {"hoc": hoc.write, "python": script.write, "bluepyopt": bluepyopt.write}[to](chosen, folder)
     except OSError as error:
         raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _refuse_foreign(chosen: Chosen, to: Form, folder: Path) -> None:
+    """Raises GbarError where something of the user's is in the way."""
+    names = {"hoc": "solution.hoc", "json": "parameters.json", "python": "run.py", "bluepyopt": "bluepyopt.json"}
+    fixed = frozenset(bluepyopt.fixed_parameters(chosen)) if to == "bluepyopt" else frozenset[str]()
+    refuse_foreign(folder / names[to], fixed)
+    if to in {"hoc", "python"} and chosen.model.parent == folder:  # not in the run folder, which is ours
+        refuse_foreign_model(chosen.model)
+    if to == "python":
+        refuse_foreign(chosen.model.with_name(script.MEASURE))
 
 
 def export_table(run: Path, to: TableForm, out: Path | None = None) -> list[Path]:
@@ -84,6 +98,7 @@ def export_table(run: Path, to: TableForm, out: Path | None = None) -> list[Path
         refuse_inside(folder, load_problem(result.problem_folder, measured=False))
     file = folder / f"solutions.{to}"
     try:
+        refuse_foreign(file)
         folder.mkdir(parents=True, exist_ok=True)
         (table.write_csv if to == "csv" else table.write_parquet)(result, file)
     except OSError as error:

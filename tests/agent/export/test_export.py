@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gbar.agent.export import export_solution
+from gbar.agent.export import export_solution, export_table
 from gbar.agent.export.carry import carry, import_lines
 from gbar.agent.export.chosen import hoc_string, literal, one_line
 from gbar.agent.export.script import MEASURE
@@ -779,6 +779,48 @@ def test_exporting_loads_neither_jax_nor_neuron(hh: tuple[Path, Path]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- which, errors
+
+
+FORMS = {
+    "hoc": "solution.hoc",
+    "python": "run.py",
+    "json": "parameters.json",
+    "bluepyopt": "bluepyopt.json",
+    "csv": "solutions.csv",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_no_export_wrote_is_not_written_over(hh: tuple[Path, Path], tmp_path: Path, form: Any) -> None:
+    """An export's own file is."""
+
+    def export(out: Path) -> list[Path]:
+        return export_table(run, form, out) if form == "csv" else export_solution(run, 1, form, out)
+
+    (_, run), out = hh, tmp_path / "mine"
+    out.mkdir()
+    for content in ("print('my own')\n", "", "{}", '{"a": 1}', "solution,x\n"):
+        (out / FORMS[form]).write_text(content)
+        with pytest.raises(GbarError, match=f"{FORMS[form]}: is there already, and no export wrote it: name another"):
+            export(out)
+        assert [file.name for file in out.iterdir()] == [FORMS[form]]
+        assert (out / FORMS[form]).read_text() == content
+    (out / FORMS[form]).unlink()
+    written = export(out)
+    before = written[0].read_bytes()
+    assert export(out) == written and written[0].read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "form"), [(MEASURE, "python"), ("model/hh.hoc", "python"), ("model", "hoc")])
+def test_nor_what_lies_where_the_model_goes(hh: tuple[Path, Path], tmp_path: Path, name: str, form: Any) -> None:
+    (_, run), mine = hh, tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("my own")
+    with pytest.raises(GbarError, match="is there already, and no export"):
+        export_solution(run, 1, form, tmp_path / "mine")
+    assert mine.read_text() == "my own" and [file for file in (tmp_path / "mine").rglob("*") if file.is_file()] == [
+        mine
+    ]
 
 
 def test_zero_is_the_nearest(hh: tuple[Path, Path]) -> None:
