@@ -1,6 +1,7 @@
 """The tuning loop and what comes out of it. JAX is loaded by what is called here, not by this package."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def tune(
         problem: from `load_problem`, or a problem's folder or toml.
         config: a TuneConfig; its defaults are those of the command `gbar tune`.
         out: the run folder; a run found in it is resumed. Without one, a new folder is made among the system's
-            temporary ones: `Result.folder` says where.
+            temporary ones, and stays: `Result.folder` says where.
         archive: an archive to learn from and add to, instead of the one in `out`.
         observe: called after every evaluation with how the run stands: phase, evaluations, solutions, best |z|; by
             default a progress bar where somebody looks.
@@ -55,8 +56,13 @@ def tune(
             raise GbarError(f"tune: no choice is called '{name}'{nearest(name, TuneConfig._fields)}")
     config = (config or TuneConfig())._replace(**choices)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix=f"gbar-{problem.name}-"))
-    with show_progress(config.solutions, observe) as watch:
-        return tune_into(problem, config, folder, Path(archive) if archive is not None else None, watch)
+    try:
+        with show_progress(config.solutions, observe) as watch:
+            return tune_into(problem, config, folder, Path(archive) if archive is not None else None, watch)
+    finally:
+        if out is None:
+            with suppress(OSError):  # it holds something: that is the user's
+                folder.rmdir()
 
 
 def verify(run: str | Path, workers: int = 2) -> "Verification":

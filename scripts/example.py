@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts.interrupts import as_process
-from gbar.scripts.terminal import JsonFlag, guarded, print_json
+from gbar.scripts.terminal import JsonFlag, guarded, print_json, quoted
 
 
 @guarded
@@ -32,7 +32,7 @@ def example(
         print_json({"name": name, "folder": copied})
         return
     print(f"Copied:     {copied}, with problem.toml and measurements")
-    print(f"Next:       gbar check {copied}; gbar tune {copied}")
+    print(f"Next:       gbar check {quoted(copied)}; gbar tune {quoted(copied)}")
 
 
 if __name__ == "__main__":

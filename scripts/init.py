@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts.interrupts import as_process
-from gbar.scripts.terminal import JsonFlag, guarded, print_json, say, waiting
+from gbar.scripts.terminal import JsonFlag, guarded, print_json, quoted, say, waiting
 
 
 @guarded
@@ -46,7 +46,7 @@ def init(
         say(f"Note:       {remark}")
     say(f"Wrote:      {begun.toml}")
     say(f"Table:      {begun.table}")
-    say(f"Next:       gbar check {folder}")
+    say(f"Next:       gbar check {quoted(folder)}")
 
 
 if __name__ == "__main__":

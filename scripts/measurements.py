@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gbar.scripts.interrupts import as_process
-from gbar.scripts.terminal import ProblemArgument, guarded, say
+from gbar.scripts.terminal import ProblemArgument, guarded, quoted, say
 
 
 @guarded
@@ -33,7 +33,8 @@ def measurements(
     if rows:
         add_rows(out, rows)
     if rows:
-        say(f"Written: {out}: {len(given)} rows kept, {len(rows)} new. Next: gbar tune {problem} --measurements {out}")
+        then = f"gbar tune {quoted(problem)} --measurements {quoted(out)}"
+        say(f"Written: {out}: {len(given)} rows kept, {len(rows)} new. Next: {then}")
     else:
         say("No rows, nothing written.")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,14 @@ import pytest
 import gbar
 from tests.problems import HH, ROOT, free, model_of, step_of, toml_of
 from tests.synthetic import AGENT
+
+
+def test_a_run_that_cannot_begin_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("GBAR_ENGINE", "nonsense")
+    with pytest.raises(gbar.GbarError, match="nonsense"):
+        gbar.tune(HH)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_door_lists_what_it_offers() -> None:

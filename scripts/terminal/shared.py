@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -147,6 +148,11 @@ def say(text: str = "") -> None:
     from gbar.sim.errors import printable
 
     print(printable(text))
+
+
+def quoted(path: Path | str) -> str:
+    """A path in a command that somebody may paste into a shell."""
+    return shlex.quote(str(path))
 
 
 def print_json(content: Any) -> None:

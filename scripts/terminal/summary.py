@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbar.scripts.terminal.shared import print_table, say
+from gbar.scripts.terminal.shared import print_table, quoted, say
 
 if TYPE_CHECKING:
     from gbar.agent.result import Candidate, Result
@@ -45,7 +45,7 @@ def print_summary(result: "Result", folder: Path) -> None:
     say(f"Page:      {folder / 'report.html'}")
     say(f"Solutions: {folder / 'solutions.csv'}" if found else f"Result:    {folder / 'result.json'}")
     if found:
-        say(f"Next:      gbar verify {folder}; gbar export {folder} --solution {result.in_front}")
+        say(f"Next:      gbar verify {quoted(folder)}; gbar export {quoted(folder)} --solution {result.in_front}")
 
 
 def _print_solutions(result: "Result") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
@@ -51,8 +52,12 @@ class Findings:
     def next_steps(self, problem: str, file: Path) -> list[str]:
         """What was written, and the command that takes it."""
         each = cells_folder(file)
-        lines = [f"Written: {each}: a table a cell, for gbar cells {problem} --cells {each}"] if self.by_cell else []
-        return [*lines, f"Written: {file}. Next: gbar tune {problem} --measurements {file}"]
+        lines = (
+            [f"Written: {each}: a table a cell, for gbar cells {quote(problem)} --cells {quote(str(each))}"]
+            if self.by_cell
+            else []
+        )
+        return [*lines, f"Written: {file}. Next: gbar tune {quote(problem)} --measurements {quote(str(file))}"]
 
     def left_out(self) -> list[str]:
         """The features that are not in the table, each with its reason and protocols."""

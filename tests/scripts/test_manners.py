@@ -1,6 +1,8 @@
 """What reaches a terminal: letters that it has, nothing that steers it, and one line for what cannot be done."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from gbar.agent.tuning.verify import FeatureTrust, Verification
 from gbar.scripts.main import app
 from gbar.scripts.terminal import print_accuracy, print_summary, print_table, say, shared
 from gbar.sim import GbarError
+from gbar.sim.recordings import Findings
 from tests.agent.report.test_report import a_result
 from tests.problems import GBAR, HH, ROOT
 
@@ -96,6 +99,18 @@ def under_limit(limit_mb: int, *arguments: object) -> str:
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert list(Path(folder).iterdir()) == []
     return done.stderr
+
+
+def test_a_command_to_paste_has_its_paths_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each as one word for a shell, whatever is in it."""
+    folder = shutil.copytree(HH, tmp_path / "a cell's é; $(x)")
+    done = CliRunner().invoke(app, ["check", str(folder), "--quick"])
+    assert shlex.split(done.stdout.rpartition("Next: ")[2]) == ["gbar", "measure", str(folder)]
+    print_summary(a_result(), folder)
+    begun = Findings([], [], [], [], [], {}, 0, []).next_steps(str(folder), folder / "t.csv")
+    for said in (capsys.readouterr().out, *begun):
+        words = shlex.split(said.rpartition("Next:")[2].replace("; gbar", " ; gbar"))
+        assert words[0] == "gbar" and any(word.startswith(str(folder)) for word in words)
 
 
 def test_control_characters_never_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
