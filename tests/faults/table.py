@@ -185,6 +185,10 @@ def a_narrow_place(folder: Path) -> Iterator[Fault]:
         running = _sampling(file, 0, "4", before=["taskset", "-c", str(min(os.sched_getaffinity(0)))])
         assert running.communicate(timeout=LIMIT_S)[1] == "" and (running.returncode, _whole(file)) == (0, 4)
         yield Fault("two workers have one core", "nothing", "nothing")
+    running = _sampling(folder / "a.sqlite", 0, "4", before=["prlimit", f"--as={250 * 10**6}"])
+    said = running.communicate(timeout=LIMIT_S)[1].strip()
+    assert running.returncode == 2 and not (folder / "a.sqlite").exists()
+    yield Fault("the limit on memory is 250 MB (`ulimit -v`)", "nothing", said)
     full = folder / "full"
     full.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", full], capture_output=True).returncode == 0:
