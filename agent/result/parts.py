@@ -59,7 +59,7 @@ class Wall(Plain):
     start: Seconds = Field(default=0.0, description="building the mechanisms, starting NEURON, loading the model")
     diagnose: Seconds = Field(default=0.0, description="where nothing was found: looking for what is in the way")
     earlier: Seconds = Field(default=0.0, description="earlier sessions of this run, as far as they left a result")
-    write: Seconds = Field(default=0.0, description="the page and every solution's files")
+    write: Seconds = Field(default=0.0, description="summing up, the page and every solution's files")
     compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
 
     def parts(self) -> list[tuple[str, float]]:
@@ -72,7 +72,7 @@ class Wall(Plain):
             (fit, self.fit),
             ("planning", self.plan),
             ("looking at what is in the way", self.diagnose),
-            ("writing", self.write),
+            ("summing up and writing", self.write),
         ]
         always = {"simulating", fit, "planning"}
         other = ("the rest", self.total - sum(seconds for _, seconds in named))

@@ -61,6 +61,7 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
                 return finished
             earlier_s = _earlier_s(problem, config, out)
             outcome = search(problem, config, kept, out / "neuron.log", observe)
+            searched = time.perf_counter()
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
@@ -71,7 +72,6 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             write_whole(out / "predictions.csv", _predictions(outcome.findings))
             write_result(out, result)
             write_report(out)
-    searched = time.perf_counter()
     _export(out, result, problem)
     result.wall_s.write, result.wall_s.total = (round(time.perf_counter() - since, 3) for since in (searched, start))
     write_result(out, result)

@@ -18,6 +18,8 @@ import pytest
 from gbar.agent import Result, read_result, tune
 from gbar.agent.learning.agent import Planner
 from gbar.agent.learning.planner import DISTINCT
+from gbar.agent.report.contents import read_contents
+from gbar.agent.report.search import makers
 from gbar.agent.result import schema
 from gbar.agent.tuning.definition import TuneConfig
 from gbar.agent.tuning.ledger import Status
@@ -28,6 +30,7 @@ from tests.synthetic import AGENT
 
 CONFIG = TuneConfig(budget=200, solutions=3, agent=AGENT)
 DESIGN = 6  # the model's own values, the centre, and four steps from it
+UNNAMED = 0.05  # of a run's time, at most
 LIMIT_S = 240.0  # of a real process, on two busy cores
 
 # DESIGN section 4, and what it says every solution and every feature has
@@ -47,10 +50,16 @@ def problem() -> Problem:
 
 
 @pytest.fixture(scope="module")
-def run(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def heard() -> list[Status]:
+    """What whoever waited for `run` was told."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(problem: Problem, heard: list[Status], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two workers. Copy it before running in it again."""
     out = tmp_path_factory.mktemp("run") / "hh"
-    tune(problem, CONFIG, out)
+    tune(problem, CONFIG, out, observe=heard.append)
     return out
 
 
@@ -119,6 +128,31 @@ def test_evaluations_are_counted_and_none_made_twice(run: Path) -> None:
     assert result.failed_evaluations == sum(status == "failed" for *_, status in rows)
     assert result.first_solution_at is not None
     assert DESIGN < result.first_solution_at <= result.evaluations
+
+
+def test_the_time_adds_up(run: Path) -> None:
+    """Little of it has no name."""
+    wall = json.loads((run / "result.json").read_text())["wall_s"]
+    named = sum(seconds for part, seconds in wall.items() if part not in {"total", "compile"})
+    assert all(wall[part] > 0 for part in ("start", "simulate", "fit", "plan", "write", "total")), wall
+    assert -0.1 <= wall["total"] - named <= max(1.0, UNNAMED * wall["total"]), wall
+    assert wall["compile"] <= wall["fit"] + wall["plan"], wall
+
+
+def test_who_proposed_adds_up_to_the_evaluations(run: Path) -> None:
+    """Confirmations are named; as many as the archive has at the accuracy that confirms."""
+    result = read_result(run)
+    confirmed = sum(engine == result.confirmed_by for engine, *_ in rows_in(run))
+    made = {maker.name: maker.evaluations for maker in makers(read_contents(run))}
+    assert made["confirmation by NEURON"] == confirmed >= len(result.solutions)
+    assert sum(made.values()) == result.evaluations == len(rows_in(run))
+
+
+def test_whoever_waits_is_told_what_is_done(run: Path, heard: list[Status]) -> None:
+    """Before the first evaluation too."""
+    phases = dict.fromkeys(status.phase for status in heard)
+    assert set(phases) >= {"learning", "starting NEURON", "simulating", "planning"}
+    assert list(phases)[:3] == ["learning", "starting NEURON", "simulating"] and heard[0].evaluations == 0
 
 
 def test_accuracy_is_that_of_predictions_made_before(run: Path) -> None:
