@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from gbar.scripts.interrupts import STOPPED, caught
-from gbar.scripts.terminal.memory import LEARNING_MB, SIMULATING_MB, TooLittleMemory, check_memory
+from gbar.scripts.terminal.memory import LEARNING, SIMULATING, TooLittleMemory, check_memory
 
 if TYPE_CHECKING:
     from gbar.sim import Problem
@@ -48,6 +48,7 @@ PLAIN = {
     "”": '"',
 }
 NO_ROOM = ("failed to map segment", "annot allocate memory")  # a library that cannot be loaded for that
+NO_MEMORY = "not enough memory for this: fewer workers, or a smaller budget or archive, need less (ulimit -v)"
 PIPED_WIDTH = 140  # characters; a pipe or a file has no edge to wrap at
 
 ProblemArgument = Annotated[Path, typer.Argument(metavar="PROBLEM", help="A problem folder, or its problem.toml.")]
@@ -90,15 +91,15 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
                 warnings.catch_warnings(action="ignore" if not sys.warnoptions else None),
                 caught(),
             ):  # libraries' remarks
-                check_memory(SIMULATING_MB)
+                check_memory(SIMULATING)
                 return command(*args, **kwargs)
-        except TooLittleMemory as error:  # nothing more is loaded
-            print(f"gbar: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             print(f"gbar: stopped{kept}", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
         except Exception as error:
+            if _no_room(error):  # not even for another module
+                print(f"gbar: {error if isinstance(error, TooLittleMemory) else NO_MEMORY}", file=sys.stderr)
+                raise typer.Exit(2) from None
             said = _said(error)
             if said is None:
                 raise
@@ -110,12 +111,15 @@ def guarded(command: Callable[P, T], kept: str = "") -> Callable[P, T]:
     return run
 
 
+def _no_room(error: Exception) -> bool:
+    """Whether there is no memory left, or not enough to load a library."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and any(said in str(error) for said in NO_ROOM)
+    )
+
+
 def _said(error: Exception) -> str | None:
     """What to tell the user where it is the input, the disk or the machine; None where it is gbar's own fault."""
-    if isinstance(error, MemoryError) or (
-        isinstance(error, ImportError) and any(said in str(error) for said in NO_ROOM)
-    ):
-        return "not enough memory for this: fewer workers, or a smaller budget or archive, need less (ulimit -v)"
     if isinstance(error, OSError):  # a folder that cannot be written, a full disk
         if error.errno == errno.EPIPE or error.strerror is None:
             return None  # EPIPE: typer ends quietly when whoever reads has gone
@@ -246,7 +250,7 @@ def say_how_read(problem: "Problem") -> None:
 
 def start_jax() -> None:
     """Load JAX, and see that it runs, before anything is simulated. Raises GbarError, or MemoryError."""
-    check_memory(LEARNING_MB)
+    check_memory(LEARNING)
     with waiting("Starting JAX"):
         from gbar.agent.learning import configure
 

@@ -71,6 +71,12 @@ def test_too_little_memory_is_said_before_a_library_waits_for_it(command: str, l
     assert f"the limit is {limit_mb} MB (ulimit -v), expected 450 MB or more" in said
 
 
+@pytest.mark.parametrize("command", ["check", "sample"])
+def test_too_little_memory_for_data(command: str, tmp_path: Path) -> None:
+    said = under_limit(100, command, HH, tmp_path, kind="DATA")
+    assert "the limit is 100 MB (ulimit -d), expected 200 MB or more" in said
+
+
 @pytest.mark.parametrize("command", ["tune", "verify"])
 def test_too_little_memory_to_learn(command: str, tmp_path: Path) -> None:
     """LLVM would end the process."""
@@ -78,7 +84,7 @@ def test_too_little_memory_to_learn(command: str, tmp_path: Path) -> None:
 
 
 def test_little_memory_is_enough_to_simulate(tmp_path: Path) -> None:
-    limit = LIMITED.format(460 * 10**6)
+    limit = LIMITED.format(460 * 10**6, "AS")
     command = [sys.executable, "-c", limit, GBAR, "check", str(HH), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -86,15 +92,15 @@ def test_little_memory_is_enough_to_simulate(tmp_path: Path) -> None:
 
 LIMITED = """
 import os, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, ({0}, {0}))
+resource.setrlimit(resource.RLIMIT_{1}, ({0}, {0}))
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def under_limit(limit_mb: int, *arguments: object) -> str:
-    """The one line that a command under a limit of address space ends with. The last argument is a folder."""
+def under_limit(limit_mb: int, *arguments: object, kind: str = "AS") -> str:
+    """The one line that a command under a limit of memory ends with. The last argument is a folder."""
     *given, folder = map(str, arguments)
-    command = [sys.executable, "-c", LIMITED.format(limit_mb * 10**6), GBAR, *given]
+    command = [sys.executable, "-c", LIMITED.format(limit_mb * 10**6, kind), GBAR, *given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert list(Path(folder).iterdir()) == []
