@@ -46,9 +46,7 @@ def check(
         terminal.say(f"Engine: {found.choice.engine}: {found.choice.why}\n")
     for note in notes(loaded, found):
         terminal.say(f"note: {note}")
-    terminal.say(
-        f"Nothing wrong found{'' if found else ' in the files'}. Next: gbar measure {terminal.quoted(problem)}"
-    )
+    terminal.say(f"Nothing wrong found{' in the files' * quick}. Next: gbar measure {terminal.quoted(problem)}")
 
 
 def _stimulus(protocol: Any) -> str:
