@@ -147,7 +147,7 @@ def decoded(file: Path, content: bytes) -> tuple[str, str]:
         if CONTROL.search(text):
             break
         return text, name
-    raise GbarError(f"{file}: not a CSV text file: save the table as CSV (UTF-8) or as .xlsx")
+    raise GbarError(f"{file}: damaged, or not a CSV text file: save it as CSV (UTF-8)")
 
 
 def _of_text(file: Path, text: str, words: Collection[str]) -> tuple[list[Line], str]:
