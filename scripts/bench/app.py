@@ -4,6 +4,7 @@ import typer
 
 from gbar.scripts.bench.commands.agent import agent
 from gbar.scripts.bench.commands.long import long, pools
+from gbar.scripts.bench.commands.problems import problems
 from gbar.scripts.bench.commands.sim import sim
 from gbar.scripts.bench.commands.surrogate import surrogate
 from gbar.scripts.bench.commands.tune import tune
@@ -22,3 +23,4 @@ bench.command()(agent)
 bench.command()(sim)
 bench.command()(long)
 bench.command()(pools)
+bench.command()(problems)
