@@ -98,12 +98,15 @@ def run_once(problem: Problem, run: Run, time_limit: float) -> Score:
     lost = RunOutcome(False, run.budget, 0, 0.0, f"not done within {time_limit:g} s")
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=time_limit)
-    except subprocess.TimeoutExpired:
-        return score_of(problem, run, lost, time_limit)
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        return score_of(
+            problem, run, lost, time_limit, said.decode(errors="replace") if isinstance(said, bytes) else said
+        )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
-        return score_of(problem, run, lost._replace(reason=last[:200]), 0.0)
+        return score_of(problem, run, lost._replace(reason=last[:200]), 0.0, done.stdout)
     content = json.loads(done.stdout.splitlines()[-1])
     if "refused" in content:
         raise GbarError(content["refused"])
-    return score_of(problem, run, RunOutcome(**content["outcome"]), content["total_s"])
+    return score_of(problem, run, RunOutcome(**content["outcome"]), content["total_s"], done.stdout)

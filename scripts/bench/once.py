@@ -18,8 +18,9 @@ import numpy as np
 import psutil
 
 from gbar.scripts.bench.methods import ARMS, peer
+from gbar.scripts.bench.progress import Progress, told
 from gbar.scripts.bench.score import Score
-from gbar.sim import Archive, GbarError, Integrator, Problem, Workers, choose_engine, load_problem
+from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Workers, choose_engine, load_problem
 
 if TYPE_CHECKING:
     from gbar.agent.tuning import Outcome
@@ -52,17 +53,38 @@ class RunOutcome(NamedTuple):
 def execute(run: Run) -> RunOutcome:
     """Search until a first confirmed solution or the end of the budget. Raises GbarError: the model cannot be run."""
     problem, _ = choose_engine(load_problem(run.problem, run.table))
-    return _search_arm(problem, run) if run.method in ARMS else _search_peer(problem, run)
+    progress = Progress(lambda line: print(line, flush=True))
+    outcome = (_search_arm if run.method in ARMS else _search_peer)(problem, run, progress)
+    progress.tell()
+    return outcome
 
 
-def _search_arm(problem: Problem, run: Run) -> RunOutcome:
+class _Watched(Archive):
+    """An archive that says how near each evaluation comes that is put into it."""
+
+    def __init__(self, path: Path, problem: Problem, progress: Progress):
+        from gbar.agent.learning import target_of, z_scores
+
+        super().__init__(path, problem)
+        self._keys, self._target = [m.key for m in problem.measurements], target_of(problem.measurements)
+        self._progress, self._scored = progress, z_scores
+
+    def add(self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation) -> None:
+        super().add(run, batch, slot, proposer, engine, x, done)
+        self._progress.note(self._scored(np.array(done.row(self._keys)), self._target))
+
+
+def _search_arm(problem: Problem, run: Run, progress: Progress) -> RunOutcome:
     from gbar.agent.learning import AgentConfig, configure
     from gbar.agent.tuning import TuneConfig, search
 
     configure()
     agent = ARMS[run.method].change(AgentConfig())
     config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, agent=agent)
-    with tempfile.TemporaryDirectory() as scratch, Archive(Path(scratch) / "archive.sqlite", problem) as archive:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _Watched(Path(scratch) / "archive.sqlite", problem, progress) as archive,
+    ):
         outcome = search(problem, config, archive, Path(scratch) / "neuron.log")
     first = outcome.findings.first_solution_at
     largest = max(outcome.batch.size, config.design(len(problem.names)))
@@ -70,11 +92,11 @@ def _search_arm(problem: Problem, run: Run) -> RunOutcome:
     return RunOutcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(outcome))
 
 
-def _search_peer(problem: Problem, run: Run) -> RunOutcome:
+def _search_peer(problem: Problem, run: Run, progress: Progress) -> RunOutcome:
     from gbar.scripts.bench.trial import Over, Trial
 
     with Workers(problem, run.workers) as pool:
-        trial = Trial(problem, pool, run.tolerance, run.budget)
+        trial = Trial(problem, pool, run.tolerance, run.budget, progress.note)
         with contextlib.suppress(Over):
             peer(run.method)(trial, run.seed)
     reason = "" if trial.solved else "out of budget" if trial.made >= run.budget else "gave up"
@@ -95,8 +117,8 @@ def accuracy_of(outcome: "Outcome") -> tuple[float | None, float | None]:
     return round(float(np.median(recent)), 4), round(float(coverage), 4)
 
 
-def score_of(problem: Problem, run: Run, outcome: RunOutcome, total_s: float) -> Score:
-    """The row of a run that took `total_s` from the start of its process."""
+def score_of(problem: Problem, run: Run, outcome: RunOutcome, total_s: float, output: str = "") -> Score:
+    """The row of a run that took `total_s` from the start of its process, and said `output`."""
     simulated = min(outcome.simulate_s, total_s)
     return Score(
         problem.name,
@@ -110,6 +132,7 @@ def score_of(problem: Problem, run: Run, outcome: RunOutcome, total_s: float) ->
         round(total_s - simulated, 2),
         round(total_s, 2),
         *outcome[4:],
+        told(output),
     )
 
 

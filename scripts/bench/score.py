@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gbar.scripts.bench.progress import Reached, Stage, stages
 from gbar.sim import GbarError
-from gbar.sim.files import as_csv
+from gbar.sim.files import as_csv, write_whole
 
 
 class Score(NamedTuple):
@@ -33,6 +35,7 @@ class Score(NamedTuple):
     reason: str  # why it is not solved
     rmse_over_sd: float | None  # gbar's predictions before their simulation: error of the later half, median feature
     coverage_90: float | None  # share of their 90 % intervals that held
+    progress: tuple[Reached, ...] = ()  # in a CSV as JSON: a list each, in the order of Reached
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -46,7 +49,9 @@ KINDS: dict[Any, Callable[[str], Any]] = {
     float: float,
     bool: lambda text: text == "True",
     float | None: lambda text: float(text) if text else None,
+    tuple[Reached, ...]: lambda text: tuple(Reached(*one) for one in json.loads(text or "[]")),
 }
+BEFORE = Score._fields[:-1]  # the columns of a CSV of gbar 0.1, which told of no progress
 
 
 def read_scores(file: Path) -> list[Score]:
@@ -60,7 +65,7 @@ def read_scores(file: Path) -> list[Score]:
     text = file.read_text(encoding="utf-8")
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     is_foreign = text.rfind("\n") < 0 and not ",".join(Score._fields).startswith(text)
-    if list(reader.fieldnames or Score._fields) != list(Score._fields) or is_foreign:
+    if tuple(reader.fieldnames or BEFORE) not in (BEFORE, Score._fields) or is_foreign:
         raise GbarError(f"--out {file}: has other columns than this version's comparison: name another file")
     try:
         return [
@@ -71,15 +76,23 @@ def read_scores(file: Path) -> list[Score]:
 
 
 def append(file: Path, score: Score) -> None:
-    """Add a row, whole: one write, after whatever a crash has left of the last one is cut off."""
+    """Add a row, whole: one write, after whatever a crash has left of the last one is cut off. A file with fewer
+    columns is written anew with all of them."""
     file.resolve().parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and file.read_text(encoding="utf-8").startswith(",".join(BEFORE) + "\n"):
+        older = read_scores(file)
+        write_whole(file, as_csv([Score._fields, *map(_plain, older)]))
     with file.open("ab+") as stream:
         stream.seek(0)
         whole = stream.read().rfind(b"\n") + 1
         stream.truncate(whole)
-        stream.write(as_csv([Score._fields, score] if whole == 0 else [score]).encode())
+        stream.write(as_csv([Score._fields, _plain(score)] if whole == 0 else [_plain(score)]).encode())
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _plain(score: Score) -> tuple[Any, ...]:
+    return (*score[:-1], json.dumps(score.progress))
 
 
 class Summary(NamedTuple):
@@ -96,6 +109,7 @@ class Summary(NamedTuple):
     median_total_s: float
     median_rmse_over_sd: float | None  # None for methods that predict no features
     median_coverage_90: float | None
+    reached: list[Stage]  # after 100, 200, 400 and 800 evaluations
 
 
 def summarise(scores: Iterable[Score]) -> list[Summary]:
@@ -106,12 +120,16 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
     rows = [
         Summary(
             *names,
-            len(runs),
-            sum(run.solved for run in runs),
-            float(np.median([run.evaluations for run in runs])),
-            max(run.evaluations for run in runs),
-            *(_median(runs, part) or 0.0 for part in ("simulate_s", "think_s", "total_s")),
-            *(_median(runs, part) for part in ("rmse_over_sd", "coverage_90")),
+            runs=len(runs),
+            solved=sum(run.solved for run in runs),
+            median_evaluations=float(np.median([run.evaluations for run in runs])),
+            worst_evaluations=max(run.evaluations for run in runs),
+            median_simulate_s=_median(runs, "simulate_s") or 0.0,
+            median_think_s=_median(runs, "think_s") or 0.0,
+            median_total_s=_median(runs, "total_s") or 0.0,
+            median_rmse_over_sd=_median(runs, "rmse_over_sd"),
+            median_coverage_90=_median(runs, "coverage_90"),
+            reached=stages(run.progress for run in runs),
         )
         for names, runs in groups.items()
     ]

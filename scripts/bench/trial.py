@@ -19,11 +19,14 @@ class Trial:
     Whatever meets the tolerance is simulated again at the confirming accuracy, and that is an evaluation too.
     """
 
-    def __init__(self, problem: Problem, pool: Workers, tolerance: float, budget: int):
+    def __init__(
+        self, problem: Problem, pool: Workers, tolerance: float, budget: int, note: Callable[[np.ndarray], object] = id
+    ):
         self.problem, self.pool, self.budget = problem, pool, budget
         self.target, self.tolerance = target_of(problem.measurements), tolerance
         self.keys = [m.key for m in problem.measurements]
         self.dimension, self.own = len(problem.names), pool.found.own
+        self._note = note  # is told the z-scores [F] of each evaluation as it comes
         self.made, self.largest_batch, self.simulate_s = 0, 0, 0.0
         self.solved = False
 
@@ -56,11 +59,13 @@ class Trial:
 
     def _simulate(self, u: np.ndarray, accuracy: Integrator) -> np.ndarray:
         start = time.perf_counter()
-        done = dict(self.pool.run(list(self.problem.physical(u)), integrator=accuracy))
+        z = np.empty((len(u), len(self.keys)))
+        for i, done in self.pool.run(list(self.problem.physical(u)), integrator=accuracy):
+            z[i] = z_scores(np.array(done.row(self.keys)), self.target)
+            self._note(z[i])
         self.simulate_s += time.perf_counter() - start
         self.made += len(u)
-        features = np.array([done[i].row(self.keys) for i in range(len(u))])
-        return z_scores(features.reshape(len(u), len(self.keys)), self.target)
+        return z
 
 
 Peer = Callable[[Trial, int], None]  # searches with a trial and a seed until Over is raised

@@ -36,5 +36,5 @@ def problems(
     if simulate:
         fit = published_fit(out)
         largest = "one is not defined" if fit.largest_z is None else f"largest {fit.largest_z:.1f}"
-        within = f"{fit.within_2} of {fit.measurements} within 2 SDs, {fit.within_3} within 3"
+        within = f"{fit.within_2} within 2 SDs, {fit.within_3} within 3"
         typer.echo(f"Published parameters: sum of |z| {fit.sum_z:.1f} (each at most 20), {largest}; {within}")

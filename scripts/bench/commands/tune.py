@@ -49,7 +49,7 @@ def tune(
     if figure:
         draw(scores, figure)
     if as_json:
-        print_json([row._asdict() for row in rows])
+        print_json([row._asdict() | {"reached": [stage._asdict() for stage in row.reached]} for row in rows])
     else:
         _print(rows)
 
@@ -71,8 +71,16 @@ def _print(rows: "list[Summary]") -> None:
             row.problem,
             row.method,
             *(f"{value:.0f}" for value in row[2:9]),
-            *("–" if v is None else f"{v:.2f}" for v in row[9:]),
+            *("–" if v is None else f"{v:.2f}" for v in row[9:11]),
         )
         for row in rows
     ]
     print_table("To the first solution (medians; an unsolved run counts at the budget)", columns, table, left=2)
+    columns = ["problem", "method", "evaluations", "seconds", "largest |z|", "sum of |z|", "within 2", "within 3"]
+    near = [
+        (row.problem, row.method, str(stage.evaluations), *("–" if v is None else f"{v:.4g}" for v in stage[1:]))
+        for row in rows
+        for stage in row.reached
+    ]
+    if near:
+        print_table("The nearest so far (medians; each |z| counts 20 at most in a sum)", columns, near, left=2)

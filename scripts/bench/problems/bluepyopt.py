@@ -88,7 +88,8 @@ def _cell(definition: dict[str, Any], morphology: str) -> tuple[dict[str, Any], 
         for where in LISTS.get(name, [name]):
             insert[where] = insert.get(where, []) + channels["mech"]
     model: dict[str, Any] = {"load": morphology, "mechanisms": ["mechanisms"], "axon": "stub", "segment_length": 40.0}
-    values, free = {}, []
+    values: dict[str, float] = {}
+    free: list[dict[str, Any]] = []
     for name, entries in definition["parameters"].items():
         for entry in entries if isinstance(entries, list) else []:
             places = [f"{where}.{entry['name']}" for where in LISTS.get(name, [name])]

@@ -52,7 +52,7 @@ def whole(source: Path) -> Translated:
 
 
 def few(source: Path) -> Translated:
-    """Four of the sweeps, from a tenth of the spikes to two thirds, and a fifth of the settling: a tenth of the cost."""
+    """Four of the sweeps, and a fifth of the settling: a tenth of the cost."""
     return _translated(source, [0, 6, 7, 10], 300.0, 1400.0)
 
 

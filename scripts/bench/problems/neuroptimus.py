@@ -63,8 +63,9 @@ def detailed(source: Path) -> Translated:
 
     What user_fun.txt does with each number is said by places, formulas and ties. It measures distances from the end of
     the soma, gbar from its middle. The loader's hoc is left out: it loads a library by a path of its own. Features that
-    the authors give as 0 ± 0.001 because no cell fires are left out: the count of 0 spikes says so. In one MOD three functions
-    bear the names of variables, which NEURON 9 refuses: the variables, which nothing sets or reads, are left out.
+    the authors give as 0 ± 0.001 because no cell fires are left out: the count of 0 spikes says so. In one MOD three
+    functions bear the names of variables, which NEURON 9 refuses: the variables, which nothing sets or reads, are left
+    out.
     """
     folder = source / CASES / DETAILED
     targets, settings_file = needed(

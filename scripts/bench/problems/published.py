@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gbar.scripts.bench.progress import Fit, fit_of
 from gbar.sim import GbarError, load_problem, measure
 from gbar.sim.features import unit_of
 from gbar.sim.files import Made, as_csv, resolved
@@ -15,7 +16,6 @@ from gbar.sim.problem import COLUMNS, written
 from gbar.sim.recordings import measure_recordings, write
 
 TABLE, RECORDINGS, VALUES = "measurements.csv", "recordings.npz", "published.json"
-MOST = 20.0  # SDs that a measurement counts at most in a sum, defined or not
 
 
 class Row(NamedTuple):
@@ -132,24 +132,6 @@ def steps(amplitudes: Sequence[float], at: str = "soma(0.5)", **times: float) ->
     }
     place = {} if at == "soma(0.5)" else {"at": at, "record": f"{at}.v"}
     return {name: {"kind": "step", "amplitude": nA, **place, **times} for name, nA in named.items()}
-
-
-class Fit(NamedTuple):
-    """How near a parameter set comes to the measurements."""
-
-    sum_z: float  # of |z|, each at most MOST; an undefined one counts as that
-    largest_z: float | None  # None where a measurement is not defined
-    within_2: int
-    within_3: int
-    measurements: int
-
-
-def fit_of(z: np.ndarray) -> Fit:
-    """Of z-scores [F], NaN where a feature is not defined."""
-    size = np.where(np.isfinite(z), np.abs(z), np.inf)
-    largest = float(size.max())
-    within = (int((size <= sds).sum()) for sds in (2.0, 3.0))
-    return Fit(float(np.minimum(size, MOST).sum()), largest if np.isfinite(largest) else None, *within, len(z))
 
 
 def published_fit(folder: Path) -> Fit:

@@ -42,6 +42,7 @@ def test_methods_take_turns_on_the_same_problem_and_rows_are_kept(axon: Path, tm
     ]
     assert all(s.evaluations <= TINY.budget and s.simulate_s <= s.total_s and s.largest_batch == 16 for s in scores)
     assert all(s.solved == (s.reason == "") for s in scores)
+    assert all(s.progress[-1].evaluations == s.evaluations and s.progress[-1].seconds <= s.total_s for s in scores)
     assert read_scores(out) == scores
     written = out.read_text()
     assert list(compare(cells, ["random", "cma"], [0, 1], out, TINY)) == scores
