@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import guarded, print_table
+from gbar.scripts.terminal import guarded
 
 
 @guarded
@@ -23,9 +23,8 @@ def problems(
     from gbar.sim import GbarError, nearest
 
     if not name:
-        print_table(
-            "Problems", ["name", "what", "from"], [(key, one.said, one.source) for key, one in PROBLEMS.items()]
-        )
+        for key, one in PROBLEMS.items():
+            typer.echo(f"{key}: {one.said}\n    from {one.source}")
         return
     if name not in PROBLEMS:
         raise GbarError(f"no problem '{name}'{nearest(name, PROBLEMS)}")
