@@ -25,10 +25,17 @@ PROBLEMS = {
     ),
     "l5pc": Published(bluepyopt.SOURCE, "BluePyOpt's layer 5 pyramidal cell, 20 parameters", bluepyopt.pyramidal),
     "l5pc-cheap": Published(
-        bluepyopt.SOURCE, "the same, one segment a section, CVODE at 1e-2: seconds", bluepyopt.cheap_pyramidal
+        bluepyopt.SOURCE,
+        "the same, one segment a section, CVODE at 1e-2: seconds",
+        lambda source: bluepyopt.cheap(bluepyopt.pyramidal(source)),
     ),
     "thalamocortical": Published(
         bluepyopt.SOURCE, "BluePyOpt's thalamocortical cell (Iavarone et al. 2019)", bluepyopt.thalamocortical
+    ),
+    "thalamocortical-cheap": Published(
+        bluepyopt.SOURCE,
+        "the same, one segment a section, CVODE at 1e-2",
+        lambda source: bluepyopt.cheap(bluepyopt.thalamocortical(source)),
     ),
     "allen-sst": Published(
         allen.SOURCE, "an Allen perisomatic model of a somatostatin cell, features of its sweeps", allen.perisomatic

@@ -59,7 +59,7 @@ def _mods(folder: Path) -> dict[str, Path]:
 
 
 def detailed(source: Path) -> Translated:
-    """Case 6: a detailed CA1 pyramidal cell, to features of fifteen recorded cells (mean and SD).
+    """Case 6: a detailed CA1 pyramidal cell, to features of recorded cells (mean and SD).
 
     What user_fun.txt does with each number is said by places, formulas and ties. It measures distances from the end of
     the soma, gbar from its middle. The loader's hoc is left out: it loads a library by a path of its own. Features that

@@ -279,6 +279,7 @@ MADE_UP: dict[str, tuple[Callable[[Path], Path], Callable[[Problem], None]]] = {
     "l5pc": (pyramidal, check_pyramidal),
     "l5pc-cheap": (pyramidal, check_cheap),
     "thalamocortical": (thalamocortical, check_thalamocortical),
+    "thalamocortical-cheap": (thalamocortical, check_cheap),
     "allen-sst": (perisomatic, check_perisomatic),
 }
 
