@@ -13,6 +13,10 @@ class Over(Exception):
     """A trial is solved or its budget is spent. Raised through the method, which need not know of either."""
 
 
+def _unheard(z: np.ndarray) -> None:
+    """Nobody listens."""
+
+
 class Trial:
     """One run of one method: call it with a batch of points and it answers with their z-scores.
 
@@ -20,7 +24,12 @@ class Trial:
     """
 
     def __init__(
-        self, problem: Problem, pool: Workers, tolerance: float, budget: int, note: Callable[[np.ndarray], object] = id
+        self,
+        problem: Problem,
+        pool: Workers,
+        tolerance: float,
+        budget: int,
+        note: Callable[[np.ndarray], None] = _unheard,
     ):
         self.problem, self.pool, self.budget = problem, pool, budget
         self.target, self.tolerance = target_of(problem.measurements), tolerance

@@ -11,9 +11,9 @@ import numpy as np
 from gbar.scripts.bench.progress import Fit, fit_of
 from gbar.sim import GbarError, load_problem, measure
 from gbar.sim.features import unit_of
-from gbar.sim.files import Made, as_csv, resolved
+from gbar.sim.files import as_csv, folder_in_place, resolved
 from gbar.sim.problem import COLUMNS, written
-from gbar.sim.recordings import measure_recordings, write
+from gbar.sim.recordings import Reading, measure_recordings, write
 
 TABLE, RECORDINGS, VALUES = "measurements.csv", "recordings.npz", "published.json"
 
@@ -90,30 +90,30 @@ def write_problem(name: str, published: Published, source: Path, out: Path) -> N
     out = resolved(out, "OUT")
     if out.exists():
         raise GbarError(f"{out}: exists: name a new folder")
-    found = published.translate(source)
-    Made().folder(out)
     try:
+        found = published.translate(source)
+    except (LookupError, TypeError, ValueError) as error:
+        raise GbarError(f"{source}: cannot be read ({error!r}): expected {published.source}") from None
+    head, content = f"# {published.said}\n# From {published.source}\n", {"name": name, **found.content}
+    with folder_in_place(out) as work:
+        shutil.copymode(source, work)  # as readable for others as what it is made of
         for place, file in found.files.items():
-            (out / place).parent.mkdir(parents=True, exist_ok=True)
+            (work / place).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(file, str):
-                (out / place).write_text(file, encoding="utf-8")
+                (work / place).write_text(file, encoding="utf-8")
             else:
-                shutil.copyfile(file, out / place)
-        toml = out / "problem.toml"
-        head = f"# {published.said}\n# From {published.source}\n"
-        toml.write_text(head + written({"name": name, **found.content}), encoding="utf-8")
+                shutil.copyfile(file, work / place)
+        (work / "problem.toml").write_text(head + written(content), encoding="utf-8")
         if found.values:
-            (out / VALUES).write_text(json.dumps(dict(found.values), indent=1) + "\n", encoding="utf-8")
+            (work / VALUES).write_text(json.dumps(dict(found.values), indent=1) + "\n", encoding="utf-8")
         if isinstance(found.measured, Sweeps):
-            _measure(out, found.measured)
+            _measure(work, found.measured)
         else:
             rows = [[*row, unit_of(row.feature)] for row in found.measured]
-            (out / TABLE).write_text(as_csv([COLUMNS, *rows]), encoding="utf-8")
-        toml.write_text(head + written({"name": name, "measurements": TABLE, **found.content}), encoding="utf-8")
-        load_problem(out)
-    except BaseException:
-        shutil.rmtree(out)
-        raise
+            (work / TABLE).write_text(as_csv([COLUMNS, *rows]), encoding="utf-8")
+        with_table = written({"measurements": TABLE, **content})
+        (work / "problem.toml").write_text(head + with_table, encoding="utf-8")
+        load_problem(work)
 
 
 def _measure(out: Path, sweeps: Sweeps) -> None:
@@ -121,7 +121,7 @@ def _measure(out: Path, sweeps: Sweeps) -> None:
     recordings = out / RECORDINGS
     np.savez_compressed(recordings, time_ms=sweeps.time_ms, voltage_mV=sweeps.voltage_mV, current_nA=sweeps.current_nA)
     problem = load_problem(out, measured=False)
-    write(measure_recordings(problem, [recordings], wanted=sweeps.features), problem, out / TABLE)
+    write(measure_recordings(problem, [recordings], Reading(cells="file"), sweeps.features), problem, out / TABLE)
 
 
 def steps(amplitudes: Sequence[float], at: str = "soma(0.5)", **times: float) -> dict[str, dict[str, Any]]:

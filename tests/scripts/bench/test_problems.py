@@ -314,6 +314,14 @@ def test_a_source_without_a_file_is_refused_and_leaves_nothing(name: str, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_source_of_another_version_is_refused_with_the_one_that_is_expected(tmp_path: Path) -> None:
+    source = thalamocortical(tmp_path / "source")
+    (source / "examples" / "thalamocortical-cell" / "config" / "params" / "TC.json").write_text("{}")
+    with pytest.raises(GbarError, match=r"cannot be read \(KeyError\('mechanisms'\)\): expected github\.com/"):
+        write_problem("thalamocortical", PROBLEMS["thalamocortical"], source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_the_command_lists_what_there_is_and_asks_for_what_it_needs(tmp_path: Path) -> None:
     run = CliRunner().invoke
     assert all(name in run(bench, ["problems"]).output for name in PROBLEMS)
