@@ -12,10 +12,13 @@ from scipy.special import log_ndtr, logsumexp
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act
-from gbar.agent.learning.target import Target, residual
+from gbar.agent.learning.target import UNDEFINED, Target, residual
 from gbar.surrogate import Params, Response, respond
 
 PROPOSERS = ("policy", "gradient")
+CAP = 20.0  # |z| beyond which a feature, or one that is not defined, is no worse
+AIMS = 3  # of `shortfalls`
+KEEN = 10.0  # log-units that a batch gives up of a shortfall for being apart: a tenth of it weighs one
 
 
 class PlanConfig(NamedTuple):
@@ -31,6 +34,9 @@ class PlanConfig(NamedTuple):
     grow: float = 1.5  # after one that is
     anchors: int = 8  # best cells around which the trust region lies
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
+    near: float = (
+        1.5  # tolerances: candidates are chosen by shortfall until a largest |z| is that small, then by chance
+    )
 
 
 class Proposals(NamedTuple):
@@ -141,6 +147,19 @@ def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -
     return chance
 
 
+def shortfalls(proposals: Proposals) -> np.ndarray:  # [AIMS, M, Q]
+    """How far each member sees a candidate from all measurements: RMS asinh(z), mean |z| up to CAP, largest |asinh(z)|.
+
+    What is minimised where no solution is in sight: the product of chances is nil everywhere then, and would prefer
+    what the surrogate is merely unsure of.
+    """
+    r, p = proposals.r, proposals.p
+    square = p * r**2 + (1 - p) * UNDEFINED**2
+    size = p * np.minimum(np.sinh(np.minimum(np.abs(r), UNDEFINED)), CAP) + (1 - p) * CAP
+    largest = np.max(p * np.abs(r) + (1 - p) * UNDEFINED, axis=-1)
+    return np.stack([np.sqrt(square.mean(axis=-1)), size.mean(axis=-1), largest])
+
+
 def select_batch(
     draw: np.random.Generator,
     proposals: Proposals,
@@ -150,23 +169,29 @@ def select_batch(
     taken: np.ndarray,
     tried: np.ndarray,
     apart: float,
+    aim: int | None = None,
 ) -> np.ndarray:
-    """Pick a batch: by chance of success under all members and under single ones in turn (Thompson), and by distance.
+    """Pick a batch by what all members say of a candidate and by what single ones say, in turn (Thompson).
 
     Args:
         draw: consumed.
-        pool: Q candidates.
+        proposals: Q candidates.
         count: B.
         tolerance, noise: as in `log_feasibility`.
         taken: [N, D] solutions already found, from which candidates must differ.
         tried: [N, D] everything simulated so far, which would only say the same again.
         apart: see PlanConfig.
+        aim: of `shortfalls`, for the first two; the next one is for the next two. None: all by their chance of success.
 
     Returns:
         [B] indices into the pool, in the order of preference.
     """
-    members = log_feasibility(proposals, tolerance, noise)
-    together = logsumexp(members, axis=0) - np.log(len(members))
+    if aim is None:
+        merits = log_feasibility(proposals, tolerance, noise)[None]  # [1, M, Q]
+        together = logsumexp(merits, axis=1) - np.log(merits.shape[1])
+    else:
+        merits = -KEEN * np.log(np.roll(np.maximum(shortfalls(proposals), 1e-9), -aim, axis=0))  # [AIMS, M, Q]
+        together = merits.mean(axis=1)
     repulsion = np.zeros(len(proposals.u))
     for solution in taken:
         near = np.max(np.abs(proposals.u - solution), axis=1) < DISTINCT
@@ -175,7 +200,8 @@ def select_batch(
     fresh = np.array([u.tobytes() not in seen for u in _rounded(proposals.u)], bool)
     chosen: list[int] = []
     for slot in range(count):
-        belief = together if slot % 2 == 0 else members[draw.integers(len(members))]
+        turn = slot // 2 % len(merits)
+        belief = together[turn] if slot % 2 == 0 else merits[turn, draw.integers(merits.shape[1])]
         value = np.where(fresh, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
         best = int(np.argmax(value))
         if not np.isfinite(value[best]):

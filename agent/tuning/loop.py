@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gbar.agent.learning import (
+    AIMS,
     PROPOSERS,
     Agent,
     Compiling,
@@ -220,6 +221,8 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     proposals = agent.plan(u, findings.features)
     draw = np.random.default_rng([config.seed, len(u)])
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
-    chosen = select_batch(draw, proposals, size, config.tolerance, agent.noise(), taken, u, config.agent.plan.apart)
+    plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
+    aim = len(findings.history) % AIMS if far and agent.pretrained is None and not len(taken) else None
+    chosen = select_batch(draw, proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

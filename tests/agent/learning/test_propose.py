@@ -12,6 +12,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning.actor_critic import LearnConfig, init_learner
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.planner import (
+    AIMS,
     DISTINCT,
     PlanConfig,
     Proposals,
@@ -21,7 +22,9 @@ from gbar.agent.learning.planner import (
     project_to_trust_region,
     roll_out,
     select_batch,
+    shortfalls,
 )
+from gbar.agent.learning.target import UNDEFINED
 from gbar.surrogate import FitConfig
 from tests.synthetic import MEAN, SD, Fitted, aims
 
@@ -85,6 +88,36 @@ def chosen(
 ) -> np.ndarray:
     noise = np.full(proposals.r.shape[-1], 0.5)
     return select_batch(np.random.default_rng(seed), proposals, count, TOLERANCE, noise, taken, tried, PLAN.apart)
+
+
+def nearest(proposals: Proposals, aim: int, count: int = 1) -> np.ndarray:
+    noise = np.full(proposals.r.shape[-1], 0.5)
+    return select_batch(np.random.default_rng(0), proposals, count, TOLERANCE, noise, NONE, NONE, PLAN.apart, aim)
+
+
+def test_shortfalls_by_hand() -> None:
+    """RMS asinh(z), mean |z| up to 20, the largest |asinh(z)|; what is not defined is as far as anything."""
+    r, p = np.arcsinh([[[3.0, -4.0], [1e6, 0.0], [0.0, 0.0]]]), np.array([[[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]])
+    found = shortfalls(proposals_of(r, p))[:, 0]
+    assert found[0] == pytest.approx(np.sqrt([(r[0, 0] ** 2).mean(), r[0, 1, 0] ** 2 / 2, UNDEFINED**2 / 2]))
+    assert found[1] == pytest.approx([3.5, 10.0, 10.0])
+    assert found[2] == pytest.approx([np.arcsinh(4.0), np.arcsinh(1e6), UNDEFINED])
+
+
+def test_far_from_a_solution_a_batch_goes_by_what_is_minimised() -> None:
+    """Four measurements cannot be met together: a small sum and a small largest |z| are two candidates."""
+    z = np.array([[0.0, 0.0, 0.0, 18.0], [6.0, 6.0, 6.0, 6.0], [9.0, 9.0, 9.0, 9.0]])
+    proposals = proposals_of(np.repeat(np.arcsinh(z)[None], 4, axis=0))
+    assert [nearest(proposals, aim)[0] for aim in range(AIMS)] == [0, 0, 1]
+    assert set(nearest(proposals, 1, 3)) == {0, 1, 2}, "what comes after two is by the next"
+
+
+def test_what_is_merely_unsure_is_not_preferred_where_nothing_is_in_sight() -> None:
+    """By chance the one comes first whose worst feature is only badly known; by shortfall the nearer."""
+    r = np.array([[[2.0, 2.0], [5.0, 0.0]]] * 4)
+    noise = np.array([2.0, 0.1])
+    by_chance = log_feasibility(proposals_of(r), TOLERANCE, noise).mean(axis=0)
+    assert np.argmax(by_chance) == 1 and nearest(proposals_of(r), 0)[0] == 0
 
 
 def random_proposals(count: int = 300, seed: int = 0) -> Proposals:
