@@ -207,10 +207,13 @@ class Agent:
         r = np.arcsinh(z_scores(features, self.target))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
 
-    def adapt_trust_region(self, best: float, before: float) -> None:
-        """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances)."""
+    def adapt_trust_region(self, best: float, before: float, made: int) -> None:
+        """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances).
+
+        A batch of few evaluations says less against a region than one of many.
+        """
         rules = self.config.plan
-        factor = rules.grow if best < before else rules.shrink
+        factor = rules.grow if best < before else rules.shrink ** min(1.0, made / rules.verdict)
         self.radius = float(np.clip(factor * self.radius, rules.least_radius, rules.radius))
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features

@@ -30,8 +30,9 @@ class PlanConfig(NamedTuple):
     rate: float = 0.03  # of the descent, in the unit cube
     radius: float = 1.0  # of the trust region at first, in the unit cube, around the best cells
     least_radius: float = 0.1
-    shrink: float = 0.7  # of the radius after a batch that is no better than what was known
-    grow: float = 1.5  # after one that is
+    shrink: float = 0.7  # of the radius after `verdict` evaluations that are no better than what was known
+    verdict: int = 8
+    grow: float = 1.5  # after a batch that is
     anchors: int = 8  # best cells around which the trust region lies
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
     near: float = (

@@ -133,7 +133,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
         simulated, distance = findings.features[-len(u) :], findings.distance
         agent.record_errors(forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
-            agent.adapt_trust_region(float(distance[-len(u) :].min()), float(distance[: -len(u)].min()))
+            agent.adapt_trust_region(float(distance[-len(u) :].min()), float(distance[: -len(u)].min()), len(u))
         if pretraining.agent:
             findings = evaluator.with_first_batch(findings, simulated)
         for later in evaluator.confirm(findings):

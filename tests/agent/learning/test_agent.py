@@ -134,13 +134,17 @@ def test_the_trust_region_follows_success() -> None:
     """Narrower after a batch that is no better, down to its least; wider after one that is, up to the first."""
     agent = agent_of()
     rules, first = agent.config.plan, agent.radius
-    agent.adapt_trust_region(best=1.0, before=1.0)
+    agent.adapt_trust_region(1.0, 1.0, rules.verdict)
     assert agent.radius == pytest.approx(rules.shrink * first)
+    agent.radius = first
+    for _ in range(4):
+        agent.adapt_trust_region(1.0, 1.0, rules.verdict // 4)
+    assert agent.radius == pytest.approx(rules.shrink * first), "four small batches say what a whole one says"
     for _ in range(50):
-        agent.adapt_trust_region(best=2.0, before=1.0)
+        agent.adapt_trust_region(2.0, 1.0, 8)
     assert agent.radius == rules.least_radius
     for _ in range(50):
-        agent.adapt_trust_region(best=0.5, before=1.0)
+        agent.adapt_trust_region(0.5, 1.0, 8)
     assert agent.radius == first
 
 
