@@ -25,7 +25,7 @@ from gbar.sim.problem import within
 from gbar.surrogate import Params, Response, respond
 
 EDGE = 0.02  # of a range: a parameter this near to its bound presses on it
-ROUNDS = 2  # of asking NEURON and learning from the answer
+ROUNDS = 4  # at most, of asking NEURON and learning from the answer
 SHARE, FEWEST, MOST = 10, 8, 64  # evaluations for it: one in SHARE of those made, within limits
 OBJECTIVES = 16  # single measurements and pairs looked at in a round; fixed, so that the descent compiles once
 STARTS, STEPS, RATE = 8, 120, 0.05  # of a descent, per member
@@ -65,9 +65,10 @@ def explore(findings: Findings, agent: Agent | None, archive: Archive, pool: Poo
         if turn == ROUNDS or not unmet:
             break
         new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(known)]
-        if len(new):
-            new_features = _simulate(findings, archive, pool, new)
-            u, features = np.concatenate([u, new]), np.concatenate([features, new_features])
+        if not len(new):
+            break
+        new_features = _simulate(findings, archive, pool, new)
+        u, features = np.concatenate([u, new]), np.concatenate([features, new_features])
     hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
     return Reachability(evidence, hopeless, len(u) - len(known))
 

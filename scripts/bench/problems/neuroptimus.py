@@ -1,4 +1,4 @@
-"""Test cases of Neuroptimus (Mohácsi et al. 2024, PLoS Comput Biol 20:e1012039) that run in NEURON."""
+"""Test cases of Neuroptimus (Mohacsi et al. 2024, PLoS Comput Biol 20:e1012039) that run in NEURON."""
 
 import json
 from pathlib import Path
