@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbar.scripts.terminal import guarded
+from gbar.scripts.terminal import guarded, say
 
 
 @guarded
@@ -24,16 +24,16 @@ def problems(
 
     if not name:
         for key, one in PROBLEMS.items():
-            typer.echo(f"{key}: {one.said}\n    from {one.source}")
+            say(f"{key}: {one.said}\n    from {one.source}")
         return
     if name not in PROBLEMS:
         raise GbarError(f"no problem '{name}'{nearest(name, PROBLEMS)}")
     if source is None or out is None:
         raise GbarError(f"{name}: expected SOURCE, a copy of {PROBLEMS[name].source}, and OUT, a new folder")
     write_problem(name, PROBLEMS[name], source, out)
-    typer.echo(f"Written: {out}. Next: gbar check {out}")
+    say(f"Written: {out}. Next: gbar check {out}")
     if simulate:
         fit = published_fit(out)
         largest = "one is not defined" if fit.largest_z is None else f"largest {fit.largest_z:.1f}"
         within = f"{fit.within_2} within 2 SDs, {fit.within_3} within 3"
-        typer.echo(f"Published parameters: sum of |z| {fit.sum_z:.1f} (each at most 20), {largest}; {within}")
+        say(f"Published parameters: sum of |z| {fit.sum_z:.1f} (each at most 20), {largest}; {within}")
