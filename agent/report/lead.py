@@ -7,6 +7,7 @@ from pathlib import Path
 from gbar.agent.report import search, words
 from gbar.agent.report.contents import Contents
 from gbar.agent.report.zbars import Miss, misses
+from gbar.agent.result import Wall
 
 PLANNERS = {
     "auto": "gradient planning on the surrogate, with the learned policy where an archive had taught one",
@@ -25,6 +26,8 @@ class Lead:
     facts: list[tuple[str, str, str]]  # what, value, small print
     misses: list[Miss]  # of the nearest, when there is no solution
     failures: list[tuple[str, int]]
+    times: list[tuple[str, str]]  # what the session's time went into
+    took: str  # in all: the sum of these
 
 
 def lead(contents: Contents) -> Lead:
@@ -34,7 +37,16 @@ def lead(contents: Contents) -> Lead:
     if not result.solutions and result.nearest:
         missed = misses(result.nearest, result.measurements, result.tolerance)
     failures = sorted(result.failures.items(), key=lambda item: -item[1])
-    return Lead(_outcome(contents), _detail(contents, len(missed)), _facts(contents), missed, failures)
+    parts = result.wall_s.parts()
+    return Lead(
+        outcome=_outcome(contents),
+        detail=_detail(contents, len(missed)),
+        facts=_facts(contents),
+        misses=missed,
+        failures=failures,
+        times=[(what, words.seconds(took)) for what, took in parts],
+        took=words.seconds(sum(took for _, took in parts)),
+    )
 
 
 def _outcome(contents: Contents) -> str:
@@ -55,7 +67,7 @@ def _measurements(contents: Contents) -> str:
 
 def _detail(contents: Contents, missed: int) -> str:
     result = contents.result
-    took = words.minutes(result.wall_s.total + result.wall_s.earlier)
+    took = words.seconds(round(result.wall_s.total + result.wall_s.earlier))
     spent = f"{words.count(result.evaluations, 'evaluation')} in {took}"
     if result.solutions:
         each = "each of them" if len(result.solutions) > 1 else "it"
@@ -89,7 +101,7 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
             f"{Path(result.measurements_file).name}; {words.count(len(result.parameters), 'free parameter')}",
         ),
         ("Evaluations", f"{result.evaluations:,}", f"of at most {result.budget:,}; {failed}"),
-        ("Time", words.minutes(wall.total), ", ".join(f"{words.minutes(s)} {what}" for what, s in wall.parts())),
+        ("Time", words.seconds(round(wall.total)), _time(wall)),
         ("Tolerance", f"|z| ≤ {words.short(result.tolerance)}", "every measurement counts"),
         ("Searched with", result.engine, f"confirmed with {result.confirmed_by}"),
         ("Planned by", PLANNERS[result.planner], ""),
@@ -97,6 +109,14 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
     if result.solutions:
         facts[-1] = ("Found by", search.finders(contents), f"searching with {PLANNERS[result.planner]}")
     return facts
+
+
+def _time(wall: Wall) -> str:
+    """The two largest parts, and what earlier sessions took."""
+    largest = sorted(wall.parts(), key=lambda part: -part[1])[:2]
+    said = [f"{words.seconds(took)} {what}" for what, took in largest]
+    before = [f"{words.seconds(round(wall.earlier))} more in earlier sessions"] if wall.earlier else []
+    return ", ".join(said + before)
 
 
 def commands(contents: Contents) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def verdict(accuracy: Accuracy | None) -> str:
 def assessments(contents: Contents) -> list[Assessment]:
     """A row per measured feature."""
     rows = []
-    for measured in contents.result.measurements:
+    for measured in contents.measurements:
         known = contents.result.surrogate.get(f"{measured.protocol}.{measured.feature}")
         rows.append(
             Assessment(
@@ -87,7 +87,7 @@ def summary(contents: Contents) -> str:
 
 def plots(contents: Contents) -> list[PredictionPlot]:
     """A plot for every measured feature with predictions."""
-    made = (_plot(contents, measured) for measured in contents.result.measurements)
+    made = (_plot(contents, measured) for measured in contents.measurements)
     return [plot for plot in made if plot is not None]
 
 

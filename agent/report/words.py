@@ -72,13 +72,12 @@ def mean_sd(mean: float, sd: float) -> str:
     return signed(f"{mean:.{places}f} ± {sd:.{places}f}")
 
 
-def minutes(seconds: float) -> str:
-    """Wall clock in the unit a reader would use."""
-    if seconds < 90:
-        return f"{seconds:.0f}\u00a0s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.1f}\u00a0min"
-    return f"{seconds / 3600:.1f}\u00a0h"
+def seconds(whole: int) -> str:
+    """Wall clock to the second: parts printed so add up to the digit."""
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}\u00a0min {rest:02d}\u00a0s" if minutes else f"{rest}\u00a0s"
+    return f"{minutes // 60}\u00a0h {minutes % 60:02d}\u00a0min {rest:02d}\u00a0s"
 
 
 def count(n: int, noun: str) -> str:

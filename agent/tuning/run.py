@@ -8,7 +8,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from gbar.agent.report import write_report
 from gbar.agent.result import (
     Accuracy,
     Candidate,
+    Compensation,
     Measured,
     Range,
     Recalled,
@@ -44,6 +45,7 @@ from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
 OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older ones, and copies, the second
+COMPENSATES = 0.4  # correlation from which on one parameter is said to make up for another
 WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
 
 
@@ -197,7 +199,8 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
     definition, findings, ledger = outcome.definition, outcome.findings, outcome.ledger
     problem, config = definition.problem, definition.config
     solutions = [candidate(definition, found) for found in findings.solutions]
-    ranges, shown = _ranges(outcome), outcome.shown
+    shown, open_ = outcome.shown, _posteriors(outcome)
+    ranges = _ranges(outcome, open_)
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(definition, c) for c in outcome.nearest]
     return Result(
         problem=problem.name,
@@ -230,6 +233,7 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
         next_nearest=[] if solutions else nearest[1:],
         diagnosis=diagnose(outcome, ranges),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
+        compensating=_compensating(problem.names, open_),
         surrogate=accuracies(findings),
         memory=_recalled(outcome),
         first_batch=findings.first_batch,
@@ -264,12 +268,33 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _ranges(outcome: Outcome) -> list[Range]:
-    problem, shown = outcome.definition.problem, outcome.shown
+def _posteriors(outcome: Outcome) -> np.ndarray:  # [K, D, D]; K = 0 where nothing was learned
+    """What the measurements leave open around each of the solutions, or of the nearest."""
+    agent, d = outcome.agent, len(outcome.definition.problem.names)
+    each = [agent.posterior(found.u) for found in outcome.shown] if agent is not None else []
+    return np.reshape(each, (-1, d, d))
+
+
+def _compensating(names: Sequence[str], posteriors: np.ndarray) -> list[Compensation]:
+    """Pairs whose correlation, in the mean over posteriors [K, D, D], is `COMPENSATES` or more."""
+    if not len(posteriors):
+        return []
+    sd = np.sqrt(np.diagonal(posteriors, axis1=1, axis2=2))  # [K, D]
+    mean = (posteriors / (sd[:, :, None] * sd[:, None, :])).mean(axis=0)
+    pairs = [
+        Compensation(first=names[i], second=names[j], correlation=round(float(mean[i, j]), 3))
+        for i, j in itertools.combinations(range(len(names)), 2)
+        if abs(mean[i, j]) >= COMPENSATES
+    ]
+    return sorted(pairs, key=lambda pair: -abs(pair.correlation))
+
+
+def _ranges(outcome: Outcome, posteriors: np.ndarray) -> list[Range]:
+    problem = outcome.definition.problem
     left: list[float | None] = [None] * len(problem.names)
-    if outcome.agent is not None and shown:
-        each = [outcome.agent.uncertainty_left(found.u) for found in shown]
-        left = [float(value) for value in np.mean(each, axis=0)]
+    if len(posteriors):
+        variance = np.diagonal(posteriors, axis1=1, axis2=2)  # [K, D]
+        left = [float(share) for share in np.sqrt(12.0 * variance).mean(axis=0)]  # 1/12 is the prior's
     return [
         Range(
             name=parameter.name,

@@ -30,7 +30,7 @@ def print_summary(result: "Result", folder: Path) -> None:
     say(
         f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
         f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
-        f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds:.0f}' for word, seconds in wall.parts())}.\n"
+        f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds}' for word, seconds in wall.parts())}.\n"
         f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
     )
     for name, count in result.failures.items():
