@@ -1,5 +1,5 @@
-"""What a run folder holds, read for the page: result.json, predictions.csv, traces.npz; and beside it, the stimuli of its
-problem and the recordings that its table was measured on."""
+"""What a run folder holds, read for the page: result.json, predictions.csv, traces.npz; and, from elsewhere, its
+problem's stimuli and the recordings that its table was measured on."""
 
 import csv
 import math
