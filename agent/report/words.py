@@ -72,6 +72,15 @@ def mean_sd(mean: float, sd: float) -> str:
     return signed(f"{mean:.{places}f} ± {sd:.{places}f}")
 
 
+def minutes(seconds: float) -> str:
+    """Wall clock in the unit a reader would use."""
+    if seconds < 90:
+        return f"{seconds:.0f}\u00a0s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.1f}\u00a0min"
+    return f"{seconds / 3600:.1f}\u00a0h"
+
+
 def seconds(whole: int) -> str:
     """Wall clock to the second: parts printed so add up to the digit."""
     minutes, rest = divmod(whole, 60)

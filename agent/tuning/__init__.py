@@ -6,7 +6,8 @@ from gbar.agent.tuning.ledger import Observer, Status
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
 from gbar.agent.tuning.progress import show_progress
-from gbar.agent.tuning.run import accuracies, tune_into
+from gbar.agent.tuning.run import tune_into
+from gbar.agent.tuning.said import accuracies
 from gbar.agent.tuning.verify import Verification, verify_run
 
 __all__ = [

@@ -12,7 +12,7 @@ from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
-from gbar.sim import Archive, Evaluation, Integrator, Pool
+from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
@@ -211,9 +211,13 @@ class Evaluator:
                 done[i] = found.done
                 ledger.count(found.done, findings)
         missing = [i for i in range(len(x)) if i not in done]
+        drawn = confirming or (isinstance(self.pool, Workers) and not accuracy.batched)  # what costs next to nothing
         with ledger.timed("simulate"):
-            for k, evaluation in self.pool.run(list(x[missing]), traces=confirming, integrator=accuracy):
+            for k, evaluation in self.pool.run(list(x[missing]), traces=drawn, integrator=accuracy):
                 i = missing[k]
+                if not confirming:
+                    ledger.saw(x[i], evaluation, proposers[i])
+                    evaluation = replace(evaluation, traces={})
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in ledger.confirmed_before:
                     continue  # simulated again for its traces alone

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gbar.agent.tuning.findings import Findings
 from gbar.sim import Evaluation
+
+if TYPE_CHECKING:
+    from gbar.agent.tuning.live import LiveFiles
 
 PARTS = {  # of the wall clock, and what is done in them
     "start": "starting NEURON",
@@ -54,8 +57,8 @@ def unseen(status: Status) -> None:
 class Ledger:
     """The account of a run. It changes with every evaluation, so that it is right whenever Ctrl-C comes."""
 
-    def __init__(self, budget: int, observe: Observer = unseen):
-        self.budget, self._observe = budget, observe
+    def __init__(self, budget: int, observe: Observer = unseen, live: "LiveFiles | None" = None):
+        self.budget, self._observe, self._live = budget, observe, live
         self.evaluations = 0
         self.confirmations = 0
         self.failures: Counter[str] = Counter()
@@ -64,7 +67,7 @@ class Ledger:
         self.batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
         self.confirmed_before: set[bytes] = set()  # x that have been paid for
         self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._phase = "starting"
+        self.doing = "starting"
         self._start = time.perf_counter()
 
     @property
@@ -86,12 +89,26 @@ class Ledger:
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""
         solutions, made = len(findings.solutions), len(findings.history)
-        self._observe(Status(self._phase, self.evaluations, self.budget, made, solutions, findings.best))
+        self._observe(Status(self.doing, self.evaluations, self.budget, made, solutions, findings.best))
+        if self._live is not None:
+            self._live.show(self, findings)
+
+    def saw(self, x: np.ndarray, done: Evaluation, proposer: str) -> None:
+        """An evaluation by the searching engine, x [D], before its batch is whole."""
+        if self._live is not None:
+            self._live.saw(x, done, self.evaluations + 1, proposer)
+
+    def pause(self) -> None:
+        """Between two batches, as long as whoever watches asks for it."""
+        if self._live is not None:
+            before = self._live.paused_s
+            self._live.between(self)
+            self._start += self._live.paused_s - before
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to a part of the wall clock."""
-        start, self._phase = time.perf_counter(), PARTS[part]
+        start, self.doing = time.perf_counter(), PARTS[part]
         try:
             yield
         finally:

@@ -26,6 +26,7 @@ from gbar.agent.tuning.evaluator import Evaluator, nearest_so_far
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.ledger import Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
 from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
@@ -39,7 +40,14 @@ class Turn(NamedTuple):
     agent: Agent | None = None
 
 
-def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, observe: Observer = unseen) -> Outcome:
+def search(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
 
     Args:
@@ -48,6 +56,7 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         archive: every evaluation goes in; what it holds already is learned from.
         log: where NEURON's own output goes.
         observe: called after every evaluation.
+        live: tells whoever watches the run's folder, and pauses or stops the search where it is asked to.
 
     Returns:
         How it ended and what it found. Ctrl-C ends it early with what it has.
@@ -55,7 +64,7 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
     Raises:
         GbarError: the model cannot be built or simulated at all.
     """
-    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe)
+    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe, live)
     findings = _from_other_runs(Definition.of(problem, config), archive, ledger)
     with ledger.phase("fit", findings):
         pretraining = _pretraining(findings, archive)
@@ -70,6 +79,7 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         try:
             for later in _turns(turn.findings, evaluator, pretraining, pool):
                 turn = later  # what is known when Ctrl-C comes
+                ledger.pause()
             status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
                 nearest = evaluator.nearest(turn.findings)

@@ -16,11 +16,11 @@ from typing import Literal
 
 import numpy as np
 
-from gbar.agent.learning import configure, digest, z_scores
+from gbar.agent.learning import configure, digest
 from gbar.agent.report import write_report
 from gbar.agent.result import (
-    Accuracy,
-    Candidate,
+    LIVE,
+    PROGRESS,
     Compensation,
     Measured,
     Range,
@@ -34,19 +34,20 @@ from gbar.agent.result import (
 from gbar.agent.tuning.behaviour import misbehaviour
 from gbar.agent.tuning.definition import Definition, TuneConfig, run_name
 from gbar.agent.tuning.diagnosis import diagnose
-from gbar.agent.tuning.findings import Confirmed, Findings
+from gbar.agent.tuning.findings import Findings
 from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.ledger import Observer
+from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
+from gbar.agent.tuning.said import accuracies, candidate
 from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
-from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
 OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older ones, and copies, the second
 COMPENSATES = 0.4  # correlation from which on one parameter is said to make up for another
-WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
+WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions", PROGRESS, LIVE)
 
 
 def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Observer) -> Result:
@@ -62,9 +63,11 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             if finished is not None:
                 return finished
             earlier_s = _earlier_s(problem, config, out)
-            outcome = search(problem, config, kept, out / "neuron.log", observe)
+            with LiveFiles(out, Definition.of(problem, config)) as live:
+                outcome = search(problem, config, kept, out / "neuron.log", observe, live)
             searched = time.perf_counter()
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
+            live.end("interrupted")
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(outcome, archive or Path("archive.sqlite"))
@@ -75,9 +78,11 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             write_result(out, result)
             write_report(out)
     _export(out, result, problem)
-    result.wall_s.write, result.wall_s.total = (round(time.perf_counter() - since, 3) for since in (searched, start))
+    now = time.perf_counter()
+    result.wall_s.write, result.wall_s.total = round(now - searched, 3), round(now - start - live.paused_s, 3)
     write_result(out, result)
     write_report(out)
+    live.end(result.status)
     return result
 
 
@@ -249,25 +254,6 @@ def _recalled(outcome: Outcome) -> Recalled | None:
     return Recalled(evaluations=agent.rows, digest=digest(agent), learned_now=bool(note), why=note)
 
 
-def candidate(definition: Definition, found: Confirmed) -> Candidate:
-    """A confirmed parameter set in NEURON's units and the measurements' names."""
-    z = {key: _finite(value) for key, value in zip(definition.keys, found.z, strict=True)}
-    undefined = sum(value is None for value in z.values())
-    return Candidate(
-        parameters=dict(zip(definition.problem.names, map(float, found.x), strict=True)),
-        features={key: _finite(value) for key, value in found.done.features.items()},
-        z=z,
-        max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
-        undefined=undefined,
-        proposer=found.proposer,
-        evaluation=found.evaluation,
-    )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
 def _posteriors(outcome: Outcome) -> np.ndarray:  # [K, D, D]; K = 0 where nothing was learned
     """What the measurements leave open around each of the solutions, or of the nearest."""
     agent, d = outcome.agent, len(outcome.definition.problem.names)
@@ -306,25 +292,6 @@ def _ranges(outcome: Outcome, posteriors: np.ndarray) -> list[Range]:
         )
         for parameter, share in zip(problem.parameter, left, strict=True)
     ]
-
-
-def accuracies(findings: Findings) -> dict[str, Accuracy]:
-    """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
-    made, definition = findings.predictions, findings.definition
-    simulated = np.reshape([prediction.features for prediction in made], (len(made), len(definition.keys)))
-    every = z_scores(simulated, definition.target)  # [P, F]
-    found = {}
-    for f, key in enumerate(definition.keys):
-        z = every[:, f]
-        r = np.array([prediction.forecast.r[f] for prediction in made])
-        sd = np.array([prediction.forecast.sd[f] for prediction in made])
-        whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
-        found[key] = Accuracy(
-            **whole._asdict(),
-            recent_rmse_over_sd=recent.rmse_over_sd,
-            verdict=verdict(recent.rmse_over_sd, whole.coverage_90),
-        )
-    return found
 
 
 def _predictions(findings: Findings) -> str:
