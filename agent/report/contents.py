@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbar.agent.report.unfinished import state_of, unfinished
 from gbar.agent.result import Candidate, Measured, Result, Traces, read_result, read_traces
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.engine import amplitude
@@ -50,6 +51,7 @@ class Contents:
     stimuli: dict[str, Stimulus] = field(default_factory=dict)  # empty when the problem's folder is gone
     problem: Problem | None = None  # None when its folder is gone
     recordings: dict[str, list["Recorded"]] = field(default_factory=dict)  # protocol -> sweeps
+    state: str = ""  # "is still going" and the like; empty where the run has ended as runs do
 
     @property
     def shown(self) -> list[Candidate]:
@@ -95,23 +97,27 @@ class Contents:
 
 
 def read_contents(run: Path) -> Contents:
-    """Read a run folder.
+    """Read a run folder, of a run that is still going too.
 
     Raises:
-        GbarError: no result.json, or a file in the folder is not what gbar writes.
+        GbarError: neither result.json nor progress.json, or a file in the folder is not what gbar writes.
     """
     from gbar.sim.recordings import read_kept  # loads SciPy
 
-    result = read_result(run)
+    state = state_of(run)
+    result, traces = unfinished(run) if state else (read_result(run), {})
+    if not state and (run / "traces.npz").is_file():
+        traces = read_traces(run)
     problem = _read_problem(result.problem_folder)
     return Contents(
         run,
         result,
         _read_predictions(run),
-        read_traces(run) if (run / "traces.npz").is_file() else {},
+        traces,
         _stimuli(problem) if problem else {},
         problem,
         read_kept(Path(result.measurements_file)),
+        state,
     )
 
 

@@ -37,7 +37,7 @@ def lead(contents: Contents) -> Lead:
     if not result.solutions and result.nearest:
         missed = misses(result.nearest, result.measurements, result.tolerance)
     failures = sorted(result.failures.items(), key=lambda item: -item[1])
-    parts = result.wall_s.parts()
+    parts = [] if contents.state else result.wall_s.parts()
     return Lead(
         outcome=_outcome(contents),
         detail=_detail(contents, len(missed)),
@@ -53,6 +53,9 @@ def _outcome(contents: Contents) -> str:
     result = contents.result
     target = f"{_measurements(contents)} within {words.short(result.tolerance)} SD"
     n = len(result.solutions)
+    if contents.state:
+        sets = words.count(n, "different parameter set") if n else "no parameter set"
+        return f"So far, {sets} {'reproduces' if n < 2 else 'reproduce'} {target}."
     if n == 0:
         return f"No parameter set found that reproduces {target}."
     if n == 1:
@@ -69,6 +72,11 @@ def _detail(contents: Contents, missed: int) -> str:
     result = contents.result
     took = words.seconds(round(result.wall_s.total + result.wall_s.earlier))
     spent = f"{words.count(result.evaluations, 'evaluation')} in {took}"
+    if contents.state:
+        advice = (
+            "it is as it was" if contents.state == "is still going" else "everything simulated is kept, go on below"
+        )
+        return f"The run {contents.state}: this page shows how far it had come after {spent}; {advice}. "
     if result.solutions:
         each = "each of them" if len(result.solutions) > 1 else "it"
         text = f"NEURON confirms {each} ({result.confirmed_by}). "
@@ -101,7 +109,7 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
             f"{Path(result.measurements_file).name}; {words.count(len(result.parameters), 'free parameter')}",
         ),
         ("Evaluations", f"{result.evaluations:,}", f"of at most {result.budget:,}; {failed}"),
-        ("Time", words.seconds(round(wall.total)), _time(wall)),
+        ("Time", words.seconds(round(wall.total)), "" if contents.state else _time(wall)),
         ("Tolerance", f"|z| ≤ {words.short(result.tolerance)}", "every measurement counts"),
         ("Searched with", result.engine, f"confirmed with {result.confirmed_by}"),
         ("Planned by", PLANNERS[result.planner], ""),
@@ -126,9 +134,10 @@ def commands(contents: Contents) -> list[tuple[str, str]]:
     repeat = ["gbar", "tune", result.problem_folder, "--measurements", result.measurements_file]
     repeat += ["--budget", str(result.budget), "--solutions", str(result.wanted)]
     repeat += ["--tolerance", f"{result.tolerance:g}", "--seed", str(result.seed), "--workers", str(result.workers)]
-    lines = [("Simulate everything again, at tightened accuracy", ["gbar", "verify", run])]
-    if result.solutions:
+    check = ("Simulate everything again, at tightened accuracy", ["gbar", "verify", run])
+    lines = [("Make this page anew", ["gbar", "report", run]) if contents.state else check]
+    if result.solutions and not contents.state:
         lines += [(f"Take solution {contents.best + 1} along as a hoc file", export)]
         lines += [("… or as a stand-alone Python script", [*export[:-1], "python"])]
-    lines += [("Repeat the search", repeat)]
+    lines += [("Go on with it", [*repeat, "--out", run]) if contents.state else ("Repeat the search", repeat)]
     return [(purpose, shlex.join(line)) for purpose, line in lines]

@@ -40,6 +40,8 @@ Drawn = TypeVar("Drawn", bound=Numbered)
 def write_report(run: Path) -> Path:
     """Write RUN/report.html, one self-contained page, from result.json, predictions.csv and traces.npz in RUN.
 
+    Of a run that is still going, or was ended from outside, from progress.json and live.npz; the page says so.
+
     The latter two may be absent; what they would show is left out. The stimuli come from the problem's folder, recorded
     sweeps from beside the table of measurements; they are left out when these are gone.
 
@@ -62,6 +64,7 @@ def render(contents: Contents) -> str:
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         result=contents.result,
+        state=contents.state,
         shown=contents.shown,
         measurements=contents.measurements,
         best=contents.best + 1,

@@ -28,7 +28,7 @@ class Assessment:
 
     protocol: str
     feature: str
-    n: int
+    n: str
     error: str  # measured SD
     recent: str
     coverage: str  # %
@@ -65,7 +65,7 @@ def assessments(contents: Contents) -> list[Assessment]:
             Assessment(
                 measured.protocol,
                 measured.feature,
-                known.n if known else 0,
+                str(known.n) if known and known.n else "–",
                 _short(known.rmse_over_sd if known else None),
                 _short(known.recent_rmse_over_sd if known else None),
                 f"{100 * known.coverage_90:.0f}" if known and known.coverage_90 is not None else "–",

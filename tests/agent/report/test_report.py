@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from gbar.agent.report import trust, write_report
@@ -22,12 +24,14 @@ from gbar.agent.report.trust import verdict
 from gbar.agent.report.voltages import decimate
 from gbar.agent.report.words import mean_sd, number, short, z_score
 from gbar.agent.result import (
+    LIVE,
     Accuracy,
     Achieved,
     Candidate,
     Compensation,
     Conflict,
     Diagnosis,
+    Live,
     Measured,
     Misbehaviour,
     Pressing,
@@ -37,6 +41,9 @@ from gbar.agent.result import (
     Uninformative,
     Unreachable,
     Wall,
+    read_traces,
+    write_live,
+    write_numbered,
     write_result,
     write_traces,
 )
@@ -493,9 +500,10 @@ def a_measured_curve(folder: Path) -> tuple[Path, Result]:
     steps = {"weak": 0.1, "middle": 0.2, "strong": 0.3}
     protocols = [step_of(name, amplitude=i, delay=100, duration=200, total=400) for name, i in steps.items()]
     curve = protocol_of("curve", kind="fi", steps=[*steps])
-    (folder / "problem.toml").write_text(toml_of(model_of(), free("p", "soma.gbar", 0, 1), *protocols, curve))
-    table = [("strong", "AP_amplitude", "mV"), ("curve", "f_I_gain", "Hz/nA"), ("strong", "AHP_depth", "mV")]
     result = a_result(2)
+    parameters = [free(r.name, f"soma.g{k}", 0, 1) for k, r in enumerate(result.parameters)]
+    (folder / "problem.toml").write_text(toml_of(model_of(), *parameters, *protocols, curve))
+    table = [("strong", "AP_amplitude", "mV"), ("curve", "f_I_gain", "Hz/nA"), ("strong", "AHP_depth", "mV")]
     measured = [
         Measured(protocol=p, feature=f, mean=m.mean, sd=m.sd, unit=u)
         for (p, f, u), m in zip(table, result.measurements, strict=False)
@@ -600,6 +608,63 @@ def test_files_are_linked_and_there(tmp_path: Path) -> None:
 def test_the_time_adds_up() -> None:
     wall = Wall(simulate=3.6, fit=2.2, plan=0.2, write=0.3, choose=0.45, total=7.3)
     assert wall.parts() == [("simulating", 4), ("learning", 2), ("planning", 0), ("the rest", 1)]
+
+
+def a_live_run(run: Path, result: Result, process: int, ended: str | None = None) -> Path:
+    """What a run like that leaves in its folder before it has ended, if a process with that number is it."""
+    since = psutil.Process(process).create_time() if psutil.pid_exists(process) else 0.0
+    kept = {name: getattr(result, name) for name in ("problem", "problem_folder", "measurements_file", "evaluations")}
+    kept |= {name: getattr(result, name) for name in ("budget", "wanted", "tolerance", "seed", "workers", "engine")}
+    kept |= {name: getattr(result, name) for name in ("measurements", "solutions", "nearest", "failures")}
+    kept |= {"pid": process, "process_started": since, "started": 100.0, "updated": 190.0, "phase": "learning"}
+    write_live(run, Live(**kept, features=[], history=[(16, 9.0, 0), (160, 1.5, 2)], ended=ended))
+    return run
+
+
+def no_process() -> int:
+    """The number of a process that has ended."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_the_page_of_a_run_that_is_still_going(tmp_path: Path) -> None:
+    run, result = a_measured_curve(tmp_path / "cell")
+    (run / "result.json").unlink()
+    a_live_run(run, result, os.getppid())
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert not page.open
+    assert "So far, 2 different parameter sets reproduce all 3 measurements" in page.text
+    assert (
+        "The run is still going: this page shows how far it had come after 160 evaluations in 1 min 30 s" in page.text
+    )
+    assert page.having("path", "trace") and "Go on with it" in page.text and "gbar verify" not in page.text
+    assert "Where the time went" not in page.text and "Who proposed what" not in page.text
+
+
+def test_the_page_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """Also in a later session: what an earlier one has left says more where that had come further."""
+    run, result = a_measured_curve(tmp_path / "cell")
+    a_live_run(run, result.model_copy(update={"evaluations": 200}), no_process())
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "The run was ended from outside: this page shows how far it had come after 200 evaluations" in text
+    a_live_run(run, result.model_copy(update={"evaluations": 3, "solutions": []}), no_process())
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "after 160 evaluations" in text and "So far, 2 different" in text
+    a_live_run(run, result, no_process(), ended="solved")
+    assert "So far" not in write_report(run).read_text(encoding="utf-8")
+
+
+def test_the_nearest_so_far_is_drawn(tmp_path: Path) -> None:
+    run, result = a_measured_curve(tmp_path / "cell")
+    traces = read_traces(run)["strong"]["01"]
+    for name in ("result.json", "traces.npz"):
+        (run / name).unlink()
+    write_numbered(run / LIVE, {0: {"strong": traces}})
+    a_live_run(run, result.model_copy(update={"solutions": []}), no_process())
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "So far, no parameter set reproduces all 3" in page.text
+    assert {a["data-s"] for a in page.having("path", "lift")} == {"1"}
 
 
 def luminance(colour: str) -> float:
