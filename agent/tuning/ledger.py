@@ -23,6 +23,7 @@ PARTS = {  # of the wall clock, and what is done in them
     "diagnose": "looking at what is in the way",
     "total": "",
 }
+WRITING = "summing up and writing"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Status(NamedTuple):
     batches: int
     solutions: int  # confirmed
     best: float  # smallest largest |z|; infinite while every evaluation has an undefined feature
+    tolerance: float = 2.0
+    nearest: tuple[tuple[str, float], ...] = ()  # z of each measurement in the nearest evaluation; NaN: not defined
+    failures: tuple[tuple[str, int], ...] = ()  # reason, how often
 
 
 Observer = Callable[[Status], None]
@@ -89,9 +93,16 @@ class Ledger:
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""
         solutions, made = len(findings.solutions), len(findings.history)
-        self._observe(Status(self.doing, self.evaluations, self.budget, made, solutions, findings.best))
+        how_far = (self.doing, self.evaluations, self.budget, made, solutions, findings.best)
+        tolerance, failures = findings.definition.config.tolerance, tuple(self.failures.most_common())
+        self._observe(Status(*how_far, tolerance, findings.nearest_z, failures))
         if self._live is not None:
             self._live.show(self, findings)
+
+    def tell_of(self, doing: str, findings: Findings) -> None:
+        """Say that something else is done from now on."""
+        self.doing = doing
+        self.tell(findings)
 
     def saw(self, x: np.ndarray, done: Evaluation, proposer: str) -> None:
         """An evaluation by the searching engine, x [D], before its batch is whole."""

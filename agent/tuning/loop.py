@@ -25,7 +25,7 @@ from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Evaluator, nearest_so_far
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
-from gbar.agent.tuning.ledger import Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
 from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
 from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
@@ -84,6 +84,7 @@ def search(
             with ledger.phase("diagnose", turn.findings):
                 nearest = evaluator.nearest(turn.findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
+            ledger.tell_of(WRITING, turn.findings)
         except BaseException as error:
             if not was_stopped(error):
                 raise

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbar.scripts.terminal.shared import print_table, quoted, say
+from gbar.scripts.terminal.shared import print_table, quoted, say, say_in_lines
 
 if TYPE_CHECKING:
     from gbar.agent.result import Candidate, Result
@@ -27,7 +27,7 @@ def print_summary(result: "Result", folder: Path) -> None:
     """How a run ended."""
     wall, found = result.wall_s, len(result.solutions)
     before = f", and {wall.earlier:.0f} s in earlier sessions" if wall.earlier else ""
-    say(
+    say_in_lines(
         f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
         f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
         f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds}' for word, seconds in wall.parts())}.\n"
@@ -65,9 +65,10 @@ def _print_warnings(result: "Result") -> None:
     from gbar.agent.report import UNMEASURED, warnings_of
 
     for sentence in warnings_of(result.warnings, "solution"):
-        say(f"Warning, not measured: {sentence}")
+        say_in_lines(f"Warning, not measured: {sentence}")
     if result.warnings:
-        say(f"  {UNMEASURED}\n")
+        say_in_lines(f"  {UNMEASURED}")
+        say()
 
 
 def _value(value: float | None) -> str:
@@ -95,9 +96,9 @@ def _print_findings(result: "Result") -> None:
 
     for finding in findings(result):
         for sentence in finding.sentences:
-            say(f"{finding.title}: {sentence}")
+            say_in_lines(f"{finding.title}: {sentence}")
         if finding.advice:
-            say(f"  {finding.advice}")
+            say_in_lines(f"  {finding.advice}")
     say()
 
 
