@@ -1,8 +1,10 @@
 """The screens, in the order of the navigation: one module each."""
 
 from gbar.agent.ui.pages import Screen
+from gbar.agent.ui.screens.measurements import MEASUREMENTS
+from gbar.agent.ui.screens.model import MODEL
 from gbar.agent.ui.screens.running import RUNNING
 
-SCREENS: list[Screen] = [RUNNING]
+SCREENS: list[Screen] = [MODEL, MEASUREMENTS, RUNNING]
 
 __all__ = ["SCREENS"]

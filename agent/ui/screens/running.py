@@ -16,9 +16,10 @@ from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
 from gbar.agent.ui.runs import Seen, options_of
 from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
 from gbar.sim.files import check_name
-from gbar.sim.problem import SUFFIXES, read_measurements
+from gbar.sim.problem import read_measurements
 
 STOP_S = 300.0  # that a run may take to stop: the evaluations under way, and writing
 
@@ -115,7 +116,7 @@ class StartForm:
 
 def _start_form(visit: Visit) -> StartForm:
     problem = visit.problem
-    tables = _tables(visit)
+    tables = tables_of(problem)
     chosen = visit.query.get("table") or (str(problem.measurements_file) if problem.measurements_file else "")
     why = "" if problem.measurements or len(tables) > 0 else "there are no measurements yet: enter them first"
     if chosen and not why:
@@ -139,16 +140,6 @@ def _start_form(visit: Visit) -> StartForm:
         why,
         live is not None,
     )
-
-
-def _tables(visit: Visit) -> list[Path]:
-    """The tables of measurements in a problem's folder: its own first."""
-    assert visit.folder is not None
-    own = visit.problem.measurements_file
-    places = (visit.folder, visit.folder / "measurements")
-    files = [f for place in places for f in sorted(place.glob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
-    files = [f for f in files if not f.name.startswith((".", "~$")) and f.stem != "hidden"]
-    return list(dict.fromkeys([*([own] if own and own in files else []), *files]))
 
 
 def _start(visit: Visit, form: Form) -> Response:
