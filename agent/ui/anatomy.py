@@ -9,11 +9,11 @@ WIDTH, ROW, LEAST_ROW, TALLEST = 720.0, 40.0, 3.0, 560.0
 LABELLED = 26  # sections up to which each is named
 THICKEST = 12.0  # px
 SHAPE = 420.0  # px, the longer side of a shape
-KINDS = (
-    ("soma", ("soma",)),
-    ("axon", ("axon", "hillock", "iseg", "ais", "node", "myelin", "is[")),
-    ("apical", ("apic",)),
-)
+KINDS = {  # by what a name holds
+    "soma": ("soma",),
+    "axon": ("axon", "hillock", "iseg", "ais", "node", "myelin", "is["),
+    "apical": ("apic",),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Tree:
 def kind_of(name: str) -> str:
     """What a section is, by its name."""
     low = name.lower()
-    return next((kind for kind, words in KINDS if any(word in low for word in words)), "dendrite")
+    return next((kind for kind, words in KINDS.items() if any(word in low for word in words)), "dendrite")
 
 
 def tree(outline: Outline) -> Tree:

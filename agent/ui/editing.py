@@ -39,17 +39,6 @@ def name_table(problem: Problem, table: Path) -> None:
         keep_if_it_loads(problem.file, f'measurements = "{name}"\n{text}')
 
 
-def set_parameter(problem: Problem, name: str, low: float, high: float) -> None:
-    """Other bounds for a parameter."""
-
-    def change(document: TOMLDocument) -> None:
-        tables: Any = document["parameter"]
-        table = next(one for one in tables if one["name"] == name)
-        table["bounds"] = [low, high]
-
-    edit(problem, change)
-
-
 # --- parameters that are there as comments, as `gbar init` writes those beyond the first, and as the window puts aside
 
 HEAD = re.compile(r"^\s*\[\[parameter\]\]\s*(#.*)?$")
@@ -80,7 +69,7 @@ def aside(text: str) -> list[dict[str, Any]]:
     found = []
     for first, last in _blocks(plain):
         try:
-            table = tomlkit.parse("\n".join(plain[first:last]))["parameter"][0].unwrap()  # type: ignore[index, union-attr]
+            table = tomlkit.parse("\n".join(plain[first:last]))["parameter"][0].unwrap()
         except Exception:  # a comment that only looks like one
             continue
         if isinstance(table.get("name"), str):

@@ -1,4 +1,4 @@
-"""My measurements: a table that is typed, pasted, or measured from recordings; written as the CSV that commands read."""
+"""My measurements: a table that is typed, pasted, or measured from recordings; kept as the CSV that commands read."""
 
 import hashlib
 from collections.abc import Sequence
@@ -178,7 +178,7 @@ def _typed(form: Form) -> list[TypedRow]:
     columns = [form.get(f"{name}[]", []) for name in FIELDS]
     lines = form.get("line[]", [])
     return [
-        TypedRow(*map(str, cells), line=int(line))  # type: ignore[arg-type]
+        TypedRow(**dict(zip(FIELDS, map(str, cells), strict=True)), line=int(line))
         for *cells, line in zip(*columns, lines, strict=True)
     ]
 

@@ -113,3 +113,9 @@ gbar.traces = {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const box of document.querySelectorAll(".traces")) gbar.traces.recolour(box);
 });
+// A box that says where its traces are.
+gbar.onBegin.push(root => {
+  for (const box of root.querySelectorAll("[data-traces]")) {
+    fetch(box.dataset.traces).then(response => response.arrayBuffer()).then(data => gbar.traces.draw(box, gbar.traces.unpack(data))).catch(() => gbar.away());
+  }
+});
