@@ -136,7 +136,7 @@ def plots(
 
 
 def _line(number: str, t: object, v: object, best: str, word: str) -> Line:
-    label = "nearest so far" if number == "00" else f"{word} {int(number)}"
+    label = f"{word} {int(number)}" if int(number) else "nearest so far" if word == "solution" else word
     return Line(label, "best" if number == best else "other", t, v)  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from gbar.sim.setup.examples import bundled, copy_bundled
 from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
-from gbar.sim.setup.measuring import FeatureRow, Once, assigned, measure, measure_once, simulate_once
+from gbar.sim.setup.measuring import FeatureRow, Once, assigned, measure, measure_once, seconds_each, simulate_once
 from gbar.sim.setup.outline import Branch, Outline, outline
 from gbar.sim.setup.reuse import with_process
 
@@ -37,6 +37,7 @@ __all__ = [
     "notes",
     "outline",
     "remarks",
+    "seconds_each",
     "simulate_once",
     "tried",
     "with_engine",

@@ -132,3 +132,21 @@ def _checked(problem: Problem, name: str, value: float) -> float:
     if not math.isfinite(value):
         raise GbarError(f"{name}={value:g}: expected a finite number")
     return float(value)
+
+
+def seconds_each(problem: Problem) -> dict[str, float]:
+    """What each protocol costs: seconds in NEURON alone, of the model as it is, at the confirming accuracy.
+
+    Raises:
+        GbarError: the model cannot be loaded. A protocol that fails, or is a curve, is left out.
+    """
+    found: dict[str, float] = {}
+    for name, protocol in problem.stimuli.items():
+        needed = {name, getattr(protocol, "relative_to", None)}
+        kept = {other: p for other, p in problem.protocol.items() if other in needed}
+        alone = problem.model_copy(update={"protocol": kept, "measurements": ()})
+        with Workers(alone, 1) as pool:
+            ((_, done),) = pool.run([pool.found.own], integrator=Integrator.of(alone).tight())
+        if done.status == "ok":
+            found[name] = done.seconds
+    return found

@@ -4,8 +4,9 @@ from gbar.agent.ui.pages import Screen
 from gbar.agent.ui.screens.change import CHANGE
 from gbar.agent.ui.screens.measurements import MEASUREMENTS
 from gbar.agent.ui.screens.model import MODEL
+from gbar.agent.ui.screens.protocols import PROTOCOLS
 from gbar.agent.ui.screens.running import RUNNING
 
-SCREENS: list[Screen] = [MODEL, MEASUREMENTS, CHANGE, RUNNING]
+SCREENS: list[Screen] = [MODEL, MEASUREMENTS, PROTOCOLS, CHANGE, RUNNING]
 
 __all__ = ["SCREENS"]

@@ -20,7 +20,7 @@ from gbar.agent.ui.screens.model import outline_job, outlined
 from gbar.sim import GbarError, Parameter, Problem, load_problem
 from gbar.sim.setup import Once, simulate_once
 
-BEYOND = 30.0  # times that a log slider reaches past bounds and the model's own value
+BEYOND = 10.0  # times that a log slider reaches past bounds and the model's own value
 STEPS = 1000
 
 
