@@ -10,7 +10,9 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import SETTINGS, known_features
 from gbar.sim.problem import KINDS, Problem
 from gbar.sim.recordings.averages import Average, Values, average, measured, redundant
+from gbar.sim.recordings.files import READERS
 from gbar.sim.recordings.intake import take_in
+from gbar.sim.recordings.looking import LookedAt, look
 from gbar.sim.recordings.match import assigned, created
 from gbar.sim.recordings.reading import Reading
 from gbar.sim.recordings.relative import assigned_percentages, created_percentages
@@ -19,7 +21,9 @@ from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
+SUFFIXES = tuple(READERS)  # of files that can be read
+
+__all__ = ["Average", "Findings", "LookedAt", "Reading", "SUFFIXES", "look", "measure_recordings", "write"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from gbar.agent.ui import glossary
 from gbar.agent.ui.editing import name_table
-from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render
+from gbar.agent.ui.pages import Form, Screen, Visit, action, go, needs_problem, render
+from gbar.agent.ui.screens import recordings
 from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, Problem
 from gbar.sim.features import catalogue, known_features
@@ -92,6 +93,7 @@ def _body(visit: Visit) -> str:
         tables=tables_of(problem),
         error=error,
         form=_form(visit, problem, table, rows, read_rows(rows, problem)),
+        recordings=recordings.section(visit),
     )
 
 
@@ -249,11 +251,6 @@ def _new(visit: Visit, form: Form) -> Response:
     return go(visit.link("measurements", table=file))
 
 
-def _explain(visit: Visit) -> str:
-    """#explained: one feature in words and as a picture."""
-    return render("explained.html.j2", word=glossary.word(visit.query.get("feature", "")))
-
-
 MEASUREMENTS = Screen(
     "measurements",
     "My measurements",
@@ -261,7 +258,8 @@ MEASUREMENTS = Screen(
     [
         action("/measurements/edit", _edit),
         action("/measurements/new", _new),
-        fragment("/measurements/explain", _explain),
+        *recordings.ROUTES,
     ],
     ready=needs_problem,
+    scripts=("traces.js", "recordings.js"),
 )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
 from gbar.agent.ui.runs import Seen, options_of
 from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.screens.recordings import recorded
 from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
 from gbar.sim.files import check_name
@@ -223,7 +224,11 @@ def traces(visit: Visit) -> bytes:
     live, (problem, _) = seen.live, visit.loaded
     if live is None:
         return packed([])
-    return packed(plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements))
+    found = plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements)
+    real = recorded(visit, problem) if problem is not None else {}
+    return packed(
+        [replace(plot, lines=[*plot.lines, *([real[plot.name]] if plot.name in real else [])]) for plot in found]
+    )
 
 
 async def _socket(socket: WebSocket) -> None:

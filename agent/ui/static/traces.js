@@ -44,6 +44,21 @@ gbar.traces = {
     };
   },
 
+  // Before them: single points.
+  before(plot) {
+    return u => {
+      const { ctx } = u;
+      ctx.save();
+      ctx.fillStyle = gbar.traces.colours()("--ink");
+      for (const [x, y] of plot.marks) {
+        ctx.beginPath();
+        ctx.arc(u.valToPos(x, "x", true), u.valToPos(y, "y", true), 2.5 * devicePixelRatio, 0, 2 * Math.PI);
+        ctx.fill();
+      }
+      ctx.restore();
+    };
+  },
+
   options(plot, width) {
     const colour = gbar.traces.colours();
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 }, font: "12px system-ui, sans-serif" };
@@ -59,7 +74,7 @@ gbar.traces = {
       series: [{ label: "ms" }, ...plot.lines.map(line => ({ label: line.label, points: { show: false }, spanGaps: false, ...look[line.kind] }))],
       legend: { show: false },
       cursor: { drag: { x: true, y: true, uni: 24 }, points: { show: false } },
-      hooks: { drawClear: [gbar.traces.behind(plot)] },
+      hooks: { drawClear: [gbar.traces.behind(plot)], draw: [gbar.traces.before(plot)], setSize: [u => u.gbarShow?.forEach(show => show())] },
     };
   },
 
@@ -91,6 +106,7 @@ gbar.traces = {
         figure.gbarPlot?.destroy();
         figure.gbarKey = key;
         figure.gbarPlot = new uPlot(gbar.traces.options(plot, place.clientWidth || 300), plot.data, place);
+        gbar.traces.handles?.(figure.gbarPlot, plot, place);
         if (!figure.gbarWatch) {
           figure.gbarWatch = new ResizeObserver(() => {
             const width = place.clientWidth, now = figure.gbarPlot;
