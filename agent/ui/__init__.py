@@ -42,7 +42,7 @@ def open_window(folders: Sequence[Path], port: int = 0, browser: bool = True) ->
 
         from gbar.agent.ui.server import serve
     except ImportError as error:
-        if error.name in NEEDED:
+        if str(error.name).partition(".")[0] in NEEDED:
             raise GbarError("the window needs a few packages more: pip install 'gbar[ui]'") from None
         raise
     serve(folders, port, browser)

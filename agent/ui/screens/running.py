@@ -22,6 +22,7 @@ from gbar.sim import GbarError, load_problem
 from gbar.sim.files import check_name
 from gbar.sim.problem import read_measurements
 
+ENDED = {"solved": "all found", "interrupted": "stopped"}
 STOP_S = 300.0  # that a run may take to stop: the evaluations under way, and writing
 
 
@@ -71,7 +72,7 @@ def _lead(seen: Seen, live: Live, wish: Steer) -> str:
         return f"{found}: the run was ended from outside"
     if live.ended == "out of budget" and not count:
         return "No solution within the budget"
-    return f"{found}: {live.ended}"
+    return f"{found}: {ENDED.get(live.ended, live.ended)}"
 
 
 def _detail(seen: Seen, live: Live) -> str:

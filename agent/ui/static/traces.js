@@ -95,17 +95,21 @@ gbar.traces = {
       strong.textContent = plot.name;
       small.textContent = [plot.words, plot.unit, plot.lines.length > 1 ? `${plot.lines.length} traces` : plot.lines[0]?.label].filter(Boolean).join(" · ");
       caption.replaceChildren(strong, " ", small);
-      place.setAttribute("role", "img");
+      place.setAttribute("role", plot.movable ? "group" : "img"); // what can be moved in it has names of its own
       place.setAttribute("aria-label", `Traces under ${plot.name}: ${plot.lines.map(line => line.label).join(", ")}`);
       const key = JSON.stringify([plot.lines.map(line => line.kind), plot.bands, plot.stimulus]);
       if (figure.gbarPlot && figure.gbarKey === key) {
-        const { min, max } = figure.gbarPlot.scales.x, data = figure.gbarPlot.data[0];
-        const zoomed = data.length && (min > data[0] + 1e-6 || max < data[data.length - 1] - 1e-6);
-        figure.gbarPlot.setData(plot.data, !zoomed);
+        const { min, max } = figure.gbarPlot.scales.x;
+        figure.gbarPlot.setData(plot.data, false);
+        figure.gbarPlot.setScale("x", { min, max }); // what somebody looks at stays
       } else {
         figure.gbarPlot?.destroy();
         figure.gbarKey = key;
         figure.gbarPlot = new uPlot(gbar.traces.options(plot, place.clientWidth || 300), plot.data, place);
+        if (plot.stimulus && plot.points && !plot.movable) { // what comes before has only to settle
+          const [on, off] = plot.stimulus, last = plot.data[0][plot.points - 1];
+          figure.gbarPlot.setScale("x", { min: Math.max(plot.data[0][0], on - Math.max(15, 0.12 * (off - on))), max: last });
+        }
         gbar.traces.handles?.(figure.gbarPlot, plot, place);
         if (!figure.gbarWatch) {
           figure.gbarWatch = new ResizeObserver(() => {
