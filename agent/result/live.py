@@ -64,7 +64,7 @@ class Live(Plain):
 class Steer(Plain):
     """What is asked of a run; looked at after every evaluation. A file older than the run's process is not read."""
 
-    pause: bool = Field(default=False, description="wait before the next batch")
+    pause: bool = Field(default=False, description="wait when the batch that is simulated is done")
     stop: bool = Field(default=False, description="end as Ctrl-C ends it, with everything kept")
 
 

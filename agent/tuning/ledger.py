@@ -110,7 +110,7 @@ class Ledger:
             self._live.saw(x, done, self.evaluations + 1, proposer)
 
     def pause(self) -> None:
-        """Between two batches, as long as whoever watches asks for it."""
+        """While nothing is simulated, as long as whoever watches asks for it."""
         if self._live is not None:
             before = self._live.paused_s
             self._live.between(self)
@@ -128,6 +128,7 @@ class Ledger:
     @contextmanager
     def phase(self, part: str, findings: Findings) -> Iterator[None]:
         """A part of the wall clock that whoever waits is told of when it begins."""
+        self.pause()
         with self.timed(part):
             self.tell(findings)
             yield

@@ -116,6 +116,7 @@ class LiveFiles:
         """Tell how the run stands, a few times a second at most. KeyboardInterrupt where a stop was asked for."""
         if findings is not self._findings:
             self._look_through(findings)
+        self.live.evaluations, self.live.failures = ledger.evaluations, dict(ledger.failures)
         self._stop_if_asked()
         now = time.monotonic()
         if now - self._written < EVERY_S and ledger.doing == self.live.phase:
@@ -128,8 +129,7 @@ class LiveFiles:
             ]
         for feature, best in zip(self.live.features, self._best, strict=True):
             feature.best = float(best) if np.isfinite(best) else None
-        self.live.phase, self.live.evaluations = ledger.doing, ledger.evaluations
-        self.live.failures = dict(ledger.failures)
+        self.live.phase = ledger.doing
         self.live.history = [(h.evaluations, h.best_max_abs_z, h.solutions) for h in findings.history]
         self.live.solutions = self._solutions
         best = min(self._solutions, key=lambda s: s.max_abs_z or 0.0, default=None)
@@ -138,7 +138,7 @@ class LiveFiles:
         self._write()
 
     def between(self, ledger: "Ledger") -> None:
-        """Between two batches: wait as long as a pause is asked for."""
+        """While nothing is simulated: wait as long as a pause is asked for."""
         since, doing = time.monotonic(), ledger.doing
         while read_steer(self._run, self.live.process_started).pause:
             if self.live.phase != "paused":
@@ -151,9 +151,10 @@ class LiveFiles:
             self.paused_s += time.monotonic() - since
             self._write()
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, evaluations: int | None = None) -> None:
         """The run is over, and what it leaves is written, voltages included."""
         self.live.ended, self.live.phase = status, "done"
+        self.live.evaluations = self.live.evaluations if evaluations is None else evaluations
         if (self._run / "traces.npz").is_file():
             (self._run / LIVE).unlink(missing_ok=True)
         self._write()

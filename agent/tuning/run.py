@@ -82,7 +82,7 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
     result.wall_s.write, result.wall_s.total = round(now - searched, 3), round(now - start - live.paused_s, 3)
     write_result(out, result)
     write_report(out)
-    live.end(result.status)
+    live.end(result.status, result.evaluations)
     return result
 
 

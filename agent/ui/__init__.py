@@ -11,8 +11,10 @@ A screen is a module in `screens/` with one `Screen(key, title, body, routes, gr
   Both answer with a piece of HTML, or with `go(address)`. A GbarError becomes one line beside the form.
 - `ready(visit)` says why it is of no use yet ("" where it is); `group` is where it stands in the navigation.
 - `scripts` are files of its own in `static/`. Without any, `static/window.js` does it: `<form data-into="#id">` is
-  posted and replaces #id by the answer (`data-auto` posts on every change), `<div data-every="1000" data-from="ADDRESS">` asks
-  for itself again. There is no inline script and no style attribute: the Content-Security-Policy refuses both.
+  posted and replaces #id by the answer (`data-auto` posts on every change); what has `data-every="1000"` and
+  `data-from="ADDRESS"` beside its id asks for itself again; `<div class="traces" data-traces="ADDRESS">` draws what
+  `live.packed` packs (with "traces.js"). There is no inline script and no style attribute: the
+  Content-Security-Policy refuses both.
 - Work that takes longer than a click goes to `window.jobs.begin(key, words, function)`; pages ask until it is done.
 - /live?run=RUN is a WebSocket: text is a fragment for #live, binary is traces (see `live.py`, `static/traces.js`).
 """
@@ -40,7 +42,7 @@ def open_window(folders: Sequence[Path], port: int = 0, browser: bool = True) ->
 
         from gbar.agent.ui.server import serve
     except ImportError as error:
-        if error.name in NEEDED:
+        if str(error.name).partition(".")[0] in NEEDED:
             raise GbarError("the window needs a few packages more: pip install 'gbar[ui]'") from None
         raise
     serve(folders, port, browser)

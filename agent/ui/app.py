@@ -1,6 +1,9 @@
 """The application: screens and their routes, static files, the live connection, all behind the guard."""
 
+from urllib.parse import urlencode
+
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -25,8 +28,16 @@ def application(window: Window, keys: Keys) -> Guard:
 
 async def _home(request: Request) -> Response:
     window: Window = request.app.state.window
+    return RedirectResponse(await run_in_threadpool(_first, window), 303)
+
+
+def _first(window: Window) -> str:
+    """Where one was last; else the only model that there is, or all of them."""
     last = window.memory.last(window.places.roots)
-    return RedirectResponse(last if last.startswith("/") and last != "/" else "/model", 303)
+    if last.startswith("/") and last != "/":
+        return last
+    known = [*window.places.problems(), *window.places.candidates()]
+    return f"/model?{urlencode({'folder': str(known[0])})}" if len(known) == 1 else "/model"
 
 
 async def _style(request: Request) -> Response:

@@ -10,7 +10,7 @@ from gbar.sim import Problem
 from gbar.sim.features import unit_of
 from gbar.sim.problem import MAIN, ResponseKey, Rheobase, Stimulus
 
-REACH = 3.0  # tolerances that a z bar shows
+REACH = 2.0  # tolerances that a z bar shows
 LEVELS = {  # features that are a voltage, drawn as a region
     "voltage_base", "steady_state_voltage_stimend", "AP_height", "AP1_peak", "AHP_depth_abs", "minimum_voltage",
     "maximum_voltage", "AP_begin_voltage",
@@ -136,7 +136,7 @@ def plots(
 
 
 def _line(number: str, t: object, v: object, best: str, word: str) -> Line:
-    label = "nearest so far" if number == "00" else f"{word} {int(number)}"
+    label = f"{word} {int(number)}" if int(number) else "nearest so far" if word == "solution" else word
     return Line(label, "best" if number == best else "other", t, v)  # type: ignore[arg-type]
 
 

@@ -43,6 +43,8 @@ class Plot:
     words: str
     lines: list[Line]
     bands: list[Band] = field(default_factory=list)
+    marks: list[tuple[float, float, str]] = field(default_factory=list)  # ms, value, what
+    movable: bool = False  # whether the stimulus can be dragged
 
 
 def packed(plots: list[Plot]) -> bytes:
@@ -60,6 +62,8 @@ def packed(plots: list[Plot]) -> bytes:
                 "points": len(x),
                 "lines": [{"label": line.label, "kind": line.kind} for line in plot.lines],
                 "bands": [band.__dict__ for band in plot.bands],
+                "marks": plot.marks,
+                "movable": plot.movable,
             }
         )
     text = json.dumps(head).encode()

@@ -1,6 +1,7 @@
 """Runs as the window sees them: started as `gbar tune` in a process of its own, known by the files of their folder."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,18 +51,33 @@ class Runs:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, problem: Problem, out: Path, options: Sequence[str]) -> None:
-        """Start `gbar tune` in a session of its own: it goes on when the window ends.
+        """Start `gbar tune` in a folder.
 
         Raises:
-            GbarError: something is at work in the folder already.
+            GbarError: something is at work in it already.
+        """
+        self.launch("tune", problem, out, options)
+
+    def launch(self, command: str, problem: Problem, out: Path, options: Sequence[str], *, into: str = "--out") -> None:
+        """Start a command in a session of its own: it goes on when the window ends.
+
+        Args:
+            command: of gbar.
+            problem: that it is about.
+            out: where it works, which it is told with the option `into`.
+            options: its others.
+
+        Raises:
+            GbarError: something is at work there already.
         """
         if self.look(out).alive:
             raise GbarError(f"{out.name}: a run is at work in it: stop it first, or give this one another name")
-        command = ["tune", str(problem.file if problem.file.name != "problem.toml" else problem.folder)]
-        command += [*options, "--out", str(out)]
+        words = [command, str(problem.file if problem.file.name != "problem.toml" else problem.folder)]
+        words += [*options, into, str(out)]
+        out.parent.mkdir(parents=True, exist_ok=True)
         with self._memory.log(out).open("wb") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "gbar", *command],
+                [sys.executable, "-m", "gbar", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -73,9 +89,14 @@ class Runs:
             since = psutil.Process(child.pid).create_time()
         except psutil.Error:
             since = time.time()
-        self._memory.start(
-            out, pid=child.pid, process_started=since, command=command, problem=str(problem.folder), at=time.time()
-        )
+        of = "" if command != "tune" else str(problem.folder)
+        self._memory.start(out, pid=child.pid, process_started=since, command=words, problem=of, at=time.time())
+
+    def interrupt(self, out: Path) -> None:
+        """Press Ctrl-C in a command that the window has started and that looks at no steer.json."""
+        started = self._memory.started(out)
+        if started and is_running(started["pid"], started["process_started"]):
+            os.kill(started["pid"], signal.SIGINT)
 
     def look(self, run: Path) -> Seen:
         """How a run stands."""

@@ -15,8 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HOSTS = ("127.0.0.1", "localhost")
 SAFE = {"GET", "HEAD"}
 LONGEST_BODY = 200_000_000  # bytes of what is uploaded: recordings
-EXCHANGED = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>gbar</title>
-<meta http-equiv="refresh" content="0;url=/"></head><body><p><a href="/">The window</a></p></body></html>"""
+EXCHANGED = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>gbar</title><link rel="icon" href="/static/icon.svg">
+<meta http-equiv="refresh" content="0;url=/"></head><body><p><a href="/">The window</a></p></body></html>
+"""
 CLOSED = (
     "This window is not open to you: gbar ui prints an address when it starts, and it works once. Start gbar ui again "
     "for a new one; runs go on meanwhile."

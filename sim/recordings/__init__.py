@@ -10,8 +10,10 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import SETTINGS, known_features
 from gbar.sim.problem import KINDS, Problem
 from gbar.sim.recordings.averages import Average, Values, average, measured, redundant
+from gbar.sim.recordings.files import READERS
 from gbar.sim.recordings.intake import Good, take_in
 from gbar.sim.recordings.kept import Recorded, kept_file, read_kept
+from gbar.sim.recordings.looking import LookedAt, look
 from gbar.sim.recordings.match import assigned, created, families
 from gbar.sim.recordings.reading import Reading
 from gbar.sim.recordings.relative import assigned_percentages, created_percentages
@@ -20,7 +22,12 @@ from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "Recorded", "measure_recordings", "read_kept", "write"]
+SUFFIXES = tuple(READERS)  # of files that can be read
+
+__all__ = [
+    "Average", "Findings", "LookedAt", "Reading", "Recorded", "SUFFIXES", "look", "measure_recordings", "read_kept",
+    "write",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.responses import Response
@@ -16,10 +16,13 @@ from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
 from gbar.agent.ui.runs import Seen, options_of
 from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.screens.recordings import recorded
+from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
 from gbar.sim.files import check_name
-from gbar.sim.problem import SUFFIXES, read_measurements
+from gbar.sim.problem import read_measurements
 
+ENDED = {"solved": "all found", "interrupted": "stopped"}
 STOP_S = 300.0  # that a run may take to stop: the evaluations under way, and writing
 
 
@@ -69,7 +72,7 @@ def _lead(seen: Seen, live: Live, wish: Steer) -> str:
         return f"{found}: the run was ended from outside"
     if live.ended == "out of budget" and not count:
         return "No solution within the budget"
-    return f"{found}: {live.ended}"
+    return f"{found}: {ENDED.get(live.ended, live.ended)}"
 
 
 def _detail(seen: Seen, live: Live) -> str:
@@ -115,7 +118,7 @@ class StartForm:
 
 def _start_form(visit: Visit) -> StartForm:
     problem = visit.problem
-    tables = _tables(visit)
+    tables = tables_of(problem)
     chosen = visit.query.get("table") or (str(problem.measurements_file) if problem.measurements_file else "")
     why = "" if problem.measurements or len(tables) > 0 else "there are no measurements yet: enter them first"
     if chosen and not why:
@@ -139,16 +142,6 @@ def _start_form(visit: Visit) -> StartForm:
         why,
         live is not None,
     )
-
-
-def _tables(visit: Visit) -> list[Path]:
-    """The tables of measurements in a problem's folder: its own first."""
-    assert visit.folder is not None
-    own = visit.problem.measurements_file
-    places = (visit.folder, visit.folder / "measurements")
-    files = [f for place in places for f in sorted(place.glob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
-    files = [f for f in files if not f.name.startswith((".", "~$")) and f.stem != "hidden"]
-    return list(dict.fromkeys([*([own] if own and own in files else []), *files]))
 
 
 def _start(visit: Visit, form: Form) -> Response:
@@ -232,7 +225,11 @@ def traces(visit: Visit) -> bytes:
     live, (problem, _) = seen.live, visit.loaded
     if live is None:
         return packed([])
-    return packed(plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements))
+    found = plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements)
+    real = recorded(visit, problem) if problem is not None else {}
+    return packed(
+        [replace(plot, lines=[*plot.lines, *([real[plot.name]] if plot.name in real else [])]) for plot in found]
+    )
 
 
 async def _socket(socket: WebSocket) -> None:

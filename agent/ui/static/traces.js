@@ -44,6 +44,21 @@ gbar.traces = {
     };
   },
 
+  // Before them: single points.
+  before(plot) {
+    return u => {
+      const { ctx } = u;
+      ctx.save();
+      ctx.fillStyle = gbar.traces.colours()("--ink");
+      for (const [x, y] of plot.marks) {
+        ctx.beginPath();
+        ctx.arc(u.valToPos(x, "x", true), u.valToPos(y, "y", true), 2.5 * devicePixelRatio, 0, 2 * Math.PI);
+        ctx.fill();
+      }
+      ctx.restore();
+    };
+  },
+
   options(plot, width) {
     const colour = gbar.traces.colours();
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 }, font: "12px system-ui, sans-serif" };
@@ -59,7 +74,7 @@ gbar.traces = {
       series: [{ label: "ms" }, ...plot.lines.map(line => ({ label: line.label, points: { show: false }, spanGaps: false, ...look[line.kind] }))],
       legend: { show: false },
       cursor: { drag: { x: true, y: true, uni: 24 }, points: { show: false } },
-      hooks: { drawClear: [gbar.traces.behind(plot)] },
+      hooks: { drawClear: [gbar.traces.behind(plot)], draw: [gbar.traces.before(plot)], setSize: [u => u.gbarShow?.forEach(show => show())] },
     };
   },
 
@@ -80,17 +95,22 @@ gbar.traces = {
       strong.textContent = plot.name;
       small.textContent = [plot.words, plot.unit, plot.lines.length > 1 ? `${plot.lines.length} traces` : plot.lines[0]?.label].filter(Boolean).join(" · ");
       caption.replaceChildren(strong, " ", small);
-      place.setAttribute("role", "img");
+      place.setAttribute("role", plot.movable ? "group" : "img"); // what can be moved in it has names of its own
       place.setAttribute("aria-label", `Traces under ${plot.name}: ${plot.lines.map(line => line.label).join(", ")}`);
       const key = JSON.stringify([plot.lines.map(line => line.kind), plot.bands, plot.stimulus]);
       if (figure.gbarPlot && figure.gbarKey === key) {
-        const { min, max } = figure.gbarPlot.scales.x, data = figure.gbarPlot.data[0];
-        const zoomed = data.length && (min > data[0] + 1e-6 || max < data[data.length - 1] - 1e-6);
-        figure.gbarPlot.setData(plot.data, !zoomed);
+        const { min, max } = figure.gbarPlot.scales.x;
+        figure.gbarPlot.setData(plot.data, false);
+        figure.gbarPlot.setScale("x", { min, max }); // what somebody looks at stays
       } else {
         figure.gbarPlot?.destroy();
         figure.gbarKey = key;
         figure.gbarPlot = new uPlot(gbar.traces.options(plot, place.clientWidth || 300), plot.data, place);
+        if (plot.stimulus && plot.points && !plot.movable) { // what comes before has only to settle
+          const [on, off] = plot.stimulus, last = plot.data[0][plot.points - 1];
+          figure.gbarPlot.setScale("x", { min: Math.max(plot.data[0][0], on - Math.max(15, 0.12 * (off - on))), max: last });
+        }
+        gbar.traces.handles?.(figure.gbarPlot, plot, place);
         if (!figure.gbarWatch) {
           figure.gbarWatch = new ResizeObserver(() => {
             const width = place.clientWidth, now = figure.gbarPlot;
@@ -112,4 +132,10 @@ gbar.traces = {
 };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const box of document.querySelectorAll(".traces")) gbar.traces.recolour(box);
+});
+// A box that says where its traces are.
+gbar.onBegin.push(root => {
+  for (const box of root.querySelectorAll("[data-traces]")) {
+    fetch(box.dataset.traces).then(response => response.arrayBuffer()).then(data => gbar.traces.draw(box, gbar.traces.unpack(data))).catch(() => gbar.away());
+  }
 });
