@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gbar.agent.report import TEMPLATES, words
+from gbar.agent.report import FILTERS, TEMPLATES
 from gbar.agent.ui.jobs import Jobs
 from gbar.agent.ui.memory import Memory
 from gbar.agent.ui.places import Places
@@ -194,16 +194,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": words.number,
-        "short": words.short,
-        "breakable": words.breakable,
-        "z": words.z_score,
-        "unit": words.unit_of,
-        "count": words.count,
-        "listed": words.listed,
-        "minutes": words.minutes,
-    }
+    environment.filters |= FILTERS
     return environment
 
 
