@@ -7,7 +7,8 @@ from gbar.agent.ui.screens.measurements import MEASUREMENTS
 from gbar.agent.ui.screens.model import MODEL
 from gbar.agent.ui.screens.protocols import PROTOCOLS
 from gbar.agent.ui.screens.running import RUNNING
+from gbar.agent.ui.screens.solutions import SOLUTIONS
 
-SCREENS: list[Screen] = [MODEL, MEASUREMENTS, PROTOCOLS, CHANGE, RUNNING, CELLS]
+SCREENS: list[Screen] = [MODEL, MEASUREMENTS, PROTOCOLS, CHANGE, RUNNING, CELLS, SOLUTIONS]
 
 __all__ = ["SCREENS"]
