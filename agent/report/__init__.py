@@ -4,7 +4,7 @@ The window shows the same parts: contents of a run, and what is drawn of them.
 """
 
 from gbar.agent.report import words
-from gbar.agent.report.axis import Axis, around
+from gbar.agent.report.axis import Axis, Tick, around
 from gbar.agent.report.contents import Contents, read_contents
 from gbar.agent.report.families import Family, families
 from gbar.agent.report.lead import commands
@@ -19,7 +19,7 @@ from gbar.agent.report.voltages import HEIGHT, WIDTH, decimate, plots
 FRAME = WIDTH, HEIGHT  # of a plot of voltages, in path units
 
 __all__ = [
-    "Axis", "Contents", "FILTERS", "FRAME", "Family", "Finding", "Strip", "TEMPLATES", "UNMEASURED", "around",
+    "Axis", "Contents", "FILTERS", "FRAME", "Family", "Finding", "Strip", "TEMPLATES", "Tick", "UNMEASURED", "around",
     "commands", "decimate", "families", "findings", "pairs", "plots", "read_contents", "state_of", "strips",
     "warnings_of", "words", "write_report",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ A plain value goes to whole sections and lists. What hoc has no words for (formu
 path distance) is written out segment by segment, with the numbers that gbar has set.
 """
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from gbar.sim.problem import Model, Parameter, Problem
 from gbar.sim.setup import elsewhere
 
 ADDED = ""  # no parameter is called so: what the model's own table adds
+SITE = "at "  # nor so: before a place of a stimulus or a recording
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Place:
 
 
 def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]:
-    """Load the model and find every place of every parameter.
+    """Load the model and find every place of every parameter; under `SITE` and its name, every place of an electrode.
 
     Args:
         problem: says where they are.
@@ -41,7 +43,10 @@ def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]
         GbarError: the model cannot be loaded, or hoc cannot reach a place.
     """
     explicit = any(is_explicit(parameter) for parameter in problem.parameter)
-    content = elsewhere.packed(problem, x=[x[name] for name in problem.names] if explicit else None)
+    sites = {p.at for p in problem.stimuli.values()} | {p.record.rpartition(".")[0] for p in problem.stimuli.values()}
+    content = elsewhere.packed(
+        problem, sites=sorted(sites), x=[x[name] for name in problem.names] if explicit else None
+    )
     return _asked(json.dumps(content), problem.identity(), max(START_LIMIT_S, problem.simulation.time_limit))
 
 
@@ -164,4 +169,8 @@ def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for p in parameters:
         by = written_out if is_explicit(p) else spoken
         found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
+    for site in content["sites"]:
+        with contextlib.suppress(GbarError):  # of a synapse, a clamp: what hoc has no word for is not drawn there
+            at = cell.segment(built, site)
+            found[f"{SITE}{site}"] = [vars(_section(built, at.sec, repr(at.x)))]
     return found
