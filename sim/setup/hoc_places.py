@@ -13,7 +13,7 @@ from typing import Any
 
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, ask
-from gbar.sim.problem import Model, Parameter, Problem
+from gbar.sim.problem import Model, Parameter, Problem, Rheobase, Step
 from gbar.sim.setup import elsewhere
 
 ADDED = ""  # no parameter is called so: what the model's own table adds
@@ -43,7 +43,8 @@ def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]
         GbarError: the model cannot be loaded, or hoc cannot reach a place.
     """
     explicit = any(is_explicit(parameter) for parameter in problem.parameter)
-    sites = {p.at for p in problem.stimuli.values()} | {p.record.rpartition(".")[0] for p in problem.stimuli.values()}
+    squares = [p for p in problem.stimuli.values() if isinstance(p, Step | Rheobase) and p.record.endswith(".v")]
+    sites = {site for p in squares for site in (p.at, p.record.removesuffix(".v"))}
     content = elsewhere.packed(
         problem, sites=sorted(sites), x=[x[name] for name in problem.names] if explicit else None
     )
@@ -170,7 +171,7 @@ def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         by = written_out if is_explicit(p) else spoken
         found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
     for site in content["sites"]:
-        with contextlib.suppress(GbarError):  # of a synapse, a clamp: what hoc has no word for is not drawn there
+        with contextlib.suppress(GbarError):  # where there is no such place, its protocol is left out
             at = cell.segment(built, site)
             found[f"{SITE}{site}"] = [vars(_section(built, at.sec, repr(at.x)))]
     return found

@@ -10,7 +10,8 @@ from gbar.agent.ui.screens.model import MODEL
 from gbar.agent.ui.screens.protocols import PROTOCOLS
 from gbar.agent.ui.screens.running import RUNNING
 from gbar.agent.ui.screens.solutions import SOLUTIONS
+from gbar.agent.ui.screens.take import TAKE
 
-SCREENS: list[Screen] = [MODEL, MEASUREMENTS, PROTOCOLS, CHANGE, RUNNING, CELLS, SOLUTIONS, HOLD, CANNOT]
+SCREENS: list[Screen] = [MODEL, MEASUREMENTS, PROTOCOLS, CHANGE, RUNNING, CELLS, SOLUTIONS, HOLD, CANNOT, TAKE]
 
 __all__ = ["SCREENS"]

@@ -1,4 +1,4 @@
-"""Will it hold?: a solution with other time steps, parameters, temperatures and currents, and beside what was held out."""
+"""Will it hold?: a solution under other conditions, and beside measurements that were held out."""
 
 import itertools
 import json
