@@ -55,10 +55,17 @@ class Batch:
         GbarError: the model cannot be loaded or copied, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None, core: str | None, ranged: Sequence[GlobalToRange] = ()):
+    def __init__(
+        self,
+        problem: Problem,
+        library: str | None,
+        core: str | None,
+        ranged: Sequence[GlobalToRange] = (),
+        segments: int | None = None,
+    ):
         from neuron import h
 
-        self.problem, self._core, self._ranged = problem, core is not None, ranged
+        self.problem, self._core, self._ranged, self._segments = problem, core is not None, ranged, segments
         if problem.model.init is not None:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
@@ -156,7 +163,7 @@ class Batch:
 
     def _grow(self) -> None:
         with _following(self._ranged):
-            made = cell.build(self.problem.folder, self.problem.model)
+            made = cell.build(self.problem.folder, self.problem.model, self._segments)
         made.ranged = {each.variable: _places(made.sections, each) for each in self._ranged}
         self.copies.append(Copy(made, Reused(made, self.problem.parameter)))
 

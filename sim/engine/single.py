@@ -22,11 +22,11 @@ class Single:
         GbarError: the model cannot be loaded, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None):
+    def __init__(self, problem: Problem, library: str | None, segments: int | None = None):
         self.problem, self.integrator = problem, Integrator.of(problem)
         if library:
             mechanisms.load(Path(library))
-        self.cell = cell.build(problem.folder, problem.model)
+        self.cell = cell.build(problem.folder, problem.model, segments)
         self._restless = problem.model.init is not None  # whether a start may change the cell's segments
         runs_code = self._restless or problem.model.advance is not None
         self.binding = Reused(self.cell, problem.parameter, runs_code)

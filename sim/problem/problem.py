@@ -26,6 +26,7 @@ from gbar.sim.problem.units import (
     Millivolt,
     Number,
     Second,
+    Segments,
     TimeStep,
     Tolerance,
     Whole,
@@ -105,6 +106,16 @@ class Simulation(Strict):
     atol: Tolerance = Field(default=1e-4, description="CVODE's absolute tolerance while searching")
     dt: TimeStep = Field(
         default=0.025, description="step of every other engine; many copies together take a quarter to two of it"
+    )
+    segments: Segments | None = Field(
+        default=None,
+        description="the most segments of a section while searching: on a coarser copy of the cell; "
+        "what confirms solutions has all",
+    )
+    fidelities: Literal["auto"] | tuple[str, ...] = Field(
+        default="auto",
+        description="cheaper forms of a dear model that may be searched on, as `--engine` names them, such as "
+        '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model',
     )
     confirm: Literal["cvode", "fixed"] = Field(
         default="cvode",
