@@ -5,19 +5,27 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+UNKNOWN = np.inf  # a feature whose protocol was not simulated: no feature has this value
+
 
 @dataclass
 class Evaluation:
     """What one parameter vector did."""
 
-    features: dict[str, float] = field(default_factory=dict)  # "protocol.feature" -> value, NaN = undefined
+    features: dict[str, float] = field(default_factory=dict)  # "protocol.feature" -> value, NaN = undefined; of
+    # protocols that were not simulated there is nothing
     status: str = "ok"  # ok | failed
     reason: str = ""  # why it failed
     seconds: float = 0.0  # that it took a worker
     cpu: float = 0.0  # s of the worker's processor time
     measuring: float = 0.0  # s of that for features
+    spent: dict[str, float] = field(default_factory=dict)  # protocol -> s of that, where one cell is simulated alone
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV
 
     def row(self, keys: Iterable[str]) -> np.ndarray:
-        """The features of these keys, [F]; NaN where one is not defined."""
-        return np.array([self.features.get(key, np.nan) for key in keys], float)
+        """The features of these keys, [F]; NaN where one is not defined, UNKNOWN where it was not simulated.
+
+        What failed defines nothing.
+        """
+        absent = np.nan if self.status == "failed" else UNKNOWN
+        return np.array([self.features.get(key, absent) for key in keys], float)
