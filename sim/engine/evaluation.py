@@ -22,6 +22,20 @@ class Evaluation:
     spent: dict[str, float] = field(default_factory=dict)  # protocol -> s of that, where one cell is simulated alone
     traces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # protocol -> t ms, v mV
 
+    def joined(self, other: "Evaluation") -> "Evaluation":
+        """This and another part of the same evaluation: it failed where either has."""
+        bad = next((part for part in (self, other) if part.status != "ok"), None)
+        return Evaluation(
+            {} if bad else self.features | other.features,
+            bad.status if bad else "ok",
+            bad.reason if bad else "",
+            self.seconds + other.seconds,
+            self.cpu + other.cpu,
+            self.measuring + other.measuring,
+            self.spent | other.spent,
+            self.traces | other.traces,
+        )
+
     def row(self, keys: Iterable[str]) -> np.ndarray:
         """The features of these keys, [F]; NaN where one is not defined, UNKNOWN where it was not simulated.
 
