@@ -32,6 +32,7 @@ class Data(NamedTuple):
     u: jax.Array  # [P, D] unit-cube parameters
     s: jax.Array  # [P, F] squashed features, 0 where not defined
     valid: jax.Array  # [P, F] 1 where defined
+    known: jax.Array  # [P, F] 1 where simulated: of the rest nobody knows whether it is defined
     weight: jax.Array  # [P] how often a row is drawn; 0 for padding
     fold: jax.Array  # [P] the member that never sees the row, -1 for none
 
@@ -48,7 +49,8 @@ def pad(
 
     Args:
         u: [N, D] unit-cube parameters.
-        features: [N, F], NaN where not defined (everything, for an evaluation that failed).
+        features: [N, F], NaN where not defined (everything, for an evaluation that failed), infinite where not
+            simulated.
         weight: [N] how often each row is drawn.
         scaling: of the features.
         rows: P.
@@ -56,10 +58,10 @@ def pad(
     """
     fold = np.full(len(u), -1) if fold is None else fold
     more = rows - len(u)
-    valid = np.isfinite(features)
-    scaled = squash(scaling, features)
+    valid, known = np.isfinite(features), ~np.isinf(features)
+    scaled = squash(scaling, np.where(valid, features, 0.0))
     s = np.where(valid, scaled, 0.0)
-    arrays = [np.pad(array, ((0, more), (0, 0))) for array in (u, s, valid)] + [
+    arrays = [np.pad(array, ((0, more), (0, 0))) for array in (u, s, valid, known)] + [
         np.pad(weight, (0, more)),
         np.pad(fold, (0, more), constant_values=-1),
     ]
@@ -109,7 +111,7 @@ def train(key: jax.Array, params: Params, data: Data, network: Response, config:
     def loss_of(member: Params, cumulative: jax.Array, key: jax.Array) -> jax.Array:
         draws = jax.random.uniform(key, (config.batch,)) * cumulative[-1]
         rows = jnp.minimum(jnp.searchsorted(cumulative, draws), cumulative.shape[0] - 1)
-        return _loss(respond(network, member, data.u[rows]), data.s[rows], data.valid[rows])
+        return _loss(respond(network, member, data.u[rows]), data.s[rows], data.valid[rows], data.known[rows])
 
     def step(carry: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
         params, state = carry
@@ -124,10 +126,12 @@ def train(key: jax.Array, params: Params, data: Data, network: Response, config:
     return params, losses
 
 
-def _loss(predicted: Prediction, s: jax.Array, valid: jax.Array) -> jax.Array:
-    """Huber loss of defined features plus cross-entropy of definedness. Undefined features never enter the first."""
+def _loss(predicted: Prediction, s: jax.Array, valid: jax.Array, known: jax.Array) -> jax.Array:
+    """Huber loss of defined features plus cross-entropy of definedness. Undefined features never enter the first, what
+    was not simulated neither."""
     value = jnp.sum(valid * optax.huber_loss(predicted.value, s)) / jnp.maximum(jnp.sum(valid), 1.0)
-    return value + 0.3 * jnp.mean(optax.sigmoid_binary_cross_entropy(predicted.logit, valid))
+    doubt = known * optax.sigmoid_binary_cross_entropy(predicted.logit, valid)
+    return value + 0.3 * jnp.sum(doubt) / jnp.maximum(jnp.sum(known), 1.0)
 
 
 @partial(jax.jit, static_argnames=("network", "config"))

@@ -204,7 +204,7 @@ class Agent:
 
     def record_errors(self, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
-        r = np.arcsinh(z_scores(features, self.target))
+        r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
 
     def adapt_trust_region(self, best: float, before: float, made: int) -> None:

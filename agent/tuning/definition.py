@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class TuneConfig(NamedTuple):
     batch: int | None = None  # evaluations between two fits; None: see agent.tuning.batch_size
     agent: AgentConfig = AgentConfig()
     dask: str | None = None  # address of a scheduler whose workers simulate, instead of processes on this machine
+    schedule: Literal["auto", "whole", "greedy"] = "auto"  # protocols of an evaluation: see agent.tuning.schedule
 
     def design(self, dimension: int) -> int:
         """Evaluations of a design that is spread out: two a parameter, in whole vectors."""

@@ -1,17 +1,18 @@
 """Where a session's parameter vectors are simulated, kept and judged."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gbar.agent.learning import DISTINCT, Forecast, z_scores
+from gbar.agent.learning import DISTINCT, UNDEFINED, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
+from gbar.agent.tuning.schedule import Schedule
 from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
@@ -27,6 +28,7 @@ class Evaluator:
     ledger: Ledger
     archive: Archive
     pool: Pool
+    schedule: Schedule | None = None  # of a dear model, whose protocols are simulated in turn
     next_probe: int = 0  # batch before which no near miss is confirmed again
 
     def simulate(
@@ -43,7 +45,10 @@ class Evaluator:
         proposers = proposers * len(u) if len(proposers) == 1 else proposers
         before = ledger.evaluations
         x = definition.problem.physical(u)
-        done = self._run(findings, x, proposers, Integrator.of(definition.problem))
+        if self.schedule is None:
+            done = self._run(findings, x, proposers, Integrator.of(definition.problem))
+        else:
+            done = self._in_turn(findings, x, proposers, forecast)
         features = np.array([done[i].row(definition.keys) for i in range(len(u))])
         predictions = list(findings.predictions)
         for i in range(len(u) if forecast is not None else 0):
@@ -198,11 +203,86 @@ class Evaluator:
         fast = findings.observations.features[[batch[i] for i in ok]]
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
+    def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
+        if self.schedule is not None and accuracy == self.definition.tight:
+            return self._confirmed_in_turn(findings, x)
+        return self.pool.run(list(x), traces=self._drawn(accuracy), integrator=accuracy)
+
+    def _drawn(self, accuracy: Integrator) -> bool:
+        """Whether voltages are kept, for solutions and for who watches: where that costs next to nothing."""
+        cheap = isinstance(self.pool, Workers) and not accuracy.batched and self.ledger.is_watched
+        return cheap or accuracy == self.definition.tight
+
+    def _in_turn(
+        self, findings: Findings, x: np.ndarray, proposers: list[str], forecast: Forecast | None
+    ) -> dict[int, Evaluation]:
+        """Simulate x [B, D] by the searching engine, a group of protocols after the other; see `Schedule`."""
+        schedule, ledger, keys = self.schedule, self.ledger, self.definition.keys
+        assert schedule is not None
+        cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
+        kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
+        done: dict[int, Evaluation] = {}
+        asked = list(range(len(x)))
+        for g in schedule.order(findings, cutoff):
+            known = {i: part for i in asked if (part := _part(kept[i], keys, schedule.keys[g])) is not None}
+            new = [i for i in asked if i not in known]
+            for k, part in self._simulated(x[new], engine, schedule.groups[g], traces=self._drawn(engine)):
+                known[new[k]] = part
+                self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
+                ledger.charge(part.spent)
+            for i, part in sorted(known.items()):
+                if i not in done:
+                    ledger.count(part, findings)
+                done[i] = done[i].joined(part) if i in done else part
+            r = {i: self._r(findings, done[i]) for i in asked if done[i].status == "ok"}
+            asked = [i for i in r if not schedule.hopeless(r[i], forecast, i, cutoff)]
+            if not asked:
+                break
+        return {i: self._seen(x[i], whole, proposers[i]) for i, whole in done.items()}
+
+    def _seen(self, x: np.ndarray, done: Evaluation, proposer: str) -> Evaluation:
+        """An evaluation x [D] by the searching engine, which whoever watches has seen, without its voltages."""
+        self.ledger.saw(x, done, proposer)
+        return replace(done, traces={})
+
+    def _confirmed_in_turn(self, findings: Findings, x: np.ndarray) -> Iterator[tuple[int, Evaluation]]:
+        """Simulate x [B, D] at the confirming accuracy, and no more of what has a measurement out of tolerance."""
+        schedule, engine, limit = self.schedule, self.definition.tight, self.definition.config.tolerance
+        assert schedule is not None
+        done: dict[int, Evaluation] = {}
+        asked = list(range(len(x)))
+        for g in schedule.order(findings, np.arcsinh(limit), with_unmeasured=True):
+            for k, part in self._simulated(x[asked], engine, schedule.groups[g], traces=True):
+                done[asked[k]] = done[asked[k]].joined(part) if asked[k] in done else part
+            r = {i: self._r(findings, done[i], 0.0) for i in asked if done[i].status == "ok"}
+            asked = [i for i in r if not np.nanmax(np.abs(r[i])) > np.arcsinh(limit)]
+            if not asked:
+                break
+        yield from sorted(done.items())
+
+    def _simulated(
+        self, x: np.ndarray, engine: Integrator, protocols: Sequence[str], traces: bool = False
+    ) -> Iterator[tuple[int, Evaluation]]:
+        with self.ledger.timed("simulate"):
+            yield from self.pool.run(list(x), traces=traces, integrator=engine, protocols=protocols)
+
+    def _r(self, findings: Findings, done: Evaluation, shift: np.ndarray | float | None = None) -> np.ndarray:  # [F]
+        """What `Schedule.hopeless` looks at."""
+        row = done.row(self.definition.keys) + (findings.bias.shift if shift is None else shift)
+        r = np.arcsinh(z_scores(np.where(np.isinf(row), np.nan, row), self.definition.target))
+        return np.where(np.isinf(row), np.nan, np.where(np.isnan(r), UNDEFINED, r))
+
+    def _keep(
+        self, findings: Findings, slot: int, proposer: str, engine: Integrator, x: np.ndarray, done: Evaluation
+    ) -> None:
+        batch = self.ledger.batch(findings)
+        self.archive.add(self.definition.name, batch, slot, proposer, str(engine), x, done)
+
     def _run(
         self, findings: Findings, x: np.ndarray, proposers: list[str], accuracy: Integrator, slot: int = 0
     ) -> dict[int, Evaluation]:
         """Simulate x [B, D] and keep every result as it arrives, in the archive at `slot` and on."""
-        ledger, batch = self.ledger, self.ledger.batch(findings)
+        ledger = self.ledger
         done: dict[int, Evaluation] = {}
         confirming = accuracy == self.definition.tight
         kept = {i: ledger.kept.pop((x[i].tobytes(), proposers[i] == "confirm"), None) for i in range(len(x))}
@@ -211,21 +291,28 @@ class Evaluator:
                 done[i] = found.done
                 ledger.count(found.done, findings)
         missing = [i for i in range(len(x)) if i not in done]
-        drawn = confirming or (isinstance(self.pool, Workers) and not accuracy.batched)  # what costs next to nothing
         with ledger.timed("simulate"):
-            for k, evaluation in self.pool.run(list(x[missing]), traces=drawn, integrator=accuracy):
+            for k, evaluation in self._made(findings, x[missing], accuracy):
                 i = missing[k]
-                if not confirming:
-                    ledger.saw(x[i], evaluation, proposers[i])
-                    evaluation = replace(evaluation, traces={})
+                evaluation = evaluation if confirming else self._seen(x[i], evaluation, proposers[i])
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in ledger.confirmed_before:
                     continue  # simulated again for its traces alone
                 if kept[i] is None:
-                    name = self.definition.name
-                    self.archive.add(name, batch, slot + i, proposers[i], str(accuracy), x[i], evaluation)
+                    self._keep(findings, slot + i, proposers[i], accuracy, x[i], evaluation)
                 ledger.count(evaluation, findings)
+                ledger.charge({} if confirming else evaluation.spent)
         return done
+
+
+def _part(kept: Kept | None, keys: list[str], own: np.ndarray) -> Evaluation | None:
+    """What an earlier session of the run has of the measurements `own` [F]; None where it has not simulated them."""
+    if kept is None:
+        return None
+    if kept.done.status != "ok":
+        return kept.done
+    features = {key: kept.done.features[key] for key, mine in zip(keys, own, strict=True) if mine}
+    return None if np.isinf(list(features.values())).any() else Evaluation(features)
 
 
 def nearest_so_far(findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:

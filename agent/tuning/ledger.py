@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,8 +71,15 @@ class Ledger:
         self.batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
         self.confirmed_before: set[bytes] = set()  # x that have been paid for
         self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.spent: Counter[str] = Counter()  # protocol -> processor seconds of this session, by the searching engine
+        self.ran: Counter[str] = Counter()  # protocol -> how often that was
         self.doing = "starting"
         self._start = time.perf_counter()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the run tells how it stands through files."""
+        return self._live is not None
 
     @property
     def left(self) -> int:
@@ -89,6 +96,11 @@ class Ledger:
         if done.status == "failed":
             self.failures[done.reason] += 1
         self.tell(findings)
+
+    def charge(self, spent: Mapping[str, float]) -> None:
+        """What the protocols of an evaluation have taken by the searching engine, where one cell is simulated alone."""
+        self.spent.update(spent)
+        self.ran.update(spent.keys())
 
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""

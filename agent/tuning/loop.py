@@ -28,7 +28,8 @@ from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
 from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
-from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
+from gbar.agent.tuning.schedule import DEAR_S, Schedule
+from gbar.sim import Archive, Evaluation, Integrator, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
 
@@ -125,6 +126,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     with ledger.phase("fit", findings):
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
         batch = settle(findings, ledger, pretraining, pool, design_s, new)
+        evaluator.schedule = schedule_of(findings.definition, batch)
     while len(findings.solutions) < config.solutions and ledger.left > 0:
         # 2. learn the response
         with ledger.phase("fit", findings):
@@ -152,10 +154,20 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
             yield Turn(findings, batch, agent)
 
 
+def schedule_of(definition: Definition, batch: BatchSize) -> Schedule | None:
+    """In which order the protocols of an evaluation are simulated; None: all of them, always."""
+    wanted, engine = definition.config.schedule, Integrator.of(definition.problem)
+    if wanted == "auto":
+        dear = batch.timing is not None and batch.timing.round_s > DEAR_S and not engine.batched
+        wanted = "greedy" if dear else "whole"
+    schedule = Schedule.of(definition.problem) if wanted == "greedy" else None
+    return schedule if schedule and (schedule.keys.any(axis=1).sum() > 1) else None
+
+
 def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -> Findings:
     """What the archive holds already. What earlier sessions of this run made is laid out for the loop to come to."""
     problem, keys, run = definition.problem, definition.keys, definition.name
-    every = archive.rows(keys, definition.engine)
+    every = archive.rows(keys, definition.engine, partial=True)
     rows = every.only(within(problem.unit(every.x), BEYOND))
     tight = archive.rows(keys, str(definition.tight))
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
@@ -173,7 +185,7 @@ def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -
 def _with_unfinished(findings: Findings, archive: Archive) -> Findings:
     """With what was kept of a batch that Ctrl-C came into."""
     definition, known = findings.definition, findings.observations
-    rows = archive.rows(definition.keys, definition.engine)
+    rows = archive.rows(definition.keys, definition.engine, partial=True)
     before = {x.tobytes() for x in known.x}
     new = [name == definition.name and x.tobytes() not in before for name, x in zip(rows.run, rows.x, strict=True)]
     more = rows.only(np.array(new, bool))
@@ -204,7 +216,8 @@ def _pretraining(findings: Findings, archive: Archive) -> Pretraining:
         least = config.pretrain.least
         return Pretraining(None, f"{len(known)} evaluations of other runs: fewer than the {least} worth learning from")
     stamp = pretraining_stamp(definition.problem, tolerance, definition.engine, config.pretrain, config.env)
-    rows = known.u, known.features, definition.target
+    whole = ~np.isinf(known.features).any(axis=1)
+    rows = known.u[whole], known.features[whole], definition.target
     return Pretraining(*load_or_pretrain(archive.path, stamp, *rows, tolerance, config.pretrain, config.env))
 
 

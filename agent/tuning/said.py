@@ -32,7 +32,7 @@ def accuracies(findings: Findings) -> dict[str, Accuracy]:
     """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
     made, definition = findings.predictions, findings.definition
     simulated = np.reshape([prediction.features for prediction in made], (len(made), len(definition.keys)))
-    every = z_scores(simulated, definition.target)  # [P, F]
+    every = z_scores(np.where(np.isinf(simulated), np.nan, simulated), definition.target)  # [P, F]
     found = {}
     for f, key in enumerate(definition.keys):
         z = every[:, f]

@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gbar.sim.engine import Evaluation
+from gbar.sim.engine import UNKNOWN, Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.files import Made, resolved
 from gbar.sim.problem import Problem, file_digest
@@ -45,12 +45,27 @@ CREATE TABLE IF NOT EXISTS evaluations (
 """
 
 
+class _Kept(NamedTuple):
+    """One row, or the parts of one evaluation."""
+
+    run: str
+    batch: int
+    slot: int
+    proposer: str
+    engine: str
+    parameters: str
+    features: dict[str, float | None]
+    status: str
+    reason: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Rows:
     """Evaluations as arrays, in the order in which they were asked for (not in which they happened to finish)."""
 
     x: np.ndarray  # [N, D] in NEURON's units
-    features: np.ndarray  # [N, F], NaN = not defined
+    features: np.ndarray  # [N, F], NaN = not defined, UNKNOWN = not simulated
     ok: np.ndarray  # [N] bool; a failed evaluation says nothing about its features
     run: list[str]
     batch: np.ndarray  # [N]
@@ -233,29 +248,56 @@ class Archive:
         self.added += 1
 
     def count(self, run: str | None = None) -> int:
-        """How many evaluations there are, or how many one run has made."""
+        """How many evaluations there are, or how many one run has made; the parts of one are one."""
         where, arguments = ("WHERE run = ?", (run,)) if run else ("", ())
-        with self._refusing():
-            return int(self._db.execute(f"SELECT count(*) FROM evaluations {where}", arguments).fetchone()[0])
+        return len(self._evaluations(where, arguments))
 
-    def rows(self, features: Sequence[str], engine: str) -> Rows:
-        """The evaluations made by one engine in which all of `features` were computed (or which failed)."""
-        query = (
-            "SELECT parameters, features, status, run, batch, proposer, reason, seconds FROM evaluations"
-            " WHERE engine = ? ORDER BY run, batch, slot, id"
-        )
-        x, values, ok, rest = [], [], [], []
+    def _evaluations(self, where: str, arguments: tuple[str, ...]) -> "list[_Kept]":
+        """What is kept, in the order in which it was asked for; rows that are parts of one evaluation put together."""
+        columns = "run, batch, slot, proposer, engine, parameters, features, status, reason, seconds"
+        query = f"SELECT {columns} FROM evaluations {where} ORDER BY run, batch, slot, id"
         with self._refusing():
-            kept = self._db.execute(query, (engine,)).fetchall()
-        for parameters, computed, status, *others in kept:
-            found = json.loads(computed)
-            if status == "ok" and not all(name in found for name in features):
+            rows = [_Kept._make([*row[:6], json.loads(row[6]), *row[7:]]) for row in self._db.execute(query, arguments)]
+        whole: list[_Kept] = []
+        for row in rows:
+            if whole and whole[-1][:6] == row[:6] and not whole[-1].features.keys() & row.features.keys():
+                last = whole[-1]
+                status, reason = (last.status, last.reason) if last.status != "ok" else (row.status, row.reason)
+                both = last.features | row.features
+                whole[-1] = last._replace(
+                    features=both, status=status, reason=reason, seconds=last.seconds + row.seconds
+                )
+            else:
+                whole.append(row)
+        return whole
+
+    def seconds(self, run: str) -> dict[str, float]:
+        """What a run's evaluations have taken a worker by each engine, s."""
+        query = "SELECT engine, sum(seconds) FROM evaluations WHERE run = ? GROUP BY engine ORDER BY min(id)"
+        with self._refusing():
+            return {engine: float(total) for engine, total in self._db.execute(query, (run,))}
+
+    def rows(self, features: Sequence[str], engine: str, partial: bool = False) -> Rows:
+        """The evaluations made by one engine in which all of `features` were computed (or which failed).
+
+        Args:
+            features: "protocol.feature" each.
+            engine: that made them.
+            partial: also those of which only some were: the protocols of one evaluation may be simulated one by one, a
+                row each, and are put together here.
+        """
+        x, values, ok, rest = [], [], [], []
+        for one in self._evaluations("WHERE engine = ?", (engine,)):
+            there = [name in one.features for name in features]
+            if one.status == "ok" and not (all(there) or (partial and any(there))):
                 continue  # made before this feature was asked for
-            given = json.loads(parameters)
+            given = json.loads(one.parameters)
             x.append([given[name] for name in self.names])
-            values.append([math.nan if found.get(name) is None else found[name] for name in features])
-            ok.append(status == "ok")
-            rest.append(others)
+            known = {name: math.nan if value is None else value for name, value in one.features.items()}
+            absent = math.nan if one.status != "ok" else UNKNOWN
+            values.append([known.get(name, absent) for name in features])
+            ok.append(one.status == "ok")
+            rest.append([one.run, one.batch, one.proposer, one.reason, one.seconds])
         runs, batches, proposers, reasons, seconds = (
             map(list, zip(*rest, strict=True)) if rest else ([], [], [], [], [])
         )

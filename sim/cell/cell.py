@@ -22,17 +22,21 @@ from gbar.sim.problem import Formula
 __all__ = ["ParameterBinding", "Cell", "assemble", "build", "loader", "places", "sections", "segment", "short_name"]
 
 
-def build(folder: Path, model: Any) -> Cell:
+def build(folder: Path, model: Any, segments: int | None = None) -> Cell:
     """Load the model and make one cell.
 
     Args:
         folder: the problem's.
         model: [model] of problem.toml.
+        segments: the most that a section may have, for a coarser copy; None: as the model has it.
 
     Raises:
         GbarError: the file, template or function cannot be used, with NEURON's or Python's own reason.
     """
-    return assemble(folder, model, loader(model))
+    cell = assemble(folder, model, loader(model))
+    if segments is not None:
+        coarsen(cell, model, segments)
+    return cell
 
 
 Load = Callable[[Path, Any, Callable[[], None]], tuple[Any, Any, list[Any]]]
@@ -95,6 +99,17 @@ def assemble(folder: Path, model: Any, load: Load) -> Cell:
             for name, value in switched_off(process).items():
                 set_value(process, name, value)
     return cell
+
+
+def coarsen(cell: Cell, model: Any, segments: int) -> None:
+    """Make a coarser copy of a cell: no section keeps more segments, and rules of distance hold in what is left.
+
+    NEURON gives a new segment what the nearest one had.
+    """
+    for section in cell.sections:
+        if section.nseg > segments:
+            section.nseg = segments
+    fix(cell, model.values)
 
 
 def tolerance_scales() -> dict[str, float]:

@@ -55,10 +55,17 @@ class Batch:
         GbarError: the model cannot be loaded or copied, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None, core: str | None, ranged: Sequence[GlobalToRange] = ()):
+    def __init__(
+        self,
+        problem: Problem,
+        library: str | None,
+        core: str | None,
+        ranged: Sequence[GlobalToRange] = (),
+        segments: int | None = None,
+    ):
         from neuron import h
 
-        self.problem, self._core, self._ranged = problem, core is not None, ranged
+        self.problem, self._core, self._ranged, self._segments = problem, core is not None, ranged, segments
         if problem.model.init is not None:
             raise GbarError(
                 "model.init starts one cell, not many together: leave it out, or take an engine for single cells"
@@ -95,11 +102,13 @@ class Batch:
         """What was found in the model; see `sim.engine.single.describe`."""
         return self.found
 
-    def evaluate(self, xs: np.ndarray, integrator: Integrator) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+    def evaluate(
+        self, xs: np.ndarray, integrator: Integrator, protocols: Sequence[str] | None = None
+    ) -> list[Evaluation]:  # xs [n, D] in NEURON's units
         """Set the parameters of n copies, run every protocol on all of them, compute every feature.
 
         The number of copies is rounded up to whole vectors of the processor: an instance in an incomplete one would be
-        computed by other instructions, whose last digit differs.
+        computed by other instructions, whose last digit differs. Arguments: see `sim.engine.single.Single.evaluate`.
 
         Raises:
             RuntimeError: NEURON gave up. A voltage that is not finite fails its own evaluation only.
@@ -110,16 +119,19 @@ class Batch:
         del self.copies[wanted:]
         self._set(xs, integrator)
         self._engage()
-        settled, measuring = self._settle(integrator), 0.0
+        stimuli = {n: p for n, p in self.problem.stimuli.items() if protocols is None or n in protocols}
+        settled, measuring = self._settle(integrator, stimuli), 0.0
         done = [Evaluation() for _ in xs]
         amplitudes: list[dict[str, float | None]] = [{} for _ in xs]
         rheobases: list[dict[str, float | None]] = [{} for _ in xs]
         at_rheobase: dict[str, list[Recorded]] = {}
         for name, rheobase in self.problem.rheobases.items():
+            if name not in stimuli:
+                continue
             found, at_rheobase[name] = self._rheobase(name, rheobase, settled.get(name), integrator, len(xs))
             for own, current in zip(rheobases, found, strict=True):
                 own[name] = current
-        for name, protocol in self.problem.stimuli.items():
+        for name, protocol in stimuli.items():
             currents = [response.amplitude(self.problem, name, own) for own in rheobases]
             if name in at_rheobase:
                 recorded = at_rheobase.pop(name)
@@ -156,7 +168,7 @@ class Batch:
 
     def _grow(self) -> None:
         with _following(self._ranged):
-            made = cell.build(self.problem.folder, self.problem.model)
+            made = cell.build(self.problem.folder, self.problem.model, self._segments)
         made.ranged = {each.variable: _places(made.sections, each) for each in self._ranged}
         self.copies.append(Copy(made, Reused(made, self.problem.parameter)))
 
@@ -186,11 +198,11 @@ class Batch:
         model = self.problem.model
         initialise(model.celsius, model.v_init, vars(integrator))
 
-    def _settle(self, integrator: Integrator) -> dict[str, Settled]:
-        """Run all copies without a stimulus, and keep the state in which each protocol starts."""
+    def _settle(self, integrator: Integrator, stimuli: Mapping[str, Stimulus]) -> dict[str, Settled]:
+        """Run all copies without a stimulus, and keep the state in which each of the protocols starts."""
         from neuron import h
 
-        driven, coarse = list(self.problem.stimuli.items()), COARSE * integrator.dt
+        driven, coarse = list(stimuli.items()), COARSE * integrator.dt
         counts = {name: int(p.quiet_until / coarse + 1e-6) - MARGIN // COARSE for name, p in driven}
         if max(counts.values()) <= 0:
             return {}
@@ -204,7 +216,9 @@ class Batch:
             self._parallel.psolve(count * coarse)
             states[count] = h.SaveState()
             states[count].save()
-        until = max([p.total for p in self.problem.rheobases.values() if p.bounds[0] == 0], default=0.0)
+        until = max(
+            [p.total for name, p in self.problem.rheobases.items() if name in stimuli and p.bounds[0] == 0], default=0.0
+        )
         if until > (max(states) + 0.5) * coarse:  # psolve refuses to go nowhere
             self._parallel.psolve(until)
         traces = {

@@ -19,7 +19,7 @@ def load_engine(problem: Problem, setup: Setup) -> "Single | Batch":
     if setup.batched:
         from gbar.sim.engine.batch import Batch
 
-        return Batch(problem, setup.library, setup.core, setup.ranged)
+        return Batch(problem, setup.library, setup.core, setup.ranged, setup.segments)
     from gbar.sim.engine.single import Single
 
-    return Single(problem, setup.library)
+    return Single(problem, setup.library, setup.segments)

@@ -111,6 +111,8 @@ def finish(problem: Problem, found: Mapping[str, float], amplitudes: Mapping[str
     """
     added = {}
     for name, curve in problem.curves.items():
+        if not amplitudes.keys() >= set(curve.steps):
+            continue  # not all of it was simulated
         ran = [step for step in curve.steps if amplitudes[step] is not None]
         rates = np.array([found[f"{step}.mean_frequency"] for step in ran])
         added[f"{name}.f_I_gain"] = float(f_I_gain([amplitudes[step] for step in ran], rates))

@@ -1,6 +1,7 @@
 """One evaluation at a time: all protocols of a problem simulated for one parameter vector. Runs inside a worker."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +23,61 @@ class Single:
         GbarError: the model cannot be loaded, or a parameter or protocol names something that is not in it.
     """
 
-    def __init__(self, problem: Problem, library: str | None):
+    def __init__(self, problem: Problem, library: str | None, segments: int | None = None):
         self.problem, self.integrator = problem, Integrator.of(problem)
         if library:
             mechanisms.load(Path(library))
-        self.cell = cell.build(problem.folder, problem.model)
+        self.cell = cell.build(problem.folder, problem.model, segments)
         self._restless = problem.model.init is not None  # whether a start may change the cell's segments
         runs_code = self._restless or problem.model.advance is not None
         self.binding = Reused(self.cell, problem.parameter, runs_code)
         for protocol in problem.stimuli.values():
             place(self.cell, protocol, 0.0).close()
 
-    def evaluate(self, xs: np.ndarray, integrator: Integrator) -> list[Evaluation]:  # xs [n, D] in NEURON's units
+    def evaluate(
+        self, xs: np.ndarray, integrator: Integrator, protocols: Sequence[str] | None = None
+    ) -> list[Evaluation]:  # xs [n, D] in NEURON's units
         """Set the parameters, run every protocol, compute every feature, for one vector after the other.
+
+        Args:
+            xs: what to set.
+            integrator: of this engine.
+            protocols: whole groups (see `Problem.groups`) to run; None: all.
 
         Raises:
             GbarError: the voltage is not finite.
             RuntimeError: NEURON gave up.
         """
-        return [self._evaluated(x, integrator) for x in xs]
+        return [self._evaluated(x, integrator, protocols) for x in xs]
 
-    def _evaluated(self, x: np.ndarray, integrator: Integrator) -> Evaluation:  # x [D]
+    def _evaluated(self, x: np.ndarray, integrator: Integrator, protocols: Sequence[str] | None) -> Evaluation:  # x [D]
         self.integrator = integrator
         self.binding.assign(x)
         if self._restless:  # before electrodes are in place, which a change of segments would lose
             self.binding.settle(self._begin)
         try:
-            return self._responses()
+            return self._responses(protocols)
         except _Moved:
             if self._restless:
                 raise GbarError("the model's own code changes the cell's segments while protocols run") from None
             self._restless = True
-            return self._evaluated(x, integrator)
+            return self._evaluated(x, integrator, protocols)
 
-    def _responses(self) -> Evaluation:
-        out, amplitudes = Evaluation(), {}
-        rheobases = {name: self._rheobase(name, protocol) for name, protocol in self.problem.rheobases.items()}
-        for name, protocol in self.problem.stimuli.items():
+    def _responses(self, protocols: Sequence[str] | None) -> Evaluation:
+        out, amplitudes, rheobases = Evaluation(), {}, {}
+        stimuli = {n: p for n, p in self.problem.stimuli.items() if protocols is None or n in protocols}
+        for name in (name for name in self.problem.rheobases if name in stimuli):
+            begun = time.process_time()
+            rheobases[name] = self._rheobase(name, self.problem.rheobases[name])
+            out.spent[name] = time.process_time() - begun
+        for name, protocol in stimuli.items():
+            begun = time.process_time()
             amplitudes[name] = current = response.amplitude(self.problem, name, rheobases)
             recorded = {} if current is None else self._run(name, protocol, current)
             simulated = time.process_time()
             out.features |= response.measure_protocol(self.problem, name, recorded, current)
             out.measuring += time.process_time() - simulated
+            out.spent[name] = out.spent.get(name, 0.0) + time.process_time() - begun
             out.traces |= {str(ResponseKey(name, recording)): trace for recording, trace in recorded.items()}
         out.features |= response.finish(self.problem, out.features, amplitudes)
         return out

@@ -39,6 +39,7 @@ class Setup(NamedTuple):
     library: str | None  # the mechanisms in NEURON's own form; None where the model has none
     core: str | None  # the same in CoreNEURON's, where that is to be used
     ranged: tuple[GlobalToRange, ...] = ()  # GLOBALs that are RANGE in these
+    segments: int | None = None  # the most that a section of a coarser copy has
 
 
 def prepare(folders: Sequence[Path], integrator: Integrator, free: Sequence[str] = ()) -> Setup:
@@ -58,7 +59,7 @@ def prepare(folders: Sequence[Path], integrator: Integrator, free: Sequence[str]
         folders = [folder] if done else folders
     library = build(folders)
     core = str(build_core(folders)) if integrator.engine == "coreneuron" else None
-    return Setup(integrator.batched, str(library) if library else None, core, done)
+    return Setup(integrator.batched, str(library) if library else None, core, done, integrator.segments)
 
 
 def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[GlobalToRange, ...]]:

@@ -80,7 +80,11 @@ class Cluster:
         return self.count * (LANES if self.integrator.batched else 1)
 
     def run(
-        self, xs: Sequence[np.ndarray], traces: bool = False, integrator: Integrator | None = None
+        self,
+        xs: Sequence[np.ndarray],
+        traces: bool = False,
+        integrator: Integrator | None = None,
+        protocols: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, Evaluation]]:
         """Evaluate parameter vectors; see `Workers.run`.
 
@@ -94,7 +98,8 @@ class Cluster:
 
         self._watch.check()
         asked = vars(integrator or self.integrator)
-        given = {self._give(xs, task, traces, asked): task for task in tasks(len(xs), self.count, Integrator(**asked))}
+        how = traces, asked, protocols
+        given = {self._give(xs, task, how): task for task in tasks(len(xs), self.count, Integrator(**asked))}
         completed: Any = distributed.as_completed  # which is not typed
         flow = completed(list(given), loop=self._client.loop)
         try:
@@ -104,7 +109,7 @@ class Cluster:
                     if "done" in answer:
                         yield from zip(part, (Evaluation(**values) for values in answer["done"]), strict=True)
                     else:
-                        again = self._give(xs, part, traces, asked, with_files="missing" in answer)
+                        again = self._give(xs, part, how, with_files="missing" in answer)
                         given[again] = part
                         flow.add(again)
         finally:
@@ -126,14 +131,13 @@ class Cluster:
         self,
         xs: Sequence[np.ndarray],
         task: list[int],
-        traces: bool,
-        integrator: dict[str, Any],
+        how: tuple[bool, dict[str, Any], Sequence[str] | None],
         with_files: bool = False,
     ) -> Any:
         packed = self._packed if with_files else self._light
         x = np.array([xs[i] for i in task], float)
         key = f"gbar-{self.problem.name}-{uuid.uuid4().hex}"
-        return self._client.submit(evaluate, packed, x, traces, integrator, key=key, pure=False, retries=RETRIES)
+        return self._client.submit(evaluate, packed, x, *how, key=key, pure=False, retries=RETRIES)
 
     def _answer(self, future: Any) -> dict[str, Any]:
         """What came of a task: {"done"}, {"missing"} or {"lost": reason}.
@@ -248,7 +252,13 @@ def describe(packed: dict[str, Any], integrator: dict[str, Any]) -> dict[str, An
         return {"refused": _from_here(error)}
 
 
-def evaluate(packed: dict[str, Any], x: np.ndarray, traces: bool, integrator: dict[str, Any]) -> dict[str, Any]:
+def evaluate(
+    packed: dict[str, Any],
+    x: np.ndarray,
+    traces: bool,
+    integrator: dict[str, Any],
+    protocols: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Evaluate one task.
 
     Args:
@@ -256,6 +266,7 @@ def evaluate(packed: dict[str, Any], x: np.ndarray, traces: bool, integrator: di
         x: [n, D] in NEURON's units.
         traces: whether to send voltage traces back.
         integrator: the fields of an Integrator.
+        protocols: see `Workers.run`.
 
     Returns:
         {"done": fields of n Evaluations}, {"missing": True} where the files are needed and were not given, or
@@ -266,7 +277,7 @@ def evaluate(packed: dict[str, Any], x: np.ndarray, traces: bool, integrator: di
         with _process(packed, asked) as pool:
             if pool is None:
                 return {"missing": True}
-            done = dict(pool.run(list(x), traces, asked))
+            done = dict(pool.run(list(x), traces, asked, protocols=protocols))
             return {"done": [vars(done[i]) for i in range(len(x))]}
     except GbarError as error:
         return {"refused": _from_here(error)}

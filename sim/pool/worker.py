@@ -20,7 +20,7 @@ LOG_LIMIT = 10_000_000  # bytes
 
 
 def serve(pipe: Connection) -> None:
-    """Build the model, then answer (task, xs [n, D], traces, integrator) by (task, n Evaluations) until the end.
+    """Build the model, then answer (task, xs [n, D], traces, integrator, protocols) by (task, n Evaluations).
 
     An evaluation that raises is an outcome of its own where it was alone; where it was simulated together with others,
     nobody knows whose it is: the answer is then (task, reason), and the caller asks for fewer at once.
@@ -45,13 +45,13 @@ def serve(pipe: Connection) -> None:
         return
     while True:
         try:
-            task, xs, keep_traces, integrator = pipe.recv()
+            task, xs, keep_traces, integrator, protocols = pipe.recv()
         except (EOFError, OSError):
             return
         _trim_log()
         start, cpu = time.perf_counter(), time.process_time()
         try:
-            done = engine.evaluate(xs, integrator)
+            done = engine.evaluate(xs, integrator, protocols)
         except Exception as error:  # whatever a model raises is an outcome, not the end of a run
             traceback.print_exc()
             pipe.send((task, _one_line(error)))

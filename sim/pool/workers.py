@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -127,6 +128,7 @@ class Workers:
         traces: bool = False,
         integrator: Integrator | None = None,
         within: float = math.inf,
+        protocols: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, Evaluation]]:
         """Evaluate parameter vectors.
 
@@ -135,6 +137,7 @@ class Workers:
             traces: whether evaluations keep their voltage traces.
             integrator: another than the pool's own.
             within: seconds for all of them; what is not done by then is given up.
+            protocols: whole groups (see `Problem.groups`) to simulate; None: all.
 
         Yields:
             (index into xs, its evaluation), as they finish; every index once, but for those given up.
@@ -156,7 +159,7 @@ class Workers:
                         if worker.used and self.problem.simulation.process == "each":
                             self._replace(setup, slot)
                             continue
-                        self._give(crew[slot], waiting.popleft(), xs, traces, integrator)
+                        self._give(crew[slot], waiting.popleft(), xs, (traces, integrator, protocols))
                 for slot, worker in enumerate(crew):
                     outcome = self._collect(worker)
                     if outcome is None:
@@ -196,10 +199,10 @@ class Workers:
         return setup, self._crews[setup]
 
     @staticmethod
-    def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], traces: bool, integrator: Integrator) -> None:
+    def _give(worker: _Worker, task: list[int], xs: Sequence[np.ndarray], how: tuple[Any, ...]) -> None:
         worker.task, worker.since, worker.used = task, time.monotonic(), True
         with contextlib.suppress(OSError):  # a worker that has just died is noticed when its outcome is collected
-            worker.pipe.send((task, np.array([xs[i] for i in task], float), traces, integrator))
+            worker.pipe.send((task, np.array([xs[i] for i in task], float), *how))
 
     def _start(self, setup: mechanisms.Setup) -> _Worker:
         ours, theirs = socket.socketpair()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gbar.sim.errors import GbarError, nearest
+from gbar.sim.problem.integrator import Integrator
 from gbar.sim.problem.kinds import CurrentStimulus, FiCurve, Step, Waveform
 from gbar.sim.problem.problem import Problem
 from gbar.sim.problem.strict import LONGEST_NAME, is_name
@@ -57,6 +58,16 @@ def check_protocols(problem: Problem, where: str) -> None:
                 f"{where}: protocol.{name}.relative_to: '{base}' is no rheobase protocol"
                 f"{nearest(base, problem.rheobases)}"
             )
+
+
+def check_fidelities(problem: Problem, where: str) -> None:
+    """The cheaper forms of the model that its user named. Raises GbarError."""
+    named = problem.simulation.fidelities
+    for text in () if named == "auto" else named:
+        try:
+            Integrator.parse(text)
+        except GbarError as error:
+            raise GbarError(f"{where}: simulation.fidelities: {error}") from None
 
 
 def _check_curve(name: str, curve: FiCurve, problem: Problem, where: str) -> None:

@@ -15,19 +15,25 @@ LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come 
 
 @dataclass(frozen=True)
 class Integrator:
-    """How NEURON integrates, and how accurately. Written beside every row of the archive, so that engines never mix."""
+    """How NEURON integrates, and how accurately. Written beside every row of the archive, so that engines never mix.
+
+    With `segments` it is another fidelity: a copy of the cell whose sections have no more of them. It may teach and be
+    searched on; what confirms solutions is the model itself.
+    """
 
     engine: str = "cvode"  # cvode | fixed | coreneuron | neuron
     atol: float = 1e-4  # of cvode
     dt: float = 0.025  # ms, of the others
     confirm: str = "cvode"  # what confirms solutions: cvode | fixed
+    segments: int | None = None  # the most that a section of a coarser copy has; None: the model as it is
 
     @classmethod
     def of(cls, problem: Problem) -> "Integrator":
         """What a problem asks for while searching. An engine still to be chosen stands for what confirms."""
         wanted = problem.simulation
         engine = wanted.confirm if wanted.engine == "auto" else wanted.engine
-        return cls(engine, wanted.atol, wanted.dt, "fixed" if engine == "fixed" else wanted.confirm)
+        confirm = "fixed" if engine == "fixed" else wanted.confirm
+        return cls(engine, wanted.atol, wanted.dt, confirm, wanted.segments)
 
     @classmethod
     def parse(cls, text: str) -> "Integrator":
@@ -37,13 +43,18 @@ class Integrator:
             GbarError: it is none.
         """
         engine, *rest = text.split() or [""]
-        if len(rest) == 2 and engine in ENGINES and rest[0] == ("atol" if engine == "cvode" else "dt"):
+        accuracy, coarse = rest[:2], rest[2:]
+        known = len(accuracy) == 2 and engine in ENGINES and accuracy[0] == ("atol" if engine == "cvode" else "dt")
+        if known and (not coarse or (len(coarse) == 2 and coarse[0] == "segments")):
             with contextlib.suppress(ValueError):
-                value = float(rest[1])
-                if 0 < value < float("inf"):
+                value, segments = float(accuracy[1]), int(coarse[1]) if coarse else None
+                if 0 < value < float("inf") and (segments is None or segments > 0):
                     confirm = "fixed" if engine == "fixed" else "cvode"
-                    return cls(engine, **{rest[0]: value}, confirm=confirm)
-        raise GbarError(f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025' or 'cvode atol 0.0001'")
+                    return cls(engine, **{accuracy[0]: value}, confirm=confirm, segments=segments)
+        raise GbarError(
+            f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025', 'cvode atol 0.0001' or "
+            "'cvode atol 0.01 segments 1'"
+        )
 
     @property
     def batched(self) -> bool:
@@ -56,4 +67,5 @@ class Integrator:
         return Integrator(engine, min(self.atol, CONFIRM_ATOL), min(self.dt, CONFIRM_DT), engine)
 
     def __str__(self) -> str:
-        return f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"
+        accuracy = f"cvode atol {self.atol:g}" if self.engine == "cvode" else f"{self.engine} dt {self.dt:g}"
+        return accuracy if self.segments is None else f"{accuracy} segments {self.segments}"

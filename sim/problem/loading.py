@@ -12,7 +12,7 @@ from gbar.sim import features
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.files import as_name, read_toml
 from gbar.sim.problem import plausible, synonyms
-from gbar.sim.problem.crosscheck import check_protocols, with_waveforms
+from gbar.sim.problem.crosscheck import check_fidelities, check_protocols, with_waveforms
 from gbar.sim.problem.explain import explained
 from gbar.sim.problem.formats import bluepyopt
 from gbar.sim.problem.kinds import KINDS, MAIN, Stimulus
@@ -109,6 +109,7 @@ def _check_problem(problem: Problem, where: str) -> None:
     """Cross-checks that no single field can make. Raises GbarError."""
     check_parameters(problem.parameter, where)
     check_protocols(problem, where)
+    check_fidelities(problem, where)
     for name, protocol in problem.stimuli.items():
         _check_settings(protocol.efel, f"{where}: protocol.{name}.efel")
         for recording, settings in protocol.recordings_efel.items():

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gbar.sim import features
 from gbar.sim.files import check_name
-from gbar.sim.problem.kinds import MAIN, FiCurve, Protocol, Rheobase, Stimulus
+from gbar.sim.problem.kinds import MAIN, CurrentStimulus, FiCurve, Protocol, Rheobase, Stimulus
 from gbar.sim.problem.modelfiles import ModelFiles, file_digest, find_model_files
 from gbar.sim.problem.parameter import Parameter, check_place, parsed
 from gbar.sim.problem.responsekey import ResponseKey
@@ -26,6 +26,7 @@ from gbar.sim.problem.units import (
     Millivolt,
     Number,
     Second,
+    Segments,
     TimeStep,
     Tolerance,
     Whole,
@@ -105,6 +106,16 @@ class Simulation(Strict):
     atol: Tolerance = Field(default=1e-4, description="CVODE's absolute tolerance while searching")
     dt: TimeStep = Field(
         default=0.025, description="step of every other engine; many copies together take a quarter to two of it"
+    )
+    segments: Segments | None = Field(
+        default=None,
+        description="the most segments of a section while searching: on a coarser copy of the cell; "
+        "what confirms solutions has all",
+    )
+    fidelities: Literal["auto"] | tuple[str, ...] = Field(
+        default="auto",
+        description="cheaper forms of a dear model that may be searched on, as `--engine` names them, such as "
+        '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model',
     )
     confirm: Literal["cvode", "fixed"] = Field(
         default="cvode",
@@ -226,6 +237,24 @@ class Problem(Strict):
     def curves(self) -> dict[str, FiCurve]:
         """The protocols that relate others, and are not simulated themselves."""
         return {name: protocol for name, protocol in self.protocol.items() if isinstance(protocol, FiCurve)}
+
+    @property
+    def groups(self) -> list[tuple[str, ...]]:
+        """The protocols that can be simulated apart from all others, in their order: a percentage of a rheobase goes
+        with the rheobase, and the steps of a measured curve go together."""
+        measured = {m.under for m in self.measurements}
+        together = [{*curve.steps} for name, curve in self.curves.items() if name in measured]
+        for name, protocol in self.stimuli.items():
+            base = protocol.relative_to if isinstance(protocol, CurrentStimulus) else None
+            together.append({name, base} if base else {name})
+        groups: list[set[str]] = []
+        for names in together:
+            meeting = [group for group in groups if group & names]
+            groups = [group for group in groups if not group & names] + [names.union(*meeting)]
+        order = list(self.stimuli)
+        return sorted(
+            (tuple(sorted(group, key=order.index)) for group in groups), key=lambda names: order.index(names[0])
+        )
 
     @property
     def globals(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ Millisecond = Annotated[
 TimeStep = Annotated[Positive, unit("ms"), within(1e-5, 1, "ms", "a spike lasts 1 ms")]
 Second = Annotated[Positive, unit("s"), within(1e-3, 1e6, "s", "that is eleven days")]
 Micrometre = Annotated[Positive, unit("µm"), within(0.01, 1e6, "µm", "the number of segments follows from it")]
+Segments = Annotated[Whole, within(1, 32767, "segments", "a section has at least one")]
 Lambdas = Annotated[Positive, within(1e-4, 100, "length constants", "the number of segments follows from it")]
 Megabyte = Annotated[Positive, unit("MB"), within(50, 1e7, "MB", "Python and NEURON alone take 50; is it in GB?")]
 Nanoampere = Annotated[Number, unit("nA"), within(-1e5, 1e5, "nA", "no electrode passes more; is it in pA?")]

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import cache_folder, write_whole
 from gbar.sim.pool import KILLED, Workers
 from gbar.sim.problem import LANES, Integrator, Problem, typical_sd
+from gbar.sim.setup.fidelity import DEAR_S, FidelityTrial, try_fidelities
 from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
 
 CANDIDATES = (
@@ -70,6 +72,12 @@ class Choice(BaseModel):
     trials: list[EngineTrial]
     process: Process = "kept"  # for all evaluations, or one for each
     passing: bool = False  # whether a process was killed meanwhile, so that another time it may be another choice
+    fidelities: list[FidelityTrial] = []  # cheaper forms of a dear model that were tried
+
+    @property
+    def seconds(self) -> float:
+        """That a worker needs for an evaluation of the model with the engine chosen; 0 where nobody has seen it."""
+        return next((trial.seconds or 0.0 for trial in self.trials if trial.engine == self.engine), 0.0)
 
 
 def choose_engine(
@@ -93,16 +101,35 @@ def choose_engine(
     if problem.simulation.engine == "auto" and (wanted := os.environ.get("GBAR_ENGINE")):
         problem = with_engine(problem, wanted)
     asked = problem.simulation.engine != "auto"
-    if asked and problem.simulation.process != "auto":
-        return problem, _as_asked(problem, problem.simulation.process, "")
     memory = _memory(problem)
+    if asked and problem.simulation.process != "auto":
+        as_asked = _as_asked(problem, problem.simulation.process, "")
+        return _with_fidelity(problem, as_asked, memory, log, observe)
     choice = _remembered(memory)
     if choice is None:
         choice = _only_compared(problem, log, observe) if asked else _tried(problem, log, observe)
         if not (choice.passing or any(trial.passing for trial in choice.trials)):
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_whole(memory, choice.model_dump_json(indent=1))
-    return with_process(with_engine(problem, choice.engine, choice.confirm), choice.process), choice
+    chosen = with_process(with_engine(problem, choice.engine, choice.confirm), choice.process)
+    return _with_fidelity(chosen, choice, memory, log, observe)
+
+
+def _with_fidelity(
+    problem: Problem, choice: Choice, memory: Path, log: Path | None, observe: Callable[[str], None]
+) -> tuple[Problem, Choice]:
+    """On a cheaper form of a dear model, where one orders parameter sets as the model does."""
+    wanted = problem.simulation.fidelities
+    dear = choice.seconds > DEAR_S and problem.simulation.segments is None
+    if not problem.measurements or not (dear if wanted == "auto" else wanted):
+        return problem, choice
+    found = try_fidelities(problem, memory, log, observe)
+    choice = choice.model_copy(update={"fidelities": found.trials})
+    if found.best is None:
+        tried = "; ".join(map(str, found.trials))
+        return problem, choice.model_copy(update={"why": f"{choice.why}; no cheaper form serves: {tried}"})
+    why = f"{found.best}; confirmed on the model itself"
+    return with_engine(problem, found.best.engine), choice.model_copy(update={"engine": found.best.engine, "why": why})
 
 
 def _as_asked(problem: Problem, process: Process, why: str) -> Choice:
@@ -136,7 +163,8 @@ def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Pr
         GbarError: there is no such engine.
     """
     asked = Integrator.parse(engine)
-    changed = {"engine": asked.engine, "atol": asked.atol, "dt": asked.dt}
+    changed: dict[str, object] = {"engine": asked.engine, "atol": asked.atol, "dt": asked.dt}
+    changed["segments"] = asked.segments
     changed |= {"confirm": confirm} if confirm else {}
     return problem.model_copy(update={"simulation": problem.simulation.model_copy(update=changed)})
 
@@ -147,6 +175,7 @@ def _memory(problem: Problem) -> Path:
     asked = problem.simulation
     content += f"-{Integrator.of(problem)}" if asked.engine != "auto" else ""
     content += f"-{asked.process}" if asked.process != "auto" else ""
+    content += f"-segments {asked.segments}" if asked.segments is not None else ""
     return cache_folder() / "engines" / f"{content.replace(' ', '-')}.json"
 
 
@@ -172,6 +201,7 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     trials = [EngineTrial(engine=str(reference.integrator), seconds=reference.seconds, agree=1.0, typical=1.0)]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
+        candidate = replace(candidate, segments=problem.simulation.segments)
         trials.append(_compared(problem, candidate, x, reference, log))
         if trials[-1].simulates:
             break  # the next one takes the same steps, more slowly
@@ -212,7 +242,9 @@ class Reference(NamedTuple):
 
 def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
     """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
-    for integrator in (Integrator("cvode", problem.simulation.atol), Integrator("fixed", confirm="fixed")):
+    asked = problem.simulation
+    cvode = Integrator("cvode", asked.atol, segments=asked.segments)
+    for integrator in (cvode, Integrator("fixed", confirm="fixed", segments=asked.segments)):
         reuse = _reuse(problem, integrator, x[:2], log)
         done, started = dict(reuse.fresh), time.monotonic()
         with Workers(with_process(problem, reuse.process), 2, integrator, log) as pool:

@@ -28,14 +28,15 @@ def held_out() -> np.ndarray:
 def test_pad() -> None:
     u = np.random.default_rng(0).random((5, 3))
     features = response(u)
-    features[2] = np.nan
+    features[2], features[3, 1] = np.nan, np.inf  # nothing defined; one not simulated
     scaling = choose_scaling(features, MEAN, SD)
     data = pad(u, features, np.arange(1.0, 6.0), scaling, 8)
-    assert [array.shape for array in data] == [(8, 3), (8, 4), (8, 4), (8,), (8,)]
+    assert [array.shape for array in data] == [(8, 3), (8, 4), (8, 4), (8, 4), (8,), (8,)]
     assert np.asarray(data.weight).tolist() == [1, 2, 3, 4, 5, 0, 0, 0]
     assert np.asarray(data.u[:5]) == pytest.approx(u, abs=1e-7)
     assert np.array_equal(data.valid[:5], np.isfinite(features))
     assert not np.asarray(data.valid[5:]).any()
+    assert np.array_equal(data.known[:5], features != np.inf)
     known = np.isfinite(features)
     assert np.asarray(data.s)[:5][known] == pytest.approx(squash(scaling, features)[known], rel=1e-6)
     assert not np.asarray(data.s)[:5][~known].any()
@@ -45,6 +46,14 @@ def test_padding_is_never_looked_at(fitted: Fitted) -> None:
     n, data = len(fitted.u), fitted.data
     dirty = data._replace(u=data.u.at[n:].set(GARBAGE), s=data.s.at[n:].set(GARBAGE), valid=data.valid.at[n:].set(1.0))
     assert same(fit(jax.random.key(0), dirty, fitted.network, SMALL), fitted.params)
+
+
+def test_what_was_not_simulated_teaches_nothing(fitted: Fitted) -> None:
+    """Neither a value nor that it is undefined: whatever stands there, the same is learned."""
+    data = fitted.data._replace(known=fitted.data.known.at[:3, 1].set(0.0), valid=fitted.data.valid.at[:3, 1].set(0.0))
+    other = data._replace(s=data.s.at[:3, 1].set(GARBAGE))
+    learned = (fit(jax.random.key(0), each, fitted.network, SMALL) for each in (data, other))
+    assert same(*learned)
 
 
 def test_rows_of_no_weight_are_never_looked_at(fitted: Fitted) -> None:

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from gbar.sim.engine import Evaluation, ModelInfo, ParameterInfo
+from gbar.sim.engine import UNKNOWN, Evaluation, ModelInfo, ParameterInfo
 
 
 def test_a_model_travels_as_json() -> None:
@@ -19,8 +19,9 @@ def test_a_model_travels_as_json() -> None:
     assert again.own.tolist() == [0.12, -70.0] and again.units == {"g": "S/cm2", "e": "mV"}
 
 
-def test_a_row_has_nan_where_nothing_is_defined() -> None:
+def test_a_row_tells_what_is_not_defined_from_what_was_not_simulated() -> None:
     done = Evaluation(features={"fire.AP_height": 30.0, "fire.ISI_CV": float("nan")})
     row = done.row(["fire.ISI_CV", "fire.AP_height", "fire.rheobase"])
-    assert row.shape == (3,) and np.isnan(row).tolist() == [True, False, True] and row[1] == 30.0
+    assert row.shape == (3,) and np.isnan(row[0]) and row[1:].tolist() == [30.0, UNKNOWN]
+    assert np.isnan(Evaluation(status="failed").row(["fire.rheobase"])).all()
     assert done.row([]).shape == (0,)

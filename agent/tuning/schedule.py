@@ -1,0 +1,84 @@
+"""Which protocols of a dear evaluation are simulated: first what rejects most for its price, and no more of a parameter
+set once it can no longer be among the best.
+
+A greedy filter on a chain of tests, each at a price over its chance to reject (Hellerstein & Stonebraker 1993, SIGMOD:
+predicates by rank), with the surrogate's prediction in place of what was not simulated yet.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gbar.agent.learning import UNDEFINED, Forecast
+from gbar.agent.tuning.findings import Findings
+from gbar.sim import Problem
+
+RIVALS = 4  # best evaluations: what cannot come among them is not finished
+RECENT = 64  # evaluations that tell how often a protocol rejects
+RHEOBASE = 8.0  # runs that a search for a rheobase takes
+DEAR_S = 0.5  # of one worker for an evaluation: cheaper ones are simulated whole
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The protocols that can be simulated apart, with what is measured under each and what each costs."""
+
+    groups: tuple[tuple[str, ...], ...]  # [G]
+    keys: np.ndarray  # [G, F] bool: whose measurements
+    price: np.ndarray  # [G] simulated ms, so that the order is the same on every machine
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Schedule":
+        """A problem's."""
+        curves = {name: curve.steps[0] for name, curve in problem.curves.items()}
+        under = [curves.get(m.under, m.under) for m in problem.measurements]
+        groups = tuple(problem.groups)
+        keys = np.array([[name in names for name in under] for names in groups])
+        runs = {name: RHEOBASE if name in problem.rheobases else 1.0 for name in problem.stimuli}
+        price = [sum(runs[name] * problem.stimuli[name].total for name in names) for names in groups]
+        return cls(groups, keys, np.array(price, float))
+
+    def order(self, findings: Findings, cutoff: float, with_unmeasured: bool = False) -> list[int]:
+        """The groups, those first that reject most for their price by what recent evaluations show.
+
+        Those under which nothing is measured come last, or not at all.
+        """
+        square = np.minimum(_squared(findings)[-RECENT:], UNDEFINED**2)  # [N, F]; infinite where not simulated
+        best = int(findings.distance.argmin()) if len(findings.observations) else None
+        typical: np.ndarray = np.zeros(self.keys.shape[1]) if best is None else _squared(findings)[best]
+        rejects = []
+        for own in self.keys:
+            unknown = np.isinf(findings.observations.features[-RECENT:, own])
+            there = np.flatnonzero(unknown.sum(axis=1) == 0)
+            mean = (square[there][:, own].sum(axis=1) + typical[~own].sum()) / len(own)
+            rejects.append((1.0 + (np.sqrt(mean) > cutoff).sum()) / (2.0 + len(there)))
+        measured = [bool(own.any()) for own in self.keys]
+        order = [int(g) for g in np.argsort(self.price / np.array(rejects), kind="stable")]
+        return [g for g in order if measured[g]] + [g for g in order if with_unmeasured and not measured[g]]
+
+    def cutoff(self, findings: Findings) -> float:
+        """The distance beyond which a parameter set is not among the best."""
+        whole = np.sort(findings.distance[~np.isinf(findings.observations.features).any(axis=1)])
+        return float(whole[RIVALS - 1]) if len(whole) >= RIVALS else np.inf
+
+    def hopeless(self, r: np.ndarray, forecast: Forecast | None, at: int, cutoff: float) -> bool:
+        """Whether a parameter set is beyond a cutoff even if what was not simulated turns out well.
+
+        Args:
+            r: [F] asinh(z) as simulated, UNDEFINED where not defined, NaN where not simulated.
+            forecast: of the batch; the best that may be expected is one SD nearer than its mean.
+            at: which of the batch.
+            cutoff: a distance.
+        """
+        rest = np.zeros_like(r)
+        if forecast is not None:
+            rest = np.maximum(np.abs(forecast.r[at]) - forecast.sd[at], 0.0) * np.sqrt(forecast.p[at])
+        return bool(np.sqrt(np.mean(np.where(np.isnan(r), rest, r) ** 2)) > cutoff)
+
+
+def _squared(findings: Findings) -> np.ndarray:  # [N, F]
+    """asinh(z)^2 of every evaluation, an undefined or unknown feature counting as far."""
+    target = findings.definition.target
+    z = (findings.features - target.mean) / target.sd
+    squared: np.ndarray = np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2
+    return squared
