@@ -13,7 +13,7 @@ from gbar.sim import Archive, GbarError, load_problem
 from gbar.sim.problem import within
 from gbar.surrogate import Z90
 
-FEWEST = 16  # evaluations from which something can be learned
+FEWEST = 5  # evaluations from which something can be learned
 NEAR = 64  # evaluations nearest to the measurements, whose errors say how far the answers are off
 
 
@@ -55,7 +55,9 @@ class StandIn:
         errors = np.arcsinh(z[closest]) - self._answer(u[closest])[0].mean(axis=0)  # of what it has seen: the least
         self._noise = np.sqrt(np.nanmean(errors**2, axis=0, where=np.isfinite(errors)))
         known = [result.surrogate.get(k) for k in keys]
-        self._noise = np.fmax(self._noise, np.arcsinh([(a.recent_rmse_over_sd or 0.0) if a else 0.0 for a in known]))
+        first = float(np.sinh(AgentConfig().first_noise))  # where the run has predicted too little to know
+        before = [first if a is None or a.recent_rmse_over_sd is None else a.recent_rmse_over_sd for a in known]
+        self._noise = np.fmax(self._noise, np.arcsinh(before))
         self.expect(near.x[closest[0]])  # compiled for one, so that nobody waits for it
 
     def _answer(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
