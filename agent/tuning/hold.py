@@ -9,7 +9,7 @@ import numpy as np
 from gbar.agent.result import Achieved, Condition, HeldOut, Hold, Measured, Misbehaviour, Rate, Result, read_result
 from gbar.agent.tuning.behaviour import SUSTAINED_MS, misbehaviour
 from gbar.sim import Evaluation, GbarError, Integrator, Problem, load_problem, open_pool
-from gbar.sim.problem import Step
+from gbar.sim.problem import Step, Stimulus
 
 SHARES = (-0.10, -0.02, 0.02, 0.10)  # of each parameter's own value
 STEPS_MS = (0.025, 0.01)  # fixed time steps
@@ -122,12 +122,16 @@ def _curve(problem: Problem, x: np.ndarray, tight: Integrator) -> tuple[str, lis
     alone = problem.model_copy(update={"protocol": protocols, "measurements": ()})
     with open_pool(alone, 1, tight) as pool:
         ((_, done),) = pool.run([x], traces=True, integrator=tight)
-    features = done.features
-    curve = [
-        Rate(current=i, rate=rate if np.isfinite(rate := features.get(f"{i:g} nA.mean_frequency", np.nan)) else 0.0)
-        for i in currents
-    ]
-    return strongest, curve, misbehaviour(alone, [done.traces], [features])
+    crossing = float(problem.efel_settings(strongest)["Threshold"])
+    curve = [Rate(current=i, rate=_rate(*done.traces[f"{i:g} nA"], step, crossing)) for i in currents if done.traces]
+    return strongest, curve, misbehaviour(alone, [done.traces], [done.features])
+
+
+def _rate(t: np.ndarray, v: np.ndarray, step: Stimulus, crossing: float) -> float:
+    """Spikes over the whole step, in Hz: a cell in depolarisation block has a low rate."""
+    at = t[1:][(v[1:] >= crossing) & (v[:-1] < crossing)]
+    during = (at >= step.delay) & (at <= step.delay + step.duration)
+    return 1e3 * int(during.sum()) / step.duration
 
 
 def _held_out(result: Result, table: Path, x: np.ndarray, tight: Integrator) -> list[HeldOut]:
