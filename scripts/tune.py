@@ -10,6 +10,7 @@ from gbar.scripts import terminal
 from gbar.scripts.interrupts import as_process
 
 Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
+Schedule = StrEnum("Schedule", ["auto", "whole", "greedy"])
 
 
 @terminal.archiving
@@ -26,6 +27,7 @@ def tune(
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
     batch: terminal.BatchOption = None,
     engine: terminal.EngineOption = None,
+    schedule: Annotated[Schedule, typer.Option(help="Protocols of an evaluation: whole, or in turn.")] = Schedule.auto,
     dask: terminal.DaskOption = None,
     as_json: terminal.JsonFlag = False,
 ) -> None:
@@ -45,10 +47,11 @@ def tune(
     terminal.say_how_read(loaded)
     loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one, and says why
     agent = AgentConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask)
+    in_turn = cast(Literal["auto", "whole", "greedy"], schedule.value)
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask, in_turn)
     folder = out or terminal.default_folder(loaded)
     with show_progress(solutions) as watch:
-        result = run(loaded, config, folder, archive and archive.resolve(), watch)
+        result = run(loaded, config, folder, archive and archive.resolve(), watch, terminal.remark)
     terminal.print_json(result.model_dump()) if as_json else terminal.print_summary(result, folder)
     if result.status == "interrupted" or not result.solutions:
         raise typer.Exit(130 if result.status == "interrupted" else 3)

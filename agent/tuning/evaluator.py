@@ -10,6 +10,7 @@ from gbar.agent.learning import DISTINCT, UNDEFINED, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.fidelity import PROBES
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule
@@ -17,6 +18,7 @@ from gbar.sim import Archive, Evaluation, Integrator, Pool
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
+PROBE_FORM_EVERY = 12  # batches, once a cheaper form of the model is known well enough
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
 
@@ -166,11 +168,14 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
+        if self.definition.cheaper and not near:
+            best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []
         if known.x[best].tobytes() in self.ledger.confirmed_before:
             return []
-        self.next_probe = batch + PROBE_EVERY
+        judged = self.definition.cheaper and len(findings.bias.searched) >= PROBES
+        self.next_probe = batch + (PROBE_FORM_EVERY if judged else PROBE_EVERY)
         return [best]
 
     def nearest(self, findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
@@ -204,7 +209,7 @@ class Evaluator:
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
     def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
-        if self.schedule is not None and accuracy == self.definition.tight:
+        if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
             return self._confirmed_in_turn(findings, x)
         return self.pool.run(list(x), traces=accuracy == self.definition.tight, integrator=accuracy)
 

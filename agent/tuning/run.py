@@ -8,7 +8,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -38,8 +38,9 @@ from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.ledger import Observer
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
-from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
+from gbar.sim import Archive, Choice, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
+from gbar.sim.setup import DEAR_S
 from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
@@ -47,12 +48,24 @@ OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older
 WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
 
 
-def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Observer) -> Result:
-    """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+def tune_into(
+    problem: Problem,
+    config: TuneConfig,
+    out: Path,
+    archive: Path | None,
+    observe: Observer,
+    announce: Callable[[str], None] = lambda plan: None,
+) -> Result:
+    """Tune inside a run folder and write everything a run leaves. See `agent.tune`.
+
+    `announce` is told what a dear model's run will cost, before it begins.
+    """
     out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
     start = time.perf_counter()
     configure()
     problem, choice = choose_engine(problem)
+    if choice.seconds > DEAR_S:
+        announce(_plan(choice, config))
     choosing_s = time.perf_counter() - start
     with _run_folder(out) as made:
         with Archive(archive or out / "archive.sqlite", problem, made) as kept:
@@ -61,12 +74,13 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
                 return finished
             earlier_s = _earlier_s(problem, config, out)
             outcome = search(problem, config, kept, out / "neuron.log", observe)
-            searched = time.perf_counter()
+            searched, simulated = time.perf_counter(), kept.seconds(run_name(problem, config))
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(outcome, archive or Path("archive.sqlite"))
-            result.engine_why = choice.why
+            result.engine_why = "; ".join(filter(None, [choice.why, outcome.misled]))
+            result.simulated_s = {engine: round(seconds, 3) for engine, seconds in simulated.items()}
             result.wall_s.choose, result.wall_s.earlier = round(choosing_s, 3), earlier_s
             write_traces(out, [candidate.done.traces for candidate in outcome.shown])
             write_whole(out / "predictions.csv", _predictions(outcome.findings))
@@ -77,6 +91,20 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
     write_result(out, result)
     write_report(out)
     return result
+
+
+def _plan(choice: Choice, config: TuneConfig) -> str:
+    """What a run on a dear model will cost at most."""
+    form = next((trial for trial in choice.fidelities if trial.engine == choice.engine), None)
+    each = form.seconds if form and form.seconds else choice.seconds
+    minutes = config.budget * each / config.workers / 60
+    most = f"{config.budget} evaluations take up to {minutes:.0f} min on {config.workers} workers"
+    if form is None:
+        return f"an evaluation of this model takes {each:.2g} s: {most}"
+    return (
+        f"an evaluation of this model takes {form.full_seconds:.2g} s: the search is on a cheaper form of it "
+        f"({form.engine}), {each:.2g} s each: {most}; what comes out is confirmed on the model itself"
+    )
 
 
 def _export(out: Path, result: Result, problem: Problem) -> None:
@@ -116,7 +144,7 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
     same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
-    same = same and found.measurements == _measured(problem)
+    same = same and found.measurements == _measured(problem) and config.schedule in ("auto", found.schedule)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
 
@@ -215,6 +243,8 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
         workers=config.workers,
         engine=definition.engine,
         confirmed_by=str(definition.tight),
+        schedule=outcome.schedule,
+        arms_s=ledger.arms_s(),
         evaluations=ledger.evaluations,
         failed_evaluations=sum(ledger.failures.values()),
         failures=dict(ledger.failures),

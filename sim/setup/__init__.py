@@ -4,6 +4,7 @@ from gbar.sim.setup.advice import notes, remarks
 from gbar.sim.setup.choice import Choice, choose_engine, with_engine
 from gbar.sim.setup.effects import tried
 from gbar.sim.setup.examples import bundled, copy_bundled
+from gbar.sim.setup.fidelity import DEAR_S
 from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
@@ -27,6 +28,7 @@ __all__ = [
     "notes",
     "remarks",
     "tried",
+    "DEAR_S",
     "with_engine",
     "with_process",
     "write_out",
