@@ -29,6 +29,8 @@ from gbar.surrogate import (
 
 Planner = Literal["auto", "policy", "gradient", "both"]
 
+BELIEVED = 8  # one start of so many is drawn from priors, where there are any
+
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
 # batches of development cells (docs/agent.md)
 NEARER = 0.4
@@ -77,9 +79,12 @@ class Agent:
         rows: int,
         config: AgentConfig,
         pretrained: Pretrained | None = None,
+        believed: tuple[np.ndarray, np.ndarray] | None = None,
     ):
+        """`believed`: median and SD [D] of priors in the unit cube, NaN where there is none."""
         self.target, self.tolerance, self.config = target, tolerance, config
         self.rows, self.dimension, self.pretrained = rows, dimension, pretrained
+        self._believed = believed if believed is not None and np.isfinite(believed[0]).any() else None
         self.fitting = config.pretrain.fit if pretrained else config.fit
         self.network = Response(len(target.mean), self.fitting.hidden, self.fitting.layers)
         self.target32 = as_float32(target)
@@ -181,7 +186,10 @@ class Agent:
         return Proposals(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
-        """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
+        """Half of the starts at the best cells, half drawn from the better part with a wide jitter.
+
+        Of these a few are moved to where priors believe the values to be.
+        """
         members, count = self.fitting.members, self.config.plan.starts
         order = np.argsort(distance(z_scores(features, self.target)), kind="stable")
         draw = self._draw()
@@ -191,6 +199,11 @@ class Agent:
         chosen = np.concatenate([np.broadcast_to(best, (members, len(best))), wide], axis=1)
         jitter = np.concatenate([np.full(len(best), 0.03), np.full(count - len(best), 0.12)])
         places = u[chosen] + jitter[None, :, None] * draw.standard_normal((members, count, self.dimension))
+        if self._believed is not None:
+            median, sd = self._believed
+            few = places[:, -max(1, count // BELIEVED) :]
+            drawn = np.clip(median, 0, 1) + sd * draw.standard_normal(few.shape)
+            few[...] = np.where(np.isfinite(drawn), drawn, few)
         return jnp.asarray(np.clip(places, 0, 1).astype(np.float32))
 
     def noise(self) -> np.ndarray:  # [F]

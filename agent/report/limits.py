@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gbar.agent.report import words
-from gbar.agent.result import Achieved, Conflict, Measured, Misbehaviour, Pressing, Range, Result
+from gbar.agent.result import Achieved, Conflict, FarFromPrior, Measured, Misbehaviour, Pressing, Range, Result
 from gbar.sim.problem import doubtful_sign
 
 MORE = (
@@ -61,6 +61,11 @@ def findings(result: Result) -> list[Finding]:
             "At a bound",
             "The best values may lie beyond: widen the bound where physiology allows.",
             [_at_bound(pressing, ranges, result) for pressing in diagnosis.pressing],
+        ),
+        Finding(
+            "Not where it was expected",
+            "A prior only says where to look: either it is wrong for this cell, or a measurement is.",
+            [_surprise(far, result) for far in diagnosis.far_from_prior],
         ),
         Finding(
             "No information",
@@ -174,3 +179,11 @@ def _at_bound(pressing: Pressing, ranges: dict[str, Range], result: Result) -> s
     bound = words.with_unit(pressing.bound, ranges[pressing.parameter].unit)
     who = f"the {noun}" if pressing.of == 1 else f"{pressing.sets} of {words.count(pressing.of, noun)}"
     return f"{pressing.parameter}: {who} at the {pressing.side} bound, {bound}"
+
+
+def _surprise(far: FarFromPrior, result: Result) -> str:
+    noun = "solution" if result.solutions else "nearest set"
+    who = f"the {noun}" if far.of == 1 else f"{far.sets} of {words.count(far.of, noun)}"
+    nearest = f"; the nearest of all {words.number(far.sds, 2)}" if far.of > 1 else ""
+    least = words.number(far.sds, 2) if far.of == 1 else "2 or more"
+    return f"{far.parameter}: {who} {least} SD from its prior{nearest}"

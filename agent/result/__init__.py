@@ -17,6 +17,7 @@ from gbar.agent.result.parts import (
     Candidate,
     Conflict,
     Diagnosis,
+    FarFromPrior,
     FirstBatch,
     Measured,
     Misbehaviour,
@@ -32,7 +33,7 @@ from gbar.agent.result.result import Result, read_result, schema, write_result
 from gbar.agent.result.traces import Traces, read_traces, write_traces
 
 __all__ = [
-    "FREE", "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FirstBatch",
+    "FREE", "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FarFromPrior", "FirstBatch",
     "Measured", "Misbehaviour", "Pressing", "Progress", "Range", "Recalled", "Uninformative", "Unreachable",
     "Wall", "Result", "read_result", "schema", "write_result", "Traces", "read_traces", "write_traces",
 ]  # fmt: skip

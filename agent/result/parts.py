@@ -95,6 +95,9 @@ class Range(Plain):
     high: InNeuronsUnit = Field(description="upper bound")
     scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
     unit: str = Field(description="as NEURON has it; empty where NEURON names none")
+    start: InNeuronsUnit | None = Field(default=None, description="as named; `null` where the model's own value is it")
+    prior_mean: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
+    prior_sd: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
     uncertainty_left: Share | None = Field(
         default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
     )
@@ -138,6 +141,15 @@ class Pressing(Plain):
     side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
     bound: InNeuronsUnit = Field(description="the bound on that side")
     sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) lie there")
+    of: int = Field(description="how many there are")
+
+
+class FarFromPrior(Plain):
+    """A parameter that solutions (or the nearest sets) have far from what its prior believed."""
+
+    parameter: str = Field(description="its name")
+    sds: SDs = Field(description="of the prior, from its middle to the set that lies nearest to it")
+    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) are 2 SD away")
     of: int = Field(description="how many there are")
 
 
@@ -201,6 +213,9 @@ class Diagnosis(Plain):
     """What limits the answer, see docs/result.md."""
 
     pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
+    far_from_prior: list[FarFromPrior] = Field(
+        default_factory=list, description="parameters that most sets have 2 SD or more from their prior"
+    )
     unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
     conflicts: list[Conflict] = Field(
         default_factory=list, description="pairs that were only met one at a time, the furthest off first"

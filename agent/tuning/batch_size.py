@@ -31,7 +31,8 @@ def new_agent(findings: Findings, ledger: Ledger, pretrained: Pretrained | None,
     """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
     definition, dimension = findings.definition, findings.observations.u.shape[1]
     rows, config = padded(len(findings.observations) + ledger.left + SPARE), definition.config
-    return Agent(jax.random.key(seed), dimension, definition.target, config.tolerance, rows, config.agent, pretrained)
+    key, believed = jax.random.key(seed), definition.problem.believed()
+    return Agent(key, dimension, definition.target, config.tolerance, rows, config.agent, pretrained, believed)
 
 
 def choose_batch(think_s: float, round_s: float, at_once: int) -> int:

@@ -14,7 +14,17 @@ import numpy as np
 import optax
 
 from gbar.agent.learning import UNDEFINED, Agent, Dynamics, Target, assess, residual, z_scores
-from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
+from gbar.agent.result import (
+    FREE,
+    Achieved,
+    Conflict,
+    Diagnosis,
+    FarFromPrior,
+    Pressing,
+    Range,
+    Uninformative,
+    Unreachable,
+)
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.design import unknown
 from gbar.agent.tuning.findings import Confirmed, Findings
@@ -32,6 +42,7 @@ STARTS, STEPS, RATE = 8, 120, 0.05  # of a descent, per member
 COVER = 1024  # points that stand for the whole space
 PASSES = 0.98  # share of the space in which a measurement that says nothing is met
 STILL = 0.02  # SDs within which a value counts as constant
+SURPRISING = 2.0  # SDs of a prior from its middle
 FRONT = 5  # points shown of a trade-off
 
 
@@ -108,6 +119,7 @@ def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
     return Diagnosis(
         pressing=_pressing(definition.problem, outcome.shown),
+        far_from_prior=_far_from_prior(definition.problem, outcome.shown),
         unreachable=[_unreachable(definition, evidence, f) for f in single],
         conflicts=[_conflict(definition, evidence, *pair) for pair in pairs],
         uninformative=_uninformative(definition, outcome.agent, evidence),
@@ -215,6 +227,19 @@ def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
             if 2 * count >= len(u):
                 pressing.append(Pressing(parameter=parameter.name, side=side, bound=bound, sets=count, of=len(u)))
     return pressing
+
+
+def _far_from_prior(problem: Problem, shown: tuple[Confirmed, ...]) -> list[FarFromPrior]:
+    """Parameters that half or more of the solutions (or nearest sets) have far from their prior."""
+    if not shown:
+        return []
+    median, sd = problem.believed()
+    away = np.abs([found.u for found in shown] - median) / sd  # [S, D], NaN without a prior
+    return [
+        FarFromPrior(parameter=name, sds=float(each.min()), sets=int((each >= SURPRISING).sum()), of=len(each))
+        for name, each in zip(problem.names, away.T, strict=True)
+        if 2 * (each >= SURPRISING).sum() >= len(each)
+    ]
 
 
 def _achieved(definition: Definition, evidence: Evidence, row: int, f: int) -> Achieved:

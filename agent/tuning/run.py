@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
 from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
+from gbar.sim.problem import Parameter
 from gbar.surrogate import feature_accuracy, verdict
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
@@ -114,8 +115,8 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.agent.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
-    bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
-    same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
+    ranges = [_range(parameter) for parameter in problem.parameter]
+    same = same and ranges == [p.model_dump(exclude={"unit", "uncertainty_left"}) for p in found.parameters]
     same = same and found.measurements == _measured(problem)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
@@ -271,16 +272,16 @@ def _ranges(outcome: Outcome) -> list[Range]:
         each = [outcome.agent.uncertainty_left(found.u) for found in shown]
         left = [float(value) for value in np.mean(each, axis=0)]
     return [
-        Range(
-            name=parameter.name,
-            low=parameter.bounds[0],
-            high=parameter.bounds[1],
-            scale=parameter.scale,
-            unit=outcome.units[parameter.name],
-            uncertainty_left=share,
-        )
+        Range(**_range(parameter), unit=outcome.units[parameter.name], uncertainty_left=share)
         for parameter, share in zip(problem.parameter, left, strict=True)
     ]
+
+
+def _range(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as the result keeps it, but for what a run finds out."""
+    (low, high), prior = parameter.bounds, parameter.prior
+    kept = {"name": parameter.name, "low": low, "high": high, "scale": parameter.scale, "start": parameter.start}
+    return kept | {"prior_mean": prior.mean if prior else None, "prior_sd": prior.sd if prior else None}
 
 
 def accuracies(findings: Findings) -> dict[str, Accuracy]:

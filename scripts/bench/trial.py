@@ -34,7 +34,7 @@ class Trial:
         self.problem, self.pool, self.budget = problem, pool, budget
         self.target, self.tolerance = target_of(problem.measurements), tolerance
         self.keys = [m.key for m in problem.measurements]
-        self.dimension, self.own = len(problem.names), pool.found.own
+        self.dimension, self.own = len(problem.names), problem.started(pool.found.own)  # with the starts it names
         self._note = note  # is told the z-scores [F] of each evaluation as it comes
         self.made, self.largest_batch, self.simulate_s = 0, 0, 0.0
         self.solved = False

@@ -16,7 +16,7 @@ from gbar.sim.problem.modelfiles import (
     files_in,
     model_files,
 )
-from gbar.sim.problem.parameter import FACTOR, PURE, Parameter
+from gbar.sim.problem.parameter import FACTOR, PURE, Parameter, Prior
 from gbar.sim.problem.plausible import doubtful_sign, of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, within
 from gbar.sim.problem.quantity import Numerals
@@ -48,6 +48,7 @@ __all__ = [
     "Numerals",
     "PURE",
     "Parameter",
+    "Prior",
     "Problem",
     "RESULTS",
     "ResponseKey",

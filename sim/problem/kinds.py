@@ -131,6 +131,11 @@ class Stimulus(Strict):
         """What is put in, for tables."""
         return self.at
 
+    @property
+    def described(self) -> str:
+        """What, how long and where."""
+        return f"{self.words}, {self.duration:g} ms at {self.at}"
+
 
 class Held(Stimulus):
     """A stimulus on top of a holding current that flows from the start to the end."""
@@ -355,6 +360,11 @@ class FiCurve(Strict):
     steps: tuple[str, ...] = Field(
         min_length=2, description="names of two or more `step` protocols, 0 nA or more, of different amplitudes"
     )
+
+    @property
+    def described(self) -> str:
+        """The steps that it relates."""
+        return ", ".join(self.steps)
 
 
 KINDS: dict[str, type[BaseModel]] = {

@@ -287,6 +287,17 @@ class Problem(Strict):
         unit: np.ndarray = np.clip(self.unit(np.clip(physical, low, high)), 0, 1)
         return unit
 
+    def started(self, own: np.ndarray) -> np.ndarray:  # [D] in NEURON's units -> [D]
+        """The model's own values, but for parameters that name a start."""
+        named = [np.nan if parameter.start is None else parameter.start for parameter in self.parameter]
+        return np.where(np.isfinite(named), named, own)
+
+    def believed(self) -> tuple[np.ndarray, np.ndarray]:  # [D], [D]
+        """Median and SD of every parameter's prior in the unit cube, NaN for those without one."""
+        pairs = [parameter.believed() or (np.nan, np.nan) for parameter in self.parameter]
+        median, sd = np.array(pairs).T
+        return median, sd
+
     def _bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         log = np.array([parameter.scale == "log" for parameter in self.parameter])
         bounds = np.array([parameter.bounds for parameter in self.parameter])
@@ -342,7 +353,7 @@ class Problem(Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _places(self) -> list[dict[str, Any]]:
-        unasked = {"bounds", "scale", "unit"}
+        unasked = {"bounds", "scale", "unit", "start", "prior"}
         return [parameter.model_dump(exclude=unasked, exclude_defaults=True) for parameter in self.parameter]
 
 

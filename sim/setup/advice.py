@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gbar.sim.engine import ModelInfo
 from gbar.sim.problem import Problem, doubtful_sign, of_measurements
 from gbar.sim.setup.effects import Effects
 
+UNLIKELY = 3.0  # SDs of a prior that a start lies from its middle
 FEW = 5  # compartments: below that gbar still works, but it is not what it is for
 
 
@@ -21,6 +24,10 @@ def remarks(problem: Problem, found: Effects | None) -> dict[str, Any]:
     """For a program: how many measurements, the parameters outside their bounds, `notes`, and all that was found."""
     beyond = outside(problem, found.model) if found else []
     said = {"measurements": len(problem.measurements), "outside": beyond, "notes": list(notes(problem, found))}
+    said |= {
+        "starts": {p.name: p.start for p in problem.parameter if p.start is not None},
+        "priors": {p.name: p.prior.model_dump() for p in problem.parameter if p.prior},
+    }
     return said | (found.as_json() if found else {})
 
 
@@ -34,6 +41,7 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
     if not problem.measurements:
         yield "no measurements yet: gbar tune needs a table of them"
     yield from of_measurements(problem)
+    yield from _guesses(problem)
     if not found:
         return
     model = found.model
@@ -73,6 +81,14 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
         yield f"{name} changes nothing: {reason(problem, name)}"
     if found.untried:
         yield f"not found out in the time there is whether they change anything: {', '.join(found.untried)}"
+
+
+def _guesses(problem: Problem) -> Iterator[str]:
+    """Starts that their own prior does not believe in."""
+    start, (median, sd) = problem.unit(problem.started(np.full(len(problem.names), np.nan))), problem.believed()
+    for p, away in zip(problem.parameter, np.abs(start - median) / sd, strict=True):
+        if away > UNLIKELY:
+            yield f"{p.name}: start = {p.start:g} is {away:.2g} SD from its prior, {p.prior}: is one of them a slip?"
 
 
 def _files(problem: Problem, model: ModelInfo) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gbar.agent import Result, tune
+from gbar.agent.report.limits import findings
 from gbar.agent.tuning.definition import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
@@ -40,6 +41,11 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         return tune(problem, TuneConfig(budget, solutions, batch=8, agent=AGENT), tmp_path / "run")
 
     return tuned
+
+
+def said(result: Result) -> str:
+    """What the page and the terminal say of what limits the answer."""
+    return "\n".join(sentence for finding in findings(result) for sentence in finding.sentences)
 
 
 def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result]) -> None:
@@ -80,9 +86,15 @@ def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[.
 
 
 def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
-    """An input resistance that only the largest conductances give."""
+    """An input resistance that only the largest conductances give, whatever a prior believes."""
     low = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 2.8, 0.04, "MOhm")
-    result = run(low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"))
+    believed = {"[0.018, 0.072]": "[0.018, 0.072]\nprior = {mean = 0.03, sd = 0.003}"}
+    result = run(
+        low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"), bounds=believed
+    )
+    (far,) = result.diagnosis.far_from_prior
+    assert (far.parameter, far.sets, far.of) == ("gkbar", far.of, len(result.solutions) or 1 + len(result.next_nearest))
+    assert far.sds > 3 and f"gkbar: {far.sets} of" in said(result)
     (pressing,) = [p for p in result.diagnosis.pressing if p.parameter == "gkbar"]
     assert (pressing.side, pressing.bound) == ("upper", 0.072)
     assert pressing.sets * 2 >= pressing.of == (len(result.solutions) or 1 + len(result.next_nearest))
