@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gbar.sim.problem import unit
+from gbar.sim.problem import demanded, unit
 
 SDs = Annotated[float, unit("SD")]
 Seconds = Annotated[float, unit("s")]
@@ -85,6 +85,13 @@ class Measured(Plain):
     mean: InItsUnit = Field(description="as in the table")
     sd: InItsUnit = Field(description="as in the table")
     unit: str = Field(description="as in the table")
+    weight: float = Field(default=1.0, description="as in the table")
+    must_hold: bool = Field(default=False, description="as in the table")
+
+    @property
+    def demand(self) -> str:
+        """What it asks for beyond the others, in words."""
+        return demanded(self.weight, self.must_hold)
 
 
 class Range(Plain):

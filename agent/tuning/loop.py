@@ -236,6 +236,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
     aim = len(findings.history) % AIMS if far and agent.pretrained is None and not len(taken) else None
-    chosen = select_batch(draw, proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    chosen = select_batch(draw, *asked, findings.definition.target)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

@@ -110,9 +110,8 @@ class Parameter(Strict):
     @property
     def guess(self) -> str:
         """Start and prior, for tables; empty where there is neither."""
-        return ", ".join(
-            [*([] if self.start is None else [f"{self.start:.4g}"]), *([f"{self.prior}"] * bool(self.prior))]
-        )
+        start = "" if self.start is None else f"{self.start:.4g}"
+        return ", ".join(filter(None, [start, str(self.prior or "")]))
 
     def believed(self) -> tuple[float, float] | None:
         """Median and SD of the prior as shares of the range, on the parameter's own scale; None without a prior."""

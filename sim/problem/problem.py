@@ -153,6 +153,14 @@ class Measurement(Strict):
     unit: str = Field(
         description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error"
     )
+    weight: Annotated[float, BeforeValidator(_number)] = Field(
+        default=1.0, gt=0, le=1e6, description="how much it counts in the sum by which compromises are judged"
+    )
+    must_hold: bool = Field(
+        default=False,
+        description="`yes`: compromises that miss it come after all that meet it",
+        json_schema_extra={"written": "`yes`, `no`", "unless given": "`no`"},
+    )
     note: str = Field(default="", description="where the row comes from, for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
 
@@ -167,6 +175,11 @@ class Measurement(Strict):
     @property
     def key(self) -> str:
         return f"{self.protocol}.{self.feature}"
+
+    @property
+    def demand(self) -> str:
+        """What it asks for beyond the others, in words."""
+        return demanded(self.weight, self.must_hold)
 
     def z(self, value: float) -> float:
         """How many SDs a value lies from the mean; NaN where it is not defined."""
@@ -361,3 +374,8 @@ def within(unit: np.ndarray, beyond: float = ROUNDING) -> np.ndarray:  # [..., D
     """Whether points of the unit cube lie in it, or at most so many ranges beyond."""
     inside: np.ndarray = np.all((unit >= -beyond) & (unit <= 1 + beyond), axis=-1)  # NaN is not
     return inside
+
+
+def demanded(weight: float, must_hold: bool) -> str:
+    """What a row of a table asks for beyond the others, in words; empty for a plain one."""
+    return ", ".join(["must hold"] * must_hold + [f"weight {weight:g}"] * (weight != 1))
