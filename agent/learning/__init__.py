@@ -5,7 +5,7 @@ from gbar.agent.learning.actor_critic import Experience, init_learner, learn
 from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
 from gbar.agent.learning.bias import EngineBias
 from gbar.agent.learning.environment import Dynamics, observation_size
-from gbar.agent.learning.planner import AIMS, DISTINCT, PROPOSERS, assess, select_batch
+from gbar.agent.learning.planner import AIMS, CAP, DISTINCT, PROPOSERS, assess, select_batch
 from gbar.agent.learning.policy import init_policy
 from gbar.agent.learning.pretrained import Pretrained, digest, load_or_pretrain, padded, pretrain, stamp, train_policy
 from gbar.agent.learning.target import (
@@ -29,6 +29,7 @@ __all__ = [
     "as_float32",
     "assess",
     "breaks",
+    "CAP",
     "Compiling",
     "configure",
     "digest",

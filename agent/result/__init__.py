@@ -21,6 +21,7 @@ from gbar.agent.result.parts import (
     FirstBatch,
     Measured,
     Misbehaviour,
+    Overturned,
     Pressing,
     Progress,
     Range,
@@ -34,6 +35,6 @@ from gbar.agent.result.traces import Traces, read_traces, write_traces
 
 __all__ = [
     "FREE", "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FarFromPrior", "FirstBatch",
-    "Measured", "Misbehaviour", "Pressing", "Progress", "Range", "Recalled", "Uninformative", "Unreachable",
-    "Wall", "Result", "read_result", "schema", "write_result", "Traces", "read_traces", "write_traces",
+    "Measured", "Misbehaviour", "Overturned", "Pressing", "Progress", "Range", "Recalled", "Uninformative",
+    "Unreachable", "Wall", "Result", "read_result", "schema", "write_result", "Traces", "read_traces", "write_traces",
 ]  # fmt: skip

@@ -28,6 +28,14 @@ class Candidate(Plain):
     z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
     max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
     undefined: int = Field(default=0, description="how many measured features are not defined")
+    gives_up: list[str] = Field(
+        default_factory=list, description="the measurements that it misses: first what must hold, then the furthest"
+    )
+    shortfall: SDs | None = Field(
+        default=None,
+        description="the sum of what |z| exceed the tolerance by, times weights; a |z| counts 20 at most, or if it "
+        "is not defined",
+    )
     proposer: str = Field(description="`design`, `policy`, `gradient`, or `archive` for another run's")
     evaluation: int = Field(description="the how-manieth of the run it was")
 
@@ -142,21 +150,21 @@ class Recalled(Plain):
 
 
 class Pressing(Plain):
-    """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
+    """A parameter that solutions (or compromises) have at a bound: they may lie beyond it."""
 
     parameter: str = Field(description="its name")
     side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
     bound: InNeuronsUnit = Field(description="the bound on that side")
-    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) lie there")
+    sets: int = Field(description="how many of the solutions (of the compromises where there are none) lie there")
     of: int = Field(description="how many there are")
 
 
 class FarFromPrior(Plain):
-    """A parameter that solutions (or the nearest sets) have far from what its prior believed."""
+    """A parameter that solutions (or compromises) have far from what its prior believed."""
 
     parameter: str = Field(description="its name")
     sds: SDs = Field(description="of the prior, from its middle to the set that lies nearest to it")
-    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) are 2 SD away")
+    sets: int = Field(description="how many of the solutions (of the compromises where there are none) are 2 SD away")
     of: int = Field(description="how many there are")
 
 
@@ -186,6 +194,13 @@ class Conflict(Plain):
     )
 
 
+class Overturned(Plain):
+    """What an earlier session of the run said cannot be met, and NEURON has met since."""
+
+    before: list[Achieved] = Field(description="the nearest then, of one measurement or of two together")
+    since: list[Achieved] = Field(description="the nearest now")
+
+
 class Uninformative(Plain):
     """A measurement that tells no parameter set from another."""
 
@@ -212,7 +227,7 @@ class Misbehaviour(Plain):
         "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
         "`does not return to rest`: 10 mV away at the end"
     )
-    sets: list[int] = Field(description="numbers of the solutions, from 1; of the nearest sets where there are none")
+    sets: list[int] = Field(description="numbers of the solutions, from 1; of the compromises where there are none")
     of: int = Field(description="how many there are")
 
 
@@ -226,6 +241,9 @@ class Diagnosis(Plain):
     unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
     conflicts: list[Conflict] = Field(
         default_factory=list, description="pairs that were only met one at a time, the furthest off first"
+    )
+    overturned: list[Overturned] = Field(
+        default_factory=list, description="what an earlier session said cannot be met, and has been met since"
     )
     uninformative: list[Uninformative] = Field(
         default_factory=list, description="measurements that tell no parameter set from another"

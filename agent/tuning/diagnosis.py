@@ -20,6 +20,7 @@ from gbar.agent.result import (
     Conflict,
     Diagnosis,
     FarFromPrior,
+    Overturned,
     Pressing,
     Range,
     Uninformative,
@@ -102,12 +103,13 @@ def _simulate(findings: Findings, archive: Archive, pool: Pool, u: np.ndarray) -
     return features
 
 
-def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
+def diagnose(outcome: Outcome, ranges: list[Range], earlier: Diagnosis | None = None) -> Diagnosis:
     """Put what is known into words that a modeller can act on.
 
     Args:
         outcome: of a search.
         ranges: its parameters, with what the measurements leave open.
+        earlier: what the last session of the same run said.
     """
     definition, reachability, findings = outcome.definition, outcome.reachability, outcome.findings
     evidence = _evidence(findings, findings.observations.u, findings.features)
@@ -122,6 +124,7 @@ def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
         far_from_prior=_far_from_prior(definition.problem, outcome.shown),
         unreachable=[_unreachable(definition, evidence, f) for f in single],
         conflicts=[_conflict(definition, evidence, *pair) for pair in pairs],
+        overturned=_overturned(definition, evidence, earlier) if earlier else [],
         uninformative=_uninformative(definition, outcome.agent, evidence),
         unconstrained=[r.name for r in ranges if r.uncertainty_left is not None and r.uncertainty_left >= FREE],
         probed=None if reachability is None else reachability.probed,
@@ -218,7 +221,7 @@ def _descend(
 
 
 def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
-    """Parameters that half or more of the solutions (or nearest sets) have at the same bound."""
+    """Parameters that half or more of the solutions (or compromises) have at the same bound."""
     u = np.array([found.u for found in shown])
     pressing = []
     for d, parameter in enumerate(problem.parameter if len(u) else ()):
@@ -230,7 +233,7 @@ def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
 
 
 def _far_from_prior(problem: Problem, shown: tuple[Confirmed, ...]) -> list[FarFromPrior]:
-    """Parameters that half or more of the solutions (or nearest sets) have far from their prior."""
+    """Parameters that half or more of the solutions (or compromises) have far from their prior."""
     if not shown:
         return []
     median, sd = problem.believed()
@@ -266,6 +269,22 @@ def _conflict(definition: Definition, evidence: Evidence, f: int, g: int) -> Con
         together=[_achieved(definition, evidence, together, f), _achieved(definition, evidence, together, g)],
         trade_off=[[_achieved(definition, evidence, row, f), _achieved(definition, evidence, row, g)] for row in shown],
     )
+
+
+def _overturned(definition: Definition, evidence: Evidence, earlier: Diagnosis) -> list[Overturned]:
+    """What was said to be out of reach, after asking NEURON, and is not."""
+    if earlier.probed is None or not len(evidence.u):
+        return []
+    said = [[found.nearest] for found in earlier.unreachable] + [found.together for found in earlier.conflicts]
+    found = []
+    for before in said:
+        columns = [definition.keys.index(each.feature) for each in before]
+        far = evidence.size[:, columns].max(axis=1)
+        row = int(np.argmin(far))
+        if far[row] <= definition.config.tolerance:
+            since = [_achieved(definition, evidence, row, f) for f in columns]
+            found.append(Overturned(before=before, since=since))
+    return found
 
 
 def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:

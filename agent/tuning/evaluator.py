@@ -9,6 +9,7 @@ import numpy as np
 from gbar.agent.learning import DISTINCT, UNDEFINED, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
+from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
@@ -173,14 +174,20 @@ class Evaluator:
         self.next_probe = batch + PROBE_EVERY
         return [best]
 
-    def nearest(self, findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
-        """With nothing found, the nearest, simulated at the confirming accuracy too, outside the budget."""
+    def compromises(self, findings: Findings) -> tuple[Confirmed, ...]:
+        """With nothing found, a few that give up different measurements, nearest first as they are when confirmed.
+
+        That is outside the budget.
+        """
         if findings.solutions:
             return ()
-        order = _nearest_first(findings, count)
-        x = list(findings.observations.x[order])
+        chosen = _compromises(findings)
+        x = list(findings.observations.x[chosen])
         done = dict(self.pool.run(x, traces=True, integrator=self.definition.tight))
-        return tuple(_confirmed(findings, index, done[i]) for i, index in enumerate(order))
+        confirmed = [_confirmed(findings, index, done[i]) for i, index in enumerate(chosen)]
+        z = np.reshape([found.z for found in confirmed], (len(confirmed), len(self.definition.keys)))
+        ordered = order(z, self.definition.target, self.definition.config.tolerance)
+        return tuple(confirmed[i] for i in ordered)
 
     def _judged(
         self, findings: Findings, batch: list[int], done: dict[int, Evaluation], numbers: list[int]
@@ -304,18 +311,22 @@ def _part(kept: Kept | None, keys: list[str], own: np.ndarray) -> Evaluation | N
     return None if np.isinf(list(features.values())).any() else Evaluation(features)
 
 
-def nearest_so_far(findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
-    """What a run that was stopped can say of the nearest: as the searching engine gave them, without voltages."""
+def compromises_so_far(findings: Findings) -> tuple[Confirmed, ...]:
+    """What a run that was stopped can say of compromises: as the searching engine gave them, without voltages."""
     if findings.solutions:
         return ()
     keys, known = findings.definition.keys, findings.observations
-    rows = {i: dict(zip(keys, map(float, known.features[i]), strict=True)) for i in _nearest_first(findings, count)}
+    rows = {i: dict(zip(keys, map(float, known.features[i]), strict=True)) for i in _compromises(findings)}
     return tuple(_confirmed(findings, i, Evaluation(features)) for i, features in rows.items())
 
 
-def _nearest_first(findings: Findings, count: int) -> list[int]:
-    inside = int(findings.observations.inside.sum())
-    return [int(index) for index in np.lexsort((findings.distance, findings.worst))[: min(count, inside)]]
+def _compromises(findings: Findings) -> list[int]:
+    """Which observations inside the bounds are compromises, nearest first."""
+    definition, inside = findings.definition, np.flatnonzero(findings.observations.inside)
+    z = z_scores(findings.features[inside], definition.target)
+    protocols = [measurement.protocol for measurement in definition.problem.measurements]
+    chosen = choose_compromises(z, definition.target, definition.config.tolerance, protocols)
+    return [int(inside[k]) for k in chosen]
 
 
 def _is_new(findings: Findings, u: np.ndarray) -> bool:

@@ -163,6 +163,11 @@ def test_verify_says_what_a_person_needs(capsys: pytest.CaptureFixture[str]) -> 
     assert "kept from it" in shown
 
 
+def test_the_space_between_a_number_and_its_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    say("71.2\N{NO-BREAK SPACE}Hz")
+    assert capsys.readouterr().out == "71.2 Hz\n"
+
+
 def test_check_shows_starts_and_priors_and_asks_about_one_far_from_the_other(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(HH, tmp_path / "hh"))
     text = (folder / "problem.toml").read_text()
