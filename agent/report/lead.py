@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from gbar.agent.report import search, words
+from gbar.agent.report import limits, search, words
 from gbar.agent.report.contents import Contents
 from gbar.agent.report.zbars import Miss, misses
 
@@ -24,6 +24,7 @@ class Lead:
     detail: str
     facts: list[tuple[str, str, str]]  # what, value, small print
     misses: list[Miss]  # of the nearest, when there is no solution
+    compromises: list[str]  # what each gives up, where there are several
     failures: list[tuple[str, int]]
 
 
@@ -33,8 +34,9 @@ def lead(contents: Contents) -> Lead:
     missed = []
     if not result.solutions and result.nearest:
         missed = misses(result.nearest, result.measurements, result.tolerance)
+    given_up = limits.compromises(result) if len(result.shown) > 1 else []
     failures = sorted(result.failures.items(), key=lambda item: -item[1])
-    return Lead(_outcome(contents), _detail(contents, len(missed)), _facts(contents), missed, failures)
+    return Lead(_outcome(contents), _detail(contents, len(missed)), _facts(contents), missed, given_up, failures)
 
 
 def _outcome(contents: Contents) -> str:
@@ -73,8 +75,10 @@ def _detail(contents: Contents, missed: int) -> str:
     text = f"The search {why} {spent}. "
     if result.nearest:
         of = len(result.measurements)
-        text += f"The nearest parameter set misses {missed} of {words.count(of, 'measurement')}"
+        others = len(result.shown) - 1
+        text += f"The nearest compromise misses {missed} of {words.count(of, 'measurement')}"
         text += "; it meets the rest." if missed < of else "."
+        text += f" {words.count(others, 'other')} give{'s' * (others == 1)} up something else." if others else ""
     return text
 
 

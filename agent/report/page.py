@@ -39,7 +39,7 @@ def render(contents: Contents) -> str:
         result=contents.result,
         shown=contents.shown,
         best=contents.best + 1,
-        word="solution" if contents.result.solutions else "parameter set",
+        word="solution" if contents.result.solutions else "compromise",
         lead=lead.lead(contents),
         commands=lead.commands(contents),
         chart=zbars.chart(contents),

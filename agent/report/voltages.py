@@ -46,7 +46,7 @@ def plots(contents: Contents) -> list[VoltagePlot]:
 
 
 def drawn(contents: Contents) -> set[int]:
-    """The solutions, or nearest sets, whose voltages were kept: numbers from 1."""
+    """The solutions, or compromises, whose voltages were kept: numbers from 1."""
     return {int(number) for traces in contents.traces.values() for number in traces}
 
 

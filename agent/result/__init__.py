@@ -17,9 +17,11 @@ from gbar.agent.result.parts import (
     Candidate,
     Conflict,
     Diagnosis,
+    FarFromPrior,
     FirstBatch,
     Measured,
     Misbehaviour,
+    Overturned,
     Pressing,
     Progress,
     Range,
@@ -32,7 +34,7 @@ from gbar.agent.result.result import Result, read_result, schema, write_result
 from gbar.agent.result.traces import Traces, read_traces, write_traces
 
 __all__ = [
-    "FREE", "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FirstBatch",
-    "Measured", "Misbehaviour", "Pressing", "Progress", "Range", "Recalled", "Uninformative", "Unreachable",
-    "Wall", "Result", "read_result", "schema", "write_result", "Traces", "read_traces", "write_traces",
+    "FREE", "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FarFromPrior", "FirstBatch",
+    "Measured", "Misbehaviour", "Overturned", "Pressing", "Progress", "Range", "Recalled", "Uninformative",
+    "Unreachable", "Wall", "Result", "read_result", "schema", "write_result", "Traces", "read_traces", "write_traces",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
 from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
-from gbar.agent.tuning.evaluator import Evaluator, nearest_so_far
+from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
 from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
@@ -77,7 +77,7 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
     with ledger.phase("start", findings):
         opened = open_pool(problem, config.workers, log=log, dask=config.dask)
     turn, reachability = Turn(findings), None
-    nearest: tuple[Confirmed, ...] = ()
+    compromises: tuple[Confirmed, ...] = ()
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
     with opened as pool:
         archive.hold_to(pool.found.reads_outside)
@@ -87,13 +87,13 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
                 turn = later  # what is known when Ctrl-C comes
             status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
-                nearest = evaluator.nearest(turn.findings)
+                compromises = evaluator.compromises(turn.findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
         except BaseException as error:
             if not was_stopped(error):
                 raise
             status, turn = "interrupted", turn._replace(findings=_with_unfinished(turn.findings, archive))
-            nearest = nearest_so_far(turn.findings)
+            compromises = compromises_so_far(turn.findings)
         ledger.evaluations = archive.count(findings.definition.name)  # one may have been kept and not yet been counted
     ledger.stop()
     return Outcome(
@@ -102,7 +102,7 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
         agent=turn.agent,
         batch=turn.batch,
         pretraining=pretraining,
-        nearest=nearest,
+        compromises=compromises,
         reachability=reachability,
         ledger=ledger,
         units=pool.found.units,
@@ -243,6 +243,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
     aim = len(findings.history) % AIMS if far and agent.pretrained is None and not len(taken) else None
-    chosen = select_batch(draw, proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    chosen = select_batch(draw, *asked, findings.definition.target)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

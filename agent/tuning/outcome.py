@@ -34,7 +34,7 @@ class Outcome:
     agent: Agent | None  # as it was when the last batch was planned; None: never learned
     batch: BatchSize
     pretraining: Pretraining
-    nearest: tuple[Confirmed, ...]  # where nothing was found
+    compromises: tuple[Confirmed, ...]  # where nothing was found
     reachability: Reachability | None  # where nothing was found: what the model can do
     ledger: Ledger
     units: dict[str, str]  # of the parameters, as NEURON has them
@@ -49,5 +49,5 @@ class Outcome:
 
     @property
     def shown(self) -> tuple[Confirmed, ...]:
-        """The solutions, or else what came nearest."""
-        return self.findings.solutions or self.nearest
+        """The solutions, or else the compromises."""
+        return self.findings.solutions or self.compromises

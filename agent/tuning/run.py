@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from gbar.agent.result import (
     write_traces,
 )
 from gbar.agent.tuning.behaviour import misbehaviour
+from gbar.agent.tuning.compromises import shortfall
 from gbar.agent.tuning.definition import Definition, TuneConfig, run_name
 from gbar.agent.tuning.diagnosis import diagnose
 from gbar.agent.tuning.findings import Confirmed, Findings
@@ -40,6 +41,7 @@ from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
 from gbar.sim import Archive, Choice, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
+from gbar.sim.problem import Parameter
 from gbar.sim.setup import DEAR_S
 from gbar.surrogate import feature_accuracy, verdict
 
@@ -72,16 +74,17 @@ def tune_into(
             finished = _finished(problem, config, out, kept)
             if finished is not None:
                 return finished
-            earlier_s = _earlier_s(problem, config, out)
+            earlier = _earlier(problem, config, out)
             outcome = search(problem, config, kept, out / "neuron.log", observe)
             searched, simulated = time.perf_counter(), kept.seconds(run_name(problem, config))
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
-            result = make_result(outcome, archive or Path("archive.sqlite"))
+            result = make_result(outcome, archive or Path("archive.sqlite"), earlier)
             result.engine_why = "; ".join(filter(None, [choice.why, outcome.misled]))
             result.simulated_s = {engine: round(seconds, 3) for engine, seconds in simulated.items()}
-            result.wall_s.choose, result.wall_s.earlier = round(choosing_s, 3), earlier_s
+            result.wall_s.choose = round(choosing_s, 3)
+            result.wall_s.earlier = round(earlier.wall_s.total + earlier.wall_s.earlier, 3) if earlier else 0.0
             write_traces(out, [candidate.done.traces for candidate in outcome.shown])
             write_whole(out / "predictions.csv", _predictions(outcome.findings))
             write_result(out, result)
@@ -142,21 +145,21 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.agent.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
-    bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
-    same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
+    ranges = [_range(parameter) for parameter in problem.parameter]
+    same = same and ranges == [p.model_dump(exclude={"unit", "uncertainty_left"}) for p in found.parameters]
     same = same and found.measurements == _measured(problem) and config.schedule in ("auto", found.schedule)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
 
 
-def _earlier_s(problem: Problem, config: TuneConfig, out: Path) -> float:
-    """What earlier sessions of this run took, as far as one left a result in the folder."""
+def _earlier(problem: Problem, config: TuneConfig, out: Path) -> Result | None:
+    """What an earlier session of this run left in the folder; None without one, or of another version."""
     try:
         found = read_result(out)
-    except GbarError:  # there was none, or of another version
-        return 0.0
+    except GbarError:
+        return None
     same = (found.seed, found.tolerance) == (config.seed, config.tolerance) and found.measurements == _measured(problem)
-    return round(found.wall_s.total + found.wall_s.earlier, 3) if same else 0.0
+    return found if same else None
 
 
 def _measured(problem: Problem) -> list[Measured]:
@@ -220,13 +223,15 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def make_result(outcome: Outcome, archive: Path) -> Result:
-    """What a search found, in the form that is kept."""
+def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) -> Result:
+    """What a search found, in the form that is kept; `earlier`: what the run's last session left."""
     definition, findings, ledger = outcome.definition, outcome.findings, outcome.ledger
     problem, config = definition.problem, definition.config
     solutions = [candidate(definition, found) for found in findings.solutions]
     ranges, shown = _ranges(outcome), outcome.shown
-    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(definition, c) for c in outcome.nearest]
+    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [
+        candidate(definition, c) for c in outcome.compromises
+    ]
     return Result(
         problem=problem.name,
         problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
@@ -258,7 +263,7 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
-        diagnosis=diagnose(outcome, ranges),
+        diagnosis=diagnose(outcome, ranges, earlier.diagnosis if earlier else None),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
         surrogate=accuracies(findings),
         memory=_recalled(outcome),
@@ -279,12 +284,18 @@ def candidate(definition: Definition, found: Confirmed) -> Candidate:
     """A confirmed parameter set in NEURON's units and the measurements' names."""
     z = {key: _finite(value) for key, value in zip(definition.keys, found.z, strict=True)}
     undefined = sum(value is None for value in z.values())
+    target, tolerance = definition.target, definition.config.tolerance
+    missed = shortfall(found.z, target, tolerance)
+    must_hold = np.zeros(len(missed), bool) if target.must_hold is None else target.must_hold
+    furthest_first = np.lexsort((-np.nan_to_num(np.abs(found.z), nan=np.inf), ~must_hold))
     return Candidate(
         parameters=dict(zip(definition.problem.names, map(float, found.x), strict=True)),
         features={key: _finite(value) for key, value in found.done.features.items()},
         z=z,
         max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
         undefined=undefined,
+        gives_up=[definition.keys[f] for f in furthest_first if not np.abs(found.z[f]) <= tolerance],
+        shortfall=float(missed.sum()),
         proposer=found.proposer,
         evaluation=found.evaluation,
     )
@@ -301,16 +312,16 @@ def _ranges(outcome: Outcome) -> list[Range]:
         each = [outcome.agent.uncertainty_left(found.u) for found in shown]
         left = [float(value) for value in np.mean(each, axis=0)]
     return [
-        Range(
-            name=parameter.name,
-            low=parameter.bounds[0],
-            high=parameter.bounds[1],
-            scale=parameter.scale,
-            unit=outcome.units[parameter.name],
-            uncertainty_left=share,
-        )
+        Range(**_range(parameter), unit=outcome.units[parameter.name], uncertainty_left=share)
         for parameter, share in zip(problem.parameter, left, strict=True)
     ]
+
+
+def _range(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as the result keeps it, but for what a run finds out."""
+    (low, high), prior = parameter.bounds, parameter.prior
+    kept = {"name": parameter.name, "low": low, "high": high, "scale": parameter.scale, "start": parameter.start}
+    return kept | {"prior_mean": prior.mean if prior else None, "prior_sd": prior.sd if prior else None}
 
 
 def accuracies(findings: Findings) -> dict[str, Accuracy]:

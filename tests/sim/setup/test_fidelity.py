@@ -51,10 +51,9 @@ def test_what_a_user_names_is_tried_and_remembered(
     assert str(Integrator.of(problem)) == choice.engine == COARSE and "confirmed on the model itself" in choice.why
     assert str(Integrator.of(problem).tight()) == "cvode atol 1e-07"
     monkeypatch.setattr(fidelity, "_tried", lambda *_: pytest.fail("it was not remembered"))
-    assert choose_engine(problem.model_copy(update={"simulation": _asked(problem, (COARSE,))}))[1] == choice
-    assert (
-        choose_engine(problem.model_copy(update={"simulation": _asked(problem, ())}))[1].engine == "cvode atol 0.0001"
-    )
+    assert choose_engine(asked)[1] == choice
+    none = asked.model_copy(update={"simulation": asked.simulation.model_copy(update={"fidelities": ()})})
+    assert choose_engine(none)[1].engine == "cvode atol 0.0001"
 
 
 def test_a_dear_model_is_tried_by_itself(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
