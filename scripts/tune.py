@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -46,8 +46,8 @@ def tune(
 
     terminal.say_how_read(loaded)
     loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one, and says why
-    agent = AgentConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
-    in_turn = cast(Literal["auto", "whole", "greedy"], schedule.value)
+    who, in_turn = cast(Any, (planner.value, schedule.value))
+    agent = AgentConfig(planner=who)
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask, in_turn)
     folder = out or terminal.default_folder(loaded)
     with show_progress(solutions) as watch:

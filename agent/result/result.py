@@ -12,6 +12,7 @@ from gbar.agent.result.parts import (
     Accuracy,
     BatchTiming,
     Candidate,
+    Compensation,
     Diagnosis,
     Evaluations,
     FirstBatch,
@@ -91,6 +92,9 @@ class Result(Plain):
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
     warnings: list[Misbehaviour] = Field(
         default_factory=list, description="what the sets do in protocols without a measurement that a cell should not"
+    )
+    compensating: list[Compensation] = Field(
+        default_factory=list, description="pairs of parameters that make up for one another, the strongest first"
     )
     surrogate: dict[str, Accuracy] = Field(description="how well each feature was predicted")
     memory: Recalled | None = Field(

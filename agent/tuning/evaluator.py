@@ -15,7 +15,7 @@ from gbar.agent.tuning.fidelity import PROBES
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule
-from gbar.sim import Archive, Evaluation, Integrator, Pool
+from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
@@ -215,10 +215,12 @@ class Evaluator:
         fast = findings.observations.features[[batch[i] for i in ok]]
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
-    def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
+    def _made(
+        self, findings: Findings, x: np.ndarray, accuracy: Integrator, drawn: bool
+    ) -> Iterator[tuple[int, Evaluation]]:
         if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
             return self._confirmed_in_turn(findings, x)
-        return self.pool.run(list(x), traces=accuracy == self.definition.tight, integrator=accuracy)
+        return self.pool.run(list(x), traces=drawn, integrator=accuracy)
 
     def _in_turn(
         self, findings: Findings, x: np.ndarray, proposers: list[str], forecast: Forecast | None
@@ -227,6 +229,7 @@ class Evaluator:
         schedule, ledger, keys = self.schedule, self.ledger, self.definition.keys
         assert schedule is not None
         cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
+        drawn = isinstance(self.pool, Workers)  # costs next to nothing
         kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
@@ -234,7 +237,7 @@ class Evaluator:
             known = {i: part for i in asked if (part := _part(kept[i], keys, schedule.keys[g])) is not None}
             new = [i for i in asked if i not in known]
             with ledger.timed("simulate"):
-                for k, part in self.pool.run(list(x[new]), integrator=engine, protocols=schedule.groups[g]):
+                for k, part in self.pool.run(list(x[new]), drawn, engine, protocols=schedule.groups[g]):
                     known[new[k]] = part
                     self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
                     ledger.charge(part.spent)
@@ -242,6 +245,7 @@ class Evaluator:
                 if i not in done:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
+                ledger.saw(x[i], done[i], proposers[i])
             r = {i: self._r(findings, done[i]) for i in asked if done[i].status == "ok"}
             asked = [i for i in r if not schedule.hopeless(r[i], forecast, i, cutoff)]
             if not asked:
@@ -288,9 +292,13 @@ class Evaluator:
                 done[i] = found.done
                 ledger.count(found.done, findings)
         missing = [i for i in range(len(x)) if i not in done]
+        drawn = confirming or (isinstance(self.pool, Workers) and not accuracy.batched)  # what costs next to nothing
         with ledger.timed("simulate"):
-            for k, evaluation in self._made(findings, x[missing], accuracy):
+            for k, evaluation in self._made(findings, x[missing], accuracy, drawn):
                 i = missing[k]
+                if not confirming:
+                    ledger.saw(x[i], evaluation, proposers[i])
+                    evaluation = replace(evaluation, traces={})
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in ledger.confirmed_before:
                     continue  # simulated again for its traces alone

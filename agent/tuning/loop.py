@@ -26,7 +26,8 @@ from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
 from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
-from gbar.agent.tuning.ledger import Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
 from gbar.agent.tuning.schedule import schedule_of
 from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
@@ -41,19 +42,33 @@ class Turn(NamedTuple):
     agent: Agent | None = None
 
 
-def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, observe: Observer = unseen) -> Outcome:
+def search(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON; see `search_on`.
 
     Where a cheaper form of the model is searched on and turns out to mislead, the search goes on on the model itself.
     """
     try:
-        return search_on(problem, config, archive, log, observe)
+        return search_on(problem, config, archive, log, observe, live)
     except Misled as error:
-        outcome = search_on(model_itself(problem), config, archive, log, observe)
+        outcome = search_on(model_itself(problem), config, archive, log, observe, live)
         return replace(outcome, misled=str(error))
 
 
-def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path, observe: Observer = unseen) -> Outcome:
+def search_on(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
 
     Args:
@@ -62,6 +77,7 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
         archive: every evaluation goes in; what it holds already is learned from.
         log: where NEURON's own output goes.
         observe: called after every evaluation.
+        live: tells whoever watches the run's folder, and pauses or stops the search where it is asked to.
 
     Returns:
         How it ended and what it found. Ctrl-C ends it early with what it has.
@@ -70,7 +86,7 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
         GbarError: the model cannot be built or simulated at all.
         Misled: by a cheaper form of the model.
     """
-    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe)
+    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe, live)
     findings = _from_other_runs(Definition.of(problem, config), archive, ledger)
     with ledger.phase("fit", findings):
         pretraining = _pretraining(findings, archive)
@@ -85,10 +101,12 @@ def search_on(problem: Problem, config: TuneConfig, archive: Archive, log: Path,
         try:
             for later in _turns(turn.findings, evaluator, pretraining, pool):
                 turn = later  # what is known when Ctrl-C comes
+                ledger.pause()
             status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
                 compromises = evaluator.compromises(turn.findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
+            ledger.tell_of(WRITING, turn.findings)
         except BaseException as error:
             if not was_stopped(error):
                 raise
