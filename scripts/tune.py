@@ -45,13 +45,12 @@ def tune(
     from gbar.agent.tuning import TuneConfig, show_progress
 
     terminal.say_how_read(loaded)
-    loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one, and says why
+    loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one
     who, in_turn = cast(Any, (planner.value, schedule.value))
-    agent = AgentConfig(planner=who)
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask, in_turn)
-    folder = out or terminal.default_folder(loaded)
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, AgentConfig(planner=who), dask, in_turn)
+    folder, kept = out or terminal.default_folder(loaded), archive and archive.resolve()
     with show_progress(solutions) as watch:
-        result = run(loaded, config, folder, archive and archive.resolve(), watch, terminal.remark)
+        result = run(loaded, config, folder, kept, watch, terminal.remark)
     terminal.print_json(result.model_dump()) if as_json else terminal.print_summary(result, folder)
     if result.status == "interrupted" or not result.solutions:
         raise typer.Exit(130 if result.status == "interrupted" else 3)

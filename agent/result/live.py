@@ -29,30 +29,28 @@ class Live(Plain):
     problem: str = Field(description="its name")
     problem_folder: str = Field(description="where it is")
     measurements_file: str = Field(description="the table that is used")
-    pid: int = Field(description="the process that runs; see `ended`")
-    process_started: Seconds = Field(description="when that process began: another may have its number by now")
+    pid: int = Field(description="its process")
+    process_started: Seconds = Field(description="when that began")
     started: Seconds = Field(description="when the run began")
     updated: Seconds = Field(description="when this was written")
-    phase: str = Field(description="what is being done: `simulating`, `learning`, `planning`, `paused`, …")
-    ended: str | None = Field(
-        default=None, description="`null` while it runs, then `solved`, `out of budget`, `interrupted`, or what failed"
-    )
-    evaluations: Evaluations = Field(description="made, earlier sessions of the run included")
+    phase: str = Field(description="`simulating`, `learning`, `planning`, `paused`, …")
+    ended: str | None = Field(default=None, description="`null` while it runs, then the status, or what failed")
+    evaluations: Evaluations = Field(description="made, in earlier sessions too")
     budget: Evaluations = Field(description="at most")
-    wanted: int = Field(description="distinct solutions at which it stops")
+    wanted: int = Field(description="solutions at which it stops")
     tolerance: SDs = Field(description="the largest |z| of a solution")
     seed: int = Field(description="of the run")
     workers: int = Field(description="processes that simulate")
     engine: str = Field(description="that searches")
     measurements: list[Measured] = Field(description="the table")
-    features: list[LiveFeature] = Field(description="one a measurement, in the same order")
+    features: list[LiveFeature] = Field(description="one a measurement")
     solutions: list[Candidate] = Field(default_factory=list, description="confirmed so far")
     nearest: Candidate | None = Field(
-        default=None, description="the nearest evaluation so far, as the searching engine gave it, or the best solution"
+        default=None, description="the best solution, or else the nearest set, by the searching engine"
     )
     failures: dict[str, int] = Field(default_factory=dict, description="reason → how often")
     history: list[tuple[Evaluations, SDs | None, int]] = Field(
-        default_factory=list, description="after each batch: evaluations, smallest largest |z|, solutions"
+        default_factory=list, description="a batch each: evaluations, smallest largest |z|, solutions"
     )
 
     @property

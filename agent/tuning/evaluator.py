@@ -215,12 +215,15 @@ class Evaluator:
         fast = findings.observations.features[[batch[i] for i in ok]]
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
-    def _made(
-        self, findings: Findings, x: np.ndarray, accuracy: Integrator, drawn: bool
-    ) -> Iterator[tuple[int, Evaluation]]:
+    def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
         if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
             return self._confirmed_in_turn(findings, x)
-        return self.pool.run(list(x), traces=drawn, integrator=accuracy)
+        return self.pool.run(list(x), traces=self._drawn(accuracy), integrator=accuracy)
+
+    def _drawn(self, accuracy: Integrator) -> bool:
+        """Whether voltages are kept, for solutions and for who watches: where that costs next to nothing."""
+        cheap = isinstance(self.pool, Workers) and not accuracy.batched and self.ledger.is_watched
+        return cheap or accuracy == self.definition.tight
 
     def _in_turn(
         self, findings: Findings, x: np.ndarray, proposers: list[str], forecast: Forecast | None
@@ -229,7 +232,6 @@ class Evaluator:
         schedule, ledger, keys = self.schedule, self.ledger, self.definition.keys
         assert schedule is not None
         cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
-        drawn = isinstance(self.pool, Workers)  # costs next to nothing
         kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
@@ -237,7 +239,7 @@ class Evaluator:
             known = {i: part for i in asked if (part := _part(kept[i], keys, schedule.keys[g])) is not None}
             new = [i for i in asked if i not in known]
             with ledger.timed("simulate"):
-                for k, part in self.pool.run(list(x[new]), drawn, engine, protocols=schedule.groups[g]):
+                for k, part in self.pool.run(list(x[new]), self._drawn(engine), engine, protocols=schedule.groups[g]):
                     known[new[k]] = part
                     self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
                     ledger.charge(part.spent)
@@ -245,12 +247,16 @@ class Evaluator:
                 if i not in done:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
-                ledger.saw(x[i], done[i], proposers[i])
             r = {i: self._r(findings, done[i]) for i in asked if done[i].status == "ok"}
             asked = [i for i in r if not schedule.hopeless(r[i], forecast, i, cutoff)]
             if not asked:
                 break
-        return done
+        return {i: self._seen(x[i], whole, proposers[i]) for i, whole in done.items()}
+
+    def _seen(self, x: np.ndarray, done: Evaluation, proposer: str) -> Evaluation:
+        """An evaluation x [D] by the searching engine, which whoever watches has seen, without its voltages."""
+        self.ledger.saw(x, done, proposer)
+        return replace(done, traces={})
 
     def _confirmed_in_turn(self, findings: Findings, x: np.ndarray) -> Iterator[tuple[int, Evaluation]]:
         """Simulate x [B, D] at the confirming accuracy, and no more of what has a measurement out of tolerance."""
@@ -292,13 +298,10 @@ class Evaluator:
                 done[i] = found.done
                 ledger.count(found.done, findings)
         missing = [i for i in range(len(x)) if i not in done]
-        drawn = confirming or (isinstance(self.pool, Workers) and not accuracy.batched)  # what costs next to nothing
         with ledger.timed("simulate"):
-            for k, evaluation in self._made(findings, x[missing], accuracy, drawn):
+            for k, evaluation in self._made(findings, x[missing], accuracy):
                 i = missing[k]
-                if not confirming:
-                    ledger.saw(x[i], evaluation, proposers[i])
-                    evaluation = replace(evaluation, traces={})
+                evaluation = evaluation if confirming else self._seen(x[i], evaluation, proposers[i])
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in ledger.confirmed_before:
                     continue  # simulated again for its traces alone

@@ -77,6 +77,11 @@ class Ledger:
         self._start = time.perf_counter()
 
     @property
+    def is_watched(self) -> bool:
+        """Whether the run tells how it stands through files."""
+        return self._live is not None
+
+    @property
     def left(self) -> int:
         """Evaluations still in the budget."""
         return self.budget - self.evaluations
