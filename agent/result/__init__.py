@@ -10,6 +10,7 @@ RUN/report.html       the page
 RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the model is hoc
 """
 
+from gbar.agent.result.hold import Condition, HeldOut, Hold, Rate, read_hold, write_hold
 from gbar.agent.result.live import (
     LIVE,
     PROGRESS,
@@ -30,11 +31,14 @@ from gbar.agent.result.parts import (
     Achieved,
     BatchTiming,
     Candidate,
+    Compensation,
     Conflict,
     Diagnosis,
+    FarFromPrior,
     FirstBatch,
     Measured,
     Misbehaviour,
+    Overturned,
     Pressing,
     Progress,
     Range,
@@ -47,9 +51,10 @@ from gbar.agent.result.result import Result, read_result, schema, write_result
 from gbar.agent.result.traces import Recorded, Traces, read_traces, write_numbered, write_traces
 
 __all__ = [
-    "Accuracy", "Achieved", "BatchTiming", "Candidate", "Conflict", "Diagnosis", "FREE", "FirstBatch", "LIVE", "Live",
-    "LiveFeature", "Measured", "Misbehaviour", "PROGRESS", "Pressing", "Progress", "Range", "Recalled", "Recorded",
-    "Result", "STEER", "Steer", "Traces", "Uninformative", "Unreachable", "Wall", "is_running", "read_live",
-    "read_live_traces", "read_result", "read_steer", "read_traces", "schema", "steer", "write_live", "write_numbered",
-    "write_result", "write_traces",
+    "Accuracy", "Achieved", "BatchTiming", "Candidate", "Compensation", "Condition", "Conflict", "Diagnosis", "FREE",
+    "FarFromPrior", "FirstBatch", "HeldOut", "Hold", "LIVE", "Live", "LiveFeature", "Measured", "Misbehaviour",
+    "Overturned", "PROGRESS", "Pressing", "Progress", "Range", "Rate", "Recalled", "Recorded", "Result", "STEER",
+    "Steer", "Traces", "Uninformative", "Unreachable", "Wall", "is_running", "read_hold", "read_live",
+    "read_live_traces", "read_result", "read_steer", "read_traces", "schema", "steer", "write_hold", "write_live",
+    "write_numbered", "write_result", "write_traces",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from gbar.agent.tuning.cells import CellSummary, overall, tune_cells
 from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.hold import hold
 from gbar.agent.tuning.ledger import Observer, Status
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
@@ -18,6 +19,7 @@ __all__ = [
     "TuneConfig",
     "Verification",
     "accuracies",
+    "hold",
     "overall",
     "search",
     "show_progress",

@@ -23,6 +23,7 @@ PARTS = {  # of the wall clock, and what is done in them
     "diagnose": "looking at what is in the way",
     "total": "",
 }
+WRITING = "summing up and writing"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Status(NamedTuple):
     batches: int
     solutions: int  # confirmed
     best: float  # smallest largest |z|; infinite while every evaluation has an undefined feature
+    tolerance: float = 2.0
+    nearest: tuple[tuple[str, float], ...] = ()  # z of each measurement in the nearest evaluation; NaN: not defined
+    failures: tuple[tuple[str, int], ...] = ()  # reason, how often
 
 
 Observer = Callable[[Status], None]
@@ -98,12 +102,29 @@ class Ledger:
         self.spent.update(spent)
         self.ran.update(spent.keys())
 
+    def arms_s(self) -> dict[str, float]:
+        """Seconds of one worker that this session's search has taken; and would have, with all protocols each time."""
+        if not self.spent:
+            return {}
+        if len(set(self.ran.values())) == 1:
+            return {"whole": round(sum(self.spent.values()), 3)}
+        most = max(self.ran.values())  # every evaluation has run the first protocol of its order, whichever that was
+        whole = sum(most * self.spent[name] / self.ran[name] for name in self.spent)
+        return {"whole": round(whole, 3), "greedy": round(sum(self.spent.values()), 3)}
+
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""
         solutions, made = len(findings.solutions), len(findings.history)
-        self._observe(Status(self.doing, self.evaluations, self.budget, made, solutions, findings.best))
+        how_far = (self.doing, self.evaluations, self.budget, made, solutions, findings.best)
+        tolerance, failures = findings.definition.config.tolerance, tuple(self.failures.most_common())
+        self._observe(Status(*how_far, tolerance, findings.nearest_z, failures))
         if self._live is not None:
             self._live.show(self, findings)
+
+    def tell_of(self, doing: str, findings: Findings) -> None:
+        """Say that something else is done from now on."""
+        self.doing = doing
+        self.tell(findings)
 
     def saw(self, x: np.ndarray, done: Evaluation, proposer: str) -> None:
         """An evaluation by the searching engine, x [D], before its batch is whole."""
