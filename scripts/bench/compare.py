@@ -94,9 +94,7 @@ def check_archive(methods: Sequence[str], archive: Path | None) -> None:
     """Raises GbarError where a method needs an archive and there is none, or begins from nothing and there is one."""
     for name in methods:
         if archive is None and name in PEERS and PEERS[name].retargets:
-            raise GbarError(
-                f"method '{name}' learns from an archive: gbar sample makes one, --archive FILE names it"
-            )
+            raise GbarError(f"method '{name}' learns from an archive: gbar sample makes one, --archive FILE names it")
         if archive is not None and name in PEERS and not PEERS[name].retargets:
             raise GbarError(f"method '{name}' begins from nothing: leave it out, or --archive")
     if archive is not None and not archive.is_file():
