@@ -17,6 +17,9 @@ help: ## list the targets
 tune: $(STAMP) ## tune the bundled motoneuron to the fast rat cell; the answer is in runs/rat_fast
 	@$(BIN)/gbar tune models/motoneuron --measurements models/motoneuron/measurements/rat_fast.csv --out runs/rat_fast
 
+ui: $(STAMP) ## the window, on the bundled motoneuron
+	@$(BIN)/gbar ui models/motoneuron
+
 test: lint ## everything CI runs: ruff, mypy, pytest
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory -j 2 tests-thinking tests-simulating
@@ -93,10 +96,10 @@ $(STAMP): pyproject.toml constraints.txt
 	else \
 		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,docs]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,ui,docs]'
 	@# Found where packages are looked for, and so before a folder "gbar" that only holds this checkout, as $$PWD/gbar may.
 	@ln -sfn "$(CURDIR)/gbar" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gbar"
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
-.PHONY: help .venv tune test test-neuron8 tests-thinking tests-simulating lint format docs reference cells clean
+.PHONY: help .venv tune ui test test-neuron8 tests-thinking tests-simulating lint format docs reference cells clean

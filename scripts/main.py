@@ -17,6 +17,7 @@ from gbar.scripts.recordings import recordings
 from gbar.scripts.report import report
 from gbar.scripts.sample import sample
 from gbar.scripts.tune import tune
+from gbar.scripts.ui import ui
 from gbar.scripts.verify import verify
 
 app = typer.Typer(
@@ -26,7 +27,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (example, init, check, measure, measurements, recordings, sample, tune, cells, verify, report, export):
+for command in (
+    example,
+    init,
+    check,
+    measure,
+    measurements,
+    recordings,
+    sample,
+    tune,
+    cells,
+    verify,
+    report,
+    export,
+    ui,
+):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

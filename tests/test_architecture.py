@@ -33,7 +33,7 @@ ROOMS = {
         "setup",
     ],
     "surrogate": [],
-    "agent": ["result", "learning", "export", "report", "tuning"],
+    "agent": ["result", "learning", "export", "report", "tuning", "ui"],
     "scripts": ["interrupts", "terminal", "docs", "bench"],
 }
 LOADS_NEURON = ("sim", "cell")  # the only room that may import NEURON before it is needed

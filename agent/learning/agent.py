@@ -241,11 +241,10 @@ class Agent:
         features: np.ndarray = self.target.mean + self.target.sd * np.sinh(np.clip(r, -15, 15))
         return features
 
-    def uncertainty_left(self, u: np.ndarray) -> np.ndarray:  # [D] -> [D] in 0..1
-        """How much of each parameter's range the measurements leave open around u (Laplace approximation).
+    def posterior(self, u: np.ndarray) -> np.ndarray:  # [D] -> [D, D]
+        """What the measurements leave open around u, as a covariance in the unit cube (Laplace approximation).
 
-        SD of the posterior of a uniform prior on the unit cube, linearised with the mean Jacobian dz/du of the members,
-        over the prior's own SD.
+        The prior is uniform on the cube; it is linearised with the mean Jacobian dz/du of the members.
         """
 
         def z_of(member: Params, u: jax.Array) -> jax.Array:
@@ -255,8 +254,7 @@ class Agent:
         slopes_of = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))
         slopes = slopes_of(self.dynamics.params, jnp.asarray(u, jnp.float32))
         jacobian = np.asarray(slopes, float).mean(axis=0)
-        posterior = np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u)))
-        return np.sqrt(12.0 * np.diag(posterior))
+        return np.asarray(np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u))))
 
 
 def _in_tolerance_space(pretrained: Pretrained, target: Target[np.ndarray]) -> np.ndarray:  # [F]

@@ -1,14 +1,21 @@
-"""What a run folder holds, read for the page: result.json, predictions.csv, traces.npz, and the problem's stimuli."""
+"""What a run folder holds, read for the page: result.json, predictions.csv, traces.npz; and, from elsewhere, its
+problem's stimuli and the recordings that its table was measured on."""
 
 import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gbar.agent.result import Candidate, Result, Traces, read_result, read_traces
-from gbar.sim import GbarError, load_problem
+from gbar.agent.report.unfinished import state_of, unfinished
+from gbar.agent.result import Candidate, Measured, Result, Traces, read_result, read_traces
+from gbar.sim import GbarError, Problem, load_problem
+from gbar.sim.engine import amplitude
 from gbar.sim.features import unit_of
-from gbar.sim.problem import ResponseKey
+from gbar.sim.problem import MAIN, FiCurve, ResponseKey
+
+if TYPE_CHECKING:
+    from gbar.sim.recordings import Recorded
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Stimulus:
     duration: float  # ms
     words: str
     recorded: str = "mV"  # what is on the plot's upright axis
+    crossing: float = -20.0  # mV that a spike crosses
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class Contents:
     predictions: dict[str, list[PredictedValue]]  # "protocol.feature" -> in the order they were made
     traces: Traces
     stimuli: dict[str, Stimulus] = field(default_factory=dict)  # empty when the problem's folder is gone
+    problem: Problem | None = None  # None when its folder is gone
+    recordings: dict[str, list["Recorded"]] = field(default_factory=dict)  # protocol -> sweeps
+    state: str = ""  # "is still going" and the like; empty where the run has ended as runs do
 
     @property
     def shown(self) -> list[Candidate]:
@@ -52,20 +63,61 @@ class Contents:
         """Which of `shown` is in front."""
         return self.result.in_front - 1
 
+    @property
+    def measurements(self) -> list[Measured]:
+        """The table, what belongs to one protocol together: protocols stand in this order everywhere."""
+        order = list(dict.fromkeys(m.protocol for m in self.result.measurements))
+        return sorted(self.result.measurements, key=lambda m: order.index(m.protocol))
+
+    @property
+    def responses(self) -> list[str]:
+        """What has traces: as measured, behind a curve its steps, then what was not measured."""
+        order = list(dict.fromkeys(name for m in self.measurements for name in (m.protocol, *self._steps(m.protocol))))
+        return sorted(self.traces, key=lambda name: order.index(name) if name in order else len(order))
+
+    def is_measured(self, response: str) -> bool:
+        """Whether a measurement looks at a response, by itself or through a curve."""
+        return any(response in (m.protocol, *self._steps(m.protocol)) for m in self.result.measurements)
+
+    def _steps(self, name: str) -> tuple[str, ...]:
+        curve = self.problem.protocol.get(name) if self.problem else None
+        return curve.steps if isinstance(curve, FiCurve) else ()
+
+    def recorded(self, response: str) -> "list[Recorded]":
+        """The sweeps that a response was measured on."""
+        key = ResponseKey.parse(response)
+        return self.recordings.get(key.protocol, []) if key.recording == MAIN else []
+
+    def current(self, protocol: str, number: int) -> float | None:
+        """The current (nA) that a parameter set (from 1) got under a protocol; None where nobody knows."""
+        if self.problem is None or protocol not in self.problem.stimuli:
+            return None
+        features = self.shown[number - 1].features
+        return amplitude(self.problem, protocol, {n: features.get(f"{n}.rheobase") for n in self.problem.rheobases})
+
 
 def read_contents(run: Path) -> Contents:
-    """Read a run folder.
+    """Read a run folder, of a run that is still going too.
 
     Raises:
-        GbarError: no result.json, or a file in the folder is not what gbar writes.
+        GbarError: neither result.json nor progress.json, or a file in the folder is not what gbar writes.
     """
-    result = read_result(run)
+    from gbar.sim.recordings import read_kept  # loads SciPy
+
+    state = state_of(run)
+    result, traces = unfinished(run) if state else (read_result(run), {})
+    if not state and (run / "traces.npz").is_file():
+        traces = read_traces(run)
+    problem = _read_problem(result.problem_folder)
     return Contents(
         run,
         result,
         _read_predictions(run),
-        read_traces(run) if (run / "traces.npz").is_file() else {},
-        _read_stimuli(result.problem_folder),
+        traces,
+        _stimuli(problem) if problem else {},
+        problem,
+        read_kept(Path(result.measurements_file)),
+        state,
     )
 
 
@@ -89,18 +141,23 @@ def _number(text: str) -> float:
     return float(text) if text else math.nan
 
 
-def _read_stimuli(folder: str) -> dict[str, Stimulus]:
-    """The protocols' timing from the model folder, or nothing where that is gone: a run is readable alone."""
+def _read_problem(folder: str) -> Problem | None:
+    """The problem, or nothing where its folder is gone: a run is readable alone."""
     try:
-        problem = load_problem(folder, measured=False)
+        return load_problem(folder, measured=False)
     except (GbarError, OSError):
-        return {}
+        return None
+
+
+def _stimuli(problem: Problem) -> dict[str, Stimulus]:
+    """The protocols' timing, by response."""
     stimuli = {}
     for name, protocol in problem.stimuli.items():
         described = f"{protocol.words} for {protocol.duration:g} ms".replace("-", "−")
+        crossing = float(problem.efel_settings(name)["Threshold"])
         for recording, variable in protocol.variables.items():
             stimuli[str(ResponseKey(name, recording))] = Stimulus(
-                protocol.kind, protocol.delay, protocol.duration, described, _axis(variable)
+                protocol.kind, protocol.delay, protocol.duration, described, _axis(variable), crossing
             )
     return stimuli
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from gbar.agent.report import limits, search, words
 from gbar.agent.report.contents import Contents
 from gbar.agent.report.zbars import Miss, misses
+from gbar.agent.result import Wall
 
 PLANNERS = {
     "auto": "gradient planning on the surrogate, with the learned policy where an archive had taught one",
@@ -26,6 +27,8 @@ class Lead:
     misses: list[Miss]  # of the nearest, when there is no solution
     compromises: list[str]  # what each gives up, where there are several
     failures: list[tuple[str, int]]
+    times: list[tuple[str, str]]  # what the session's time went into
+    took: str  # in all: the sum of these
 
 
 def lead(contents: Contents) -> Lead:
@@ -36,13 +39,26 @@ def lead(contents: Contents) -> Lead:
         missed = misses(result.nearest, result.measurements, result.tolerance)
     given_up = limits.compromises(result) if len(result.shown) > 1 else []
     failures = sorted(result.failures.items(), key=lambda item: -item[1])
-    return Lead(_outcome(contents), _detail(contents, len(missed)), _facts(contents), missed, given_up, failures)
+    parts = [] if contents.state else result.wall_s.parts()
+    return Lead(
+        outcome=_outcome(contents),
+        detail=_detail(contents, len(missed)),
+        facts=_facts(contents),
+        misses=missed,
+        compromises=given_up,
+        failures=failures,
+        times=[(what, words.seconds(took)) for what, took in parts],
+        took=words.seconds(sum(took for _, took in parts)),
+    )
 
 
 def _outcome(contents: Contents) -> str:
     result = contents.result
     target = f"{_measurements(contents)} within {words.short(result.tolerance)} SD"
     n = len(result.solutions)
+    if contents.state:
+        sets = words.count(n, "different parameter set") if n else "no parameter set"
+        return f"So far, {sets} {'reproduces' if n < 2 else 'reproduce'} {target}."
     if n == 0:
         return f"No parameter set found that reproduces {target}."
     if n == 1:
@@ -57,8 +73,13 @@ def _measurements(contents: Contents) -> str:
 
 def _detail(contents: Contents, missed: int) -> str:
     result = contents.result
-    took = words.minutes(result.wall_s.total + result.wall_s.earlier)
+    took = words.seconds(round(result.wall_s.total + result.wall_s.earlier))
     spent = f"{words.count(result.evaluations, 'evaluation')} in {took}"
+    if contents.state:
+        advice = (
+            "it is as it was" if contents.state == "is still going" else "everything simulated is kept, go on below"
+        )
+        return f"The run {contents.state}: this page shows how far it had come after {spent}; {advice}. "
     if result.solutions:
         each = "each of them" if len(result.solutions) > 1 else "it"
         text = f"NEURON confirms {each} ({result.confirmed_by}). "
@@ -93,7 +114,7 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
             f"{Path(result.measurements_file).name}; {words.count(len(result.parameters), 'free parameter')}",
         ),
         ("Evaluations", f"{result.evaluations:,}", f"of at most {result.budget:,}; {failed}"),
-        ("Time", words.minutes(wall.total), ", ".join(f"{words.minutes(s)} {what}" for what, s in wall.parts())),
+        ("Time", words.seconds(round(wall.total)), "" if contents.state else _time(wall)),
         ("Tolerance", f"|z| ≤ {words.short(result.tolerance)}", "every measurement counts"),
         ("Searched with", result.engine, f"confirmed with {result.confirmed_by}"),
         ("Planned by", PLANNERS[result.planner], ""),
@@ -103,6 +124,14 @@ def _facts(contents: Contents) -> list[tuple[str, str, str]]:
     return facts
 
 
+def _time(wall: Wall) -> str:
+    """The two largest parts, and what earlier sessions took."""
+    largest = sorted(wall.parts(), key=lambda part: -part[1])[:2]
+    said = [f"{words.seconds(took)} {what}" for what, took in largest]
+    before = [f"{words.seconds(round(wall.earlier))} more in earlier sessions"] if wall.earlier else []
+    return ", ".join(said + before)
+
+
 def commands(contents: Contents) -> list[tuple[str, str]]:
     """What to type to check, take along, or repeat the run: (purpose, command line)."""
     result, run = contents.result, str(contents.run)
@@ -110,9 +139,10 @@ def commands(contents: Contents) -> list[tuple[str, str]]:
     repeat = ["gbar", "tune", result.problem_folder, "--measurements", result.measurements_file]
     repeat += ["--budget", str(result.budget), "--solutions", str(result.wanted)]
     repeat += ["--tolerance", f"{result.tolerance:g}", "--seed", str(result.seed), "--workers", str(result.workers)]
-    lines = [("Simulate everything again, at tightened accuracy", ["gbar", "verify", run])]
-    if result.solutions:
+    check = ("Simulate everything again, at tightened accuracy", ["gbar", "verify", run])
+    lines = [("Make this page anew", ["gbar", "report", run]) if contents.state else check]
+    if result.solutions and not contents.state:
         lines += [(f"Take solution {contents.best + 1} along as a hoc file", export)]
         lines += [("… or as a stand-alone Python script", [*export[:-1], "python"])]
-    lines += [("Repeat the search", repeat)]
+    lines += [("Go on with it", [*repeat, "--out", run]) if contents.state else ("Repeat the search", repeat)]
     return [(purpose, shlex.join(line)) for purpose, line in lines]

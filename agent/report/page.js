@@ -1,3 +1,23 @@
+// Commands are copied by a click.
+for (const button of document.querySelectorAll('.copy')) {
+  const code = button.parentNode.querySelector('code');
+  button.hidden = false;
+  button.addEventListener('click', async () => {
+    const range = document.createRange();
+    range.selectNodeContents(code);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    let copied = false;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      copied = true;
+    } catch {
+      copied = document.execCommand('copy'); // what is selected, where a page from disk may not do the former
+    }
+    button.textContent = copied ? 'Copied' : 'Selected';
+    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+  });
+}
 // One solution at a time: pointing at it, or choosing it above, brings it forward in every chart.
 (() => {
   const picks = [...document.querySelectorAll('.pick input')];
@@ -30,4 +50,14 @@
     if (pick && !event.target.closest('.pick')) { pick.checked = true; show(pick.value); }
   });
   show(chosen());
+  const chips = document.querySelector('.chips'); // the row says where it goes on
+  const hint = () => {
+    chips.classList.toggle('before', chips.scrollLeft > 4);
+    chips.classList.toggle('more', chips.scrollLeft + chips.clientWidth < chips.scrollWidth - 4);
+  };
+  chips.addEventListener('scroll', hint, { passive: true });
+  addEventListener('resize', hint);
+  const first = picks.find((pick) => pick.checked)?.parentNode;
+  if (first) chips.scrollLeft = first.offsetLeft - chips.offsetLeft - chips.clientWidth / 2;
+  hint();
 })();

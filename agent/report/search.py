@@ -76,6 +76,8 @@ def makers(contents: Contents) -> list[Maker]:
     evaluations: Counter[str] = Counter()
     for progress in contents.result.history:
         evaluations.update(progress.proposers)
+    if contents.state and not evaluations:  # which progress.json does not say
+        return []
     solutions = Counter(candidate.proposer for candidate in contents.result.solutions)
     if confirming := contents.result.evaluations - evaluations.total():
         evaluations["confirm"] = confirming  # simulated again at the confirming accuracy, earlier sessions' work too

@@ -28,7 +28,7 @@ class Assessment:
 
     protocol: str
     feature: str
-    n: int
+    n: str
     error: str  # measured SD
     recent: str
     coverage: str  # %
@@ -59,13 +59,13 @@ def verdict(accuracy: Accuracy | None) -> str:
 def assessments(contents: Contents) -> list[Assessment]:
     """A row per measured feature."""
     rows = []
-    for measured in contents.result.measurements:
+    for measured in contents.measurements:
         known = contents.result.surrogate.get(f"{measured.protocol}.{measured.feature}")
         rows.append(
             Assessment(
                 measured.protocol,
                 measured.feature,
-                known.n if known else 0,
+                str(known.n) if known and known.n else "–",
                 _short(known.rmse_over_sd if known else None),
                 _short(known.recent_rmse_over_sd if known else None),
                 f"{100 * known.coverage_90:.0f}" if known and known.coverage_90 is not None else "–",
@@ -87,7 +87,7 @@ def summary(contents: Contents) -> str:
 
 def plots(contents: Contents) -> list[PredictionPlot]:
     """A plot for every measured feature with predictions."""
-    made = (_plot(contents, measured) for measured in contents.result.measurements)
+    made = (_plot(contents, measured) for measured in contents.measurements)
     return [plot for plot in made if plot is not None]
 
 

@@ -1,4 +1,4 @@
-"""Voltage traces: one small plot per protocol, every solution in it."""
+"""Voltage traces: one small plot per protocol, every solution in it, over the recordings where there are some."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,16 @@ import numpy as np
 
 from gbar.agent.report.axis import Axis, Tick, around
 from gbar.agent.report.contents import Contents, Stimulus
+from gbar.agent.report.limits import SAYS
 
 POINTS = 1500  # at most, in one trace
 POINTS_OF_PAGE = 110_000  # at most, in all traces together: about 600 kB
 WIDTH, HEIGHT = 4000, 2000  # of the plot, in path units
 BEFORE = 0.08  # of the window is shown before the stimulus
 AFTER_STEP = 0.3  # of a step's duration is shown after it
+
+
+Trace = tuple[np.ndarray, np.ndarray]  # t [T] ms, v [T] mV
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class VoltagePlot:
     stimulus: str
     measured: bool
     lines: list[Line]
+    recorded: list[str]  # paths of sweeps
     missing: list[int]  # solutions that have traces, but none here
+    warnings: list[str]  # of what a cell should not do there
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     x_label: str
@@ -38,11 +44,14 @@ class VoltagePlot:
 
 def plots(contents: Contents) -> list[VoltagePlot]:
     """A plot for every protocol that has traces, measured protocols first."""
-    measured = {m.protocol for m in contents.result.measurements}
-    order = sorted(contents.traces, key=lambda protocol: protocol not in measured)
-    number = sum(len(traces) for traces in contents.traces.values())
-    points = min(POINTS, POINTS_OF_PAGE // max(1, number))
-    return [_plot(contents, protocol, protocol in measured, points) for protocol in order]
+    points = points_of_each(contents)
+    return [_plot(contents, response, points) for response in contents.responses]
+
+
+def points_of_each(contents: Contents) -> int:
+    """How many points each trace may have, so that the page stays small."""
+    number = sum(len(traces) + len(contents.recorded(name)) for name, traces in contents.traces.items())
+    return min(POINTS, POINTS_OF_PAGE // max(1, number))
 
 
 def drawn(contents: Contents) -> set[int]:
@@ -50,32 +59,50 @@ def drawn(contents: Contents) -> set[int]:
     return {int(number) for traces in contents.traces.values() for number in traces}
 
 
-def _plot(contents: Contents, protocol: str, measured: bool, points: int) -> VoltagePlot:
-    stimulus = contents.stimuli.get(protocol)
-    traces = {int(number): trace for number, trace in contents.traces[protocol].items() if len(trace[0])}
-    traces = {number: (t - (stimulus.delay if stimulus else 0.0), v) for number, (t, v) in sorted(traces.items())}
+def simulated(contents: Contents, response: str) -> dict[int, Trace]:
+    """The traces of each solution that has one, on the clock of the stimulus."""
+    stimulus = contents.stimuli.get(response)
+    traces = {int(number): trace for number, trace in contents.traces[response].items() if len(trace[0])}
+    return {number: (t - (stimulus.delay if stimulus else 0.0), v) for number, (t, v) in sorted(traces.items())}
+
+
+def sweeps(contents: Contents, response: str) -> list[Trace]:
+    """The recordings, on the clock of the stimulus; none where nobody knows when it began."""
+    stimulus = contents.stimuli.get(response)
+    return [(one.t - stimulus.delay, one.v) for one in contents.recorded(response)] if stimulus else []
+
+
+def _plot(contents: Contents, response: str, points: int) -> VoltagePlot:
+    stimulus, traces = contents.stimuli.get(response), simulated(contents, response)
     start, end = _window(stimulus, [t for t, _ in traces.values()])
-    cut = {number: _inside(t, v, start, end) for number, (t, v) in traces.items()}
-    seen = [v for _, v in cut.values() if len(v)]
+    cut = {number: inside(t, v, start, end) for number, (t, v) in traces.items()}
+    recorded = [inside(t, v, start, end) for t, v in sweeps(contents, response)]
+    seen = [v for _, v in [*cut.values(), *recorded] if len(v)]
     x = Axis(start, end)
     y = around([float(f(v)) for v in seen for f in (np.min, np.max)], upright=True)
     shade = None
     if stimulus:
         left = max(0.0, x.at(0.0))
         shade = left, max(0.4, min(100.0, x.at(stimulus.duration)) - left)
-    missing = sorted(drawn(contents) - set(traces))
     return VoltagePlot(
-        protocol=protocol,
+        protocol=response,
         stimulus=stimulus.words if stimulus else "",
-        measured=measured,
+        measured=contents.is_measured(response),
         lines=[Line(number, path(t, v, x, y, points)) for number, (t, v) in cut.items()],
-        missing=missing,
+        recorded=[path(t, v, x, y, points) for t, v in recorded if len(t)],
+        missing=sorted(drawn(contents) - set(traces)),
+        warnings=_warnings(contents, response),
         x_ticks=x.ticks(5),
         y_ticks=y.ticks(5),
         x_label="time from stimulus onset, ms" if stimulus else "time, ms",
         y_label=stimulus.recorded if stimulus else "mV",
         shade=shade,
     )
+
+
+def _warnings(contents: Contents, response: str) -> list[str]:
+    found = [warning for warning in contents.result.warnings if warning.protocol == response]
+    return [f"{', '.join(map(str, warning.sets))}: {SAYS[warning.kind]}" for warning in found]
 
 
 def _window(stimulus: Stimulus | None, times: list[np.ndarray]) -> tuple[float, float]:
@@ -89,7 +116,7 @@ def _window(stimulus: Stimulus | None, times: list[np.ndarray]) -> tuple[float, 
     return start, end if end > start else start + 1.0  # traces of another stimulus may end before it begins
 
 
-def _inside(t: np.ndarray, v: np.ndarray, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
+def inside(t: np.ndarray, v: np.ndarray, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
     """The samples [T] of a window and one beyond each end, so that lines reach the edges."""
     low = max(0, int(np.searchsorted(t, start)) - 1)
     high = int(np.searchsorted(t, end, side="right")) + 1

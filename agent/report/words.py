@@ -81,6 +81,14 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 3600:.1f}\u00a0h"
 
 
+def seconds(whole: int) -> str:
+    """Wall clock to the second: parts printed so add up to the digit."""
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}\u00a0min {rest:02d}\u00a0s" if minutes else f"{rest}\u00a0s"
+    return f"{minutes // 60}\u00a0h {minutes % 60:02d}\u00a0min {rest:02d}\u00a0s"
+
+
 def count(n: int, noun: str) -> str:
     """1 solution, 2 solutions."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

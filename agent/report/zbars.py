@@ -64,7 +64,7 @@ def chart(contents: Contents) -> Chart:
     bar = pitch * 0.72
     height = max(ROW, pitch * len(shown)) + 8
     protocols: dict[str, list[MeasurementBars]] = {}
-    for measured in result.measurements:
+    for measured in contents.measurements:
         top = (height - pitch * len(shown) + pitch - bar) / 2
         bars = [
             _bar(number, candidate, measured, axis, result.tolerance, round(top + (number - 1) * pitch, 2))

@@ -70,8 +70,9 @@ class Wall(Plain):
     write: Seconds = Field(default=0.0, description="summing up, the page and every solution's files")
     compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
 
-    def parts(self) -> list[tuple[str, float]]:
-        """What the time went into, in words, in the order of doing; what nothing has a name for is last."""
+    def parts(self) -> list[tuple[str, int]]:
+        """What the time went into, in words and whole seconds that add up to the rounded `total`, in the order of
+        doing; what nothing has a name for is last."""
         fit = f"learning ({self.compile:.0f} s of it compiling)" if self.compile >= 1 else "learning"
         named = [
             ("choosing an engine", self.choose),
@@ -83,8 +84,13 @@ class Wall(Plain):
             ("summing up and writing", self.write),
         ]
         always = {"simulating", fit, "planning"}
-        other = ("the rest", self.total - sum(seconds for _, seconds in named))
-        return [(word, max(0.0, seconds)) for word, seconds in [*named, other] if word in always or seconds >= 0.5]
+        kept = [(word, seconds) for word, seconds in named if word in always or seconds >= 0.5]
+        rest = max(0.0, self.total - sum(seconds for _, seconds in kept))
+        kept += [("the rest", rest)] if rest >= 0.5 else []
+        whole = [int(seconds) for _, seconds in kept]
+        lacking = round(self.total) - sum(whole)  # goes to those that were cut most
+        most_cut = sorted(range(len(kept)), key=lambda i: whole[i] - kept[i][1])
+        return [(word, whole[i] + (i in most_cut[: max(0, lacking)])) for i, (word, _) in enumerate(kept)]
 
 
 class Measured(Plain):
@@ -115,6 +121,17 @@ class Range(Plain):
     prior_sd: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
     uncertainty_left: Share | None = Field(
         default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
+    )
+
+
+class Compensation(Plain):
+    """Two parameters of which one makes up for the other: around the solutions, both can move together."""
+
+    first: str = Field(description="name of the one")
+    second: str = Field(description="name of the other")
+    correlation: float = Field(
+        description="−1 to 1, of what the measurements leave open, by the surrogate's slopes: above 0 both rise, below "
+        "0 one rises as the other falls; on the parameters' own scales"
     )
 
 

@@ -12,6 +12,7 @@ from gbar.agent.result.parts import (
     Accuracy,
     BatchTiming,
     Candidate,
+    Compensation,
     Diagnosis,
     Evaluations,
     FirstBatch,
@@ -57,6 +58,19 @@ class Result(Plain):
     engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
     engine_why: str = Field(default="", description="what was tried when the engine was chosen, and what each did")
     confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
+    schedule: Literal["whole", "greedy"] = Field(
+        default="whole",
+        description="of an evaluation's protocols: all of them, or in turn until it cannot be among the best; "
+        "`--schedule` takes it back",
+    )
+    simulated_s: dict[str, float] = Field(
+        default_factory=dict, description="engine → seconds of one worker, of earlier sessions too"
+    )
+    arms_s: dict[str, float] = Field(
+        default_factory=dict,
+        description="schedule → seconds of one worker that the last session's search would have taken with it, at "
+        "what each protocol took; empty where cells are simulated together",
+    )
     evaluations: int = Field(
         description="made for this run, in earlier sessions too; one is all protocols simulated once"
     )
@@ -78,6 +92,9 @@ class Result(Plain):
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
     warnings: list[Misbehaviour] = Field(
         default_factory=list, description="what the sets do in protocols without a measurement that a cell should not"
+    )
+    compensating: list[Compensation] = Field(
+        default_factory=list, description="pairs of parameters that make up for one another, the strongest first"
     )
     surrogate: dict[str, Accuracy] = Field(description="how well each feature was predicted")
     memory: Recalled | None = Field(

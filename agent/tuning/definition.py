@@ -54,6 +54,11 @@ class Definition:
         return Integrator.of(self.problem).tight()
 
     @property
+    def cheaper(self) -> bool:
+        """Whether the search is on a cheaper form of the model, and the model itself only confirms."""
+        return Integrator.of(self.problem).cheaper_form
+
+    @property
     def name(self) -> str:
         """What the run's rows are called in the archive."""
         return run_name(self.problem, self.config)

@@ -1,7 +1,7 @@
 """Where a session's parameter vectors are simulated, kept and judged."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,13 +11,15 @@ from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.fidelity import PROBES
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule
-from gbar.sim import Archive, Evaluation, Integrator, Pool
+from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
+PROBE_FORM_EVERY = 12  # batches, once a cheaper form of the model is known well enough
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
 
@@ -167,11 +169,14 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
+        if self.definition.cheaper and not near:
+            best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []
         if known.x[best].tobytes() in self.ledger.confirmed_before:
             return []
-        self.next_probe = batch + PROBE_EVERY
+        judged = self.definition.cheaper and len(findings.bias.searched) >= PROBES
+        self.next_probe = batch + (PROBE_FORM_EVERY if judged else PROBE_EVERY)
         return [best]
 
     def compromises(self, findings: Findings) -> tuple[Confirmed, ...]:
@@ -211,9 +216,14 @@ class Evaluator:
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
     def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
-        if self.schedule is not None and accuracy == self.definition.tight:
+        if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
             return self._confirmed_in_turn(findings, x)
-        return self.pool.run(list(x), traces=accuracy == self.definition.tight, integrator=accuracy)
+        return self.pool.run(list(x), traces=self._drawn(accuracy), integrator=accuracy)
+
+    def _drawn(self, accuracy: Integrator) -> bool:
+        """Whether voltages are kept, for solutions and for who watches: where that costs next to nothing."""
+        cheap = isinstance(self.pool, Workers) and not accuracy.batched and self.ledger.is_watched
+        return cheap or accuracy == self.definition.tight
 
     def _in_turn(
         self, findings: Findings, x: np.ndarray, proposers: list[str], forecast: Forecast | None
@@ -228,10 +238,11 @@ class Evaluator:
         for g in schedule.order(findings, cutoff):
             known = {i: part for i in asked if (part := _part(kept[i], keys, schedule.keys[g])) is not None}
             new = [i for i in asked if i not in known]
-            for k, part in self._simulated(x[new], engine, schedule.groups[g]):
-                known[new[k]] = part
-                self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
-                ledger.charge(part.spent)
+            with ledger.timed("simulate"):
+                for k, part in self.pool.run(list(x[new]), self._drawn(engine), engine, protocols=schedule.groups[g]):
+                    known[new[k]] = part
+                    self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
+                    ledger.charge(part.spent)
             for i, part in sorted(known.items()):
                 if i not in done:
                     ledger.count(part, findings)
@@ -240,7 +251,12 @@ class Evaluator:
             asked = [i for i in r if not schedule.hopeless(r[i], forecast, i, cutoff)]
             if not asked:
                 break
-        return done
+        return {i: self._seen(x[i], whole, proposers[i]) for i, whole in done.items()}
+
+    def _seen(self, x: np.ndarray, done: Evaluation, proposer: str) -> Evaluation:
+        """An evaluation x [D] by the searching engine, which whoever watches has seen, without its voltages."""
+        self.ledger.saw(x, done, proposer)
+        return replace(done, traces={})
 
     def _confirmed_in_turn(self, findings: Findings, x: np.ndarray) -> Iterator[tuple[int, Evaluation]]:
         """Simulate x [B, D] at the confirming accuracy, and no more of what has a measurement out of tolerance."""
@@ -249,19 +265,13 @@ class Evaluator:
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
         for g in schedule.order(findings, np.arcsinh(limit), with_unmeasured=True):
-            for k, part in self._simulated(x[asked], engine, schedule.groups[g], traces=True):
+            for k, part in self.pool.run(list(x[asked]), True, engine, protocols=schedule.groups[g]):
                 done[asked[k]] = done[asked[k]].joined(part) if asked[k] in done else part
             r = {i: self._r(findings, done[i], 0.0) for i in asked if done[i].status == "ok"}
             asked = [i for i in r if not np.nanmax(np.abs(r[i])) > np.arcsinh(limit)]
             if not asked:
                 break
         yield from sorted(done.items())
-
-    def _simulated(
-        self, x: np.ndarray, engine: Integrator, protocols: Sequence[str], traces: bool = False
-    ) -> Iterator[tuple[int, Evaluation]]:
-        with self.ledger.timed("simulate"):
-            yield from self.pool.run(list(x), traces=traces, integrator=engine, protocols=protocols)
 
     def _r(self, findings: Findings, done: Evaluation, shift: np.ndarray | float | None = None) -> np.ndarray:  # [F]
         """What `Schedule.hopeless` looks at."""
@@ -291,6 +301,7 @@ class Evaluator:
         with ledger.timed("simulate"):
             for k, evaluation in self._made(findings, x[missing], accuracy):
                 i = missing[k]
+                evaluation = evaluation if confirming else self._seen(x[i], evaluation, proposers[i])
                 done[i] = evaluation
                 if confirming and x[i].tobytes() in ledger.confirmed_before:
                     continue  # simulated again for its traces alone

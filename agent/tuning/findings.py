@@ -90,6 +90,15 @@ class Findings:
         far = rank(self.features, definition.target, definition.config.tolerance)
         return np.where(self.observations.inside, far, np.inf)
 
+    @cached_property
+    def nearest_z(self) -> tuple[tuple[str, float], ...]:
+        """The z of every measurement in the nearest evaluation, NaN where not defined; nothing before the first."""
+        if not len(self.observations):
+            return ()
+        nearest = int(np.lexsort((self.distance, self.worst))[0])
+        z = z_scores(self.features[nearest], self.definition.target)
+        return tuple(zip(self.definition.keys, map(float, z), strict=True))
+
     @property
     def best(self) -> float:
         """The smallest largest |z| of any evaluation; infinite while every one has an undefined feature."""

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gbar.agent.tuning.findings import Findings
 from gbar.sim import Evaluation
+
+if TYPE_CHECKING:
+    from gbar.agent.tuning.live import LiveFiles
 
 PARTS = {  # of the wall clock, and what is done in them
     "start": "starting NEURON",
@@ -20,6 +23,7 @@ PARTS = {  # of the wall clock, and what is done in them
     "diagnose": "looking at what is in the way",
     "total": "",
 }
+WRITING = "summing up and writing"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Status(NamedTuple):
     batches: int
     solutions: int  # confirmed
     best: float  # smallest largest |z|; infinite while every evaluation has an undefined feature
+    tolerance: float = 2.0
+    nearest: tuple[tuple[str, float], ...] = ()  # z of each measurement in the nearest evaluation; NaN: not defined
+    failures: tuple[tuple[str, int], ...] = ()  # reason, how often
 
 
 Observer = Callable[[Status], None]
@@ -54,8 +61,8 @@ def unseen(status: Status) -> None:
 class Ledger:
     """The account of a run. It changes with every evaluation, so that it is right whenever Ctrl-C comes."""
 
-    def __init__(self, budget: int, observe: Observer = unseen):
-        self.budget, self._observe = budget, observe
+    def __init__(self, budget: int, observe: Observer = unseen, live: "LiveFiles | None" = None):
+        self.budget, self._observe, self._live = budget, observe, live
         self.evaluations = 0
         self.confirmations = 0
         self.failures: Counter[str] = Counter()
@@ -66,8 +73,13 @@ class Ledger:
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.spent: Counter[str] = Counter()  # protocol -> processor seconds of this session, by the searching engine
         self.ran: Counter[str] = Counter()  # protocol -> how often that was
-        self._phase = "starting"
+        self.doing = "starting"
         self._start = time.perf_counter()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the run tells how it stands through files."""
+        return self._live is not None
 
     @property
     def left(self) -> int:
@@ -90,15 +102,46 @@ class Ledger:
         self.spent.update(spent)
         self.ran.update(spent.keys())
 
+    def arms_s(self) -> dict[str, float]:
+        """Seconds of one worker that this session's search has taken; and would have, with all protocols each time."""
+        if not self.spent:
+            return {}
+        if len(set(self.ran.values())) == 1:
+            return {"whole": round(sum(self.spent.values()), 3)}
+        most = max(self.ran.values())  # every evaluation has run the first protocol of its order, whichever that was
+        whole = sum(most * self.spent[name] / self.ran[name] for name in self.spent)
+        return {"whole": round(whole, 3), "greedy": round(sum(self.spent.values()), 3)}
+
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""
         solutions, made = len(findings.solutions), len(findings.history)
-        self._observe(Status(self._phase, self.evaluations, self.budget, made, solutions, findings.best))
+        how_far = (self.doing, self.evaluations, self.budget, made, solutions, findings.best)
+        tolerance, failures = findings.definition.config.tolerance, tuple(self.failures.most_common())
+        self._observe(Status(*how_far, tolerance, findings.nearest_z, failures))
+        if self._live is not None:
+            self._live.show(self, findings)
+
+    def tell_of(self, doing: str, findings: Findings) -> None:
+        """Say that something else is done from now on."""
+        self.doing = doing
+        self.tell(findings)
+
+    def saw(self, x: np.ndarray, done: Evaluation, proposer: str) -> None:
+        """An evaluation by the searching engine, x [D], before its batch is whole."""
+        if self._live is not None:
+            self._live.saw(x, done, self.evaluations + 1, proposer)
+
+    def pause(self) -> None:
+        """While nothing is simulated, as long as whoever watches asks for it."""
+        if self._live is not None:
+            before = self._live.paused_s
+            self._live.between(self)
+            self._start += self._live.paused_s - before
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to a part of the wall clock."""
-        start, self._phase = time.perf_counter(), PARTS[part]
+        start, self.doing = time.perf_counter(), PARTS[part]
         try:
             yield
         finally:
@@ -107,6 +150,7 @@ class Ledger:
     @contextmanager
     def phase(self, part: str, findings: Findings) -> Iterator[None]:
         """A part of the wall clock that whoever waits is told of when it begins."""
+        self.pause()
         with self.timed(part):
             self.tell(findings)
             yield

@@ -23,12 +23,14 @@ from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
 from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
+from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
-from gbar.agent.tuning.ledger import Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
+from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
-from gbar.agent.tuning.schedule import DEAR_S, Schedule
-from gbar.sim import Archive, Evaluation, Integrator, Pool, Problem, Rows, open_pool
+from gbar.agent.tuning.schedule import schedule_of
+from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
 
@@ -40,7 +42,33 @@ class Turn(NamedTuple):
     agent: Agent | None = None
 
 
-def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, observe: Observer = unseen) -> Outcome:
+def search(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
+    """Find parameter sets that reproduce the measurements, each confirmed by NEURON; see `search_on`.
+
+    Where a cheaper form of the model is searched on and turns out to mislead, the search goes on on the model itself.
+    """
+    try:
+        return search_on(problem, config, archive, log, observe, live)
+    except Misled as error:
+        outcome = search_on(model_itself(problem), config, archive, log, observe, live)
+        return replace(outcome, misled=str(error))
+
+
+def search_on(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
     """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
 
     Args:
@@ -49,14 +77,16 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         archive: every evaluation goes in; what it holds already is learned from.
         log: where NEURON's own output goes.
         observe: called after every evaluation.
+        live: tells whoever watches the run's folder, and pauses or stops the search where it is asked to.
 
     Returns:
         How it ended and what it found. Ctrl-C ends it early with what it has.
 
     Raises:
         GbarError: the model cannot be built or simulated at all.
+        Misled: by a cheaper form of the model.
     """
-    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe)
+    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe, live)
     findings = _from_other_runs(Definition.of(problem, config), archive, ledger)
     with ledger.phase("fit", findings):
         pretraining = _pretraining(findings, archive)
@@ -71,10 +101,12 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         try:
             for later in _turns(turn.findings, evaluator, pretraining, pool):
                 turn = later  # what is known when Ctrl-C comes
+                ledger.pause()
             status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
                 compromises = evaluator.compromises(turn.findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
+            ledger.tell_of(WRITING, turn.findings)
         except BaseException as error:
             if not was_stopped(error):
                 raise
@@ -93,6 +125,7 @@ def search(problem: Problem, config: TuneConfig, archive: Archive, log: Path, ob
         ledger=ledger,
         units=pool.found.units,
         compiled_s=Compiling.seconds - compiled,
+        schedule="greedy" if evaluator.schedule else "whole",
     )
 
 
@@ -112,10 +145,11 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     for later in evaluator.confirm(findings):
         findings = later
         yield Turn(findings)
+    check_form(findings)
     with ledger.phase("fit", findings):
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
         batch = settle(findings, ledger, pretraining, pool, design_s, new)
-        evaluator.schedule = schedule_of(findings.definition, batch)
+        evaluator.schedule = schedule_of(findings.definition, batch.timing)
     while len(findings.solutions) < config.solutions and ledger.left > 0:
         # 2. learn the response
         with ledger.phase("fit", findings):
@@ -132,25 +166,16 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
             continue
         # 4. verify with NEURON; 5. what came out is learned at the next turn
         findings = evaluator.simulate(findings, u, proposers, forecast)
-        simulated, distance = findings.features[-len(u) :], findings.distance
+        simulated, far = findings.features[-len(u) :], findings.distance
         agent.record_errors(forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
-            agent.adapt_trust_region(float(distance[-len(u) :].min()), float(distance[: -len(u)].min()), len(u))
+            agent.adapt_trust_region(float(far[-len(u) :].min()), float(far[: -len(u)].min()), len(u))
         if pretraining.agent:
             findings = evaluator.with_first_batch(findings, simulated)
         for later in evaluator.confirm(findings):
             findings = later
             yield Turn(findings, batch, agent)
-
-
-def schedule_of(definition: Definition, batch: BatchSize) -> Schedule | None:
-    """In which order the protocols of an evaluation are simulated; None: all of them, always."""
-    wanted, engine = definition.config.schedule, Integrator.of(definition.problem)
-    if wanted == "auto":
-        dear = batch.timing is not None and batch.timing.round_s > DEAR_S and not engine.batched
-        wanted = "greedy" if dear else "whole"
-    schedule = Schedule.of(definition.problem) if wanted == "greedy" else None
-    return schedule if schedule and (schedule.keys.any(axis=1).sum() > 1) else None
+        check_form(findings)
 
 
 def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -> Findings:

@@ -39,6 +39,8 @@ class Outcome:
     ledger: Ledger
     units: dict[str, str]  # of the parameters, as NEURON has them
     compiled_s: float  # of the learning and planning, spent by JAX on compiling
+    schedule: Literal["whole", "greedy"] = "whole"  # of an evaluation's protocols
+    misled: str = ""  # how a cheaper form of the model did, where the search has left it
 
     @property
     def definition(self) -> Definition:

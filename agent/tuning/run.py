@@ -8,7 +8,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gbar.agent.learning import configure, digest, z_scores
+from gbar.agent.learning import configure, digest
 from gbar.agent.report import write_report
 from gbar.agent.result import (
-    Accuracy,
-    Candidate,
+    LIVE,
+    PROGRESS,
+    Compensation,
     Measured,
     Range,
     Recalled,
@@ -31,30 +32,44 @@ from gbar.agent.result import (
     write_traces,
 )
 from gbar.agent.tuning.behaviour import misbehaviour
-from gbar.agent.tuning.compromises import shortfall
 from gbar.agent.tuning.definition import Definition, TuneConfig, run_name
 from gbar.agent.tuning.diagnosis import diagnose
-from gbar.agent.tuning.findings import Confirmed, Findings
+from gbar.agent.tuning.findings import Findings
 from gbar.agent.tuning.interrupts import undisturbed
 from gbar.agent.tuning.ledger import Observer
+from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
-from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
+from gbar.agent.tuning.said import accuracies, candidate
+from gbar.sim import Archive, Choice, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
 from gbar.sim.problem import Parameter
-from gbar.surrogate import feature_accuracy, verdict
+from gbar.sim.setup import DEAR_S
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
 OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older ones, and copies, the second
-WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions")
+COMPENSATES = 0.4  # correlation from which on one parameter is said to make up for another
+WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions", PROGRESS, LIVE)
 
 
-def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Observer) -> Result:
-    """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+def tune_into(
+    problem: Problem,
+    config: TuneConfig,
+    out: Path,
+    archive: Path | None,
+    observe: Observer,
+    announce: Callable[[str], None] = lambda plan: None,
+) -> Result:
+    """Tune inside a run folder and write everything a run leaves. See `agent.tune`.
+
+    `announce` is told what a dear model's run will cost, before it begins.
+    """
     out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
     start = time.perf_counter()
     configure()
     problem, choice = choose_engine(problem)
+    if choice.seconds > DEAR_S:
+        announce(_plan(choice, config))
     choosing_s = time.perf_counter() - start
     with _run_folder(out) as made:
         with Archive(archive or out / "archive.sqlite", problem, made) as kept:
@@ -62,13 +77,16 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             if finished is not None:
                 return finished
             earlier = _earlier(problem, config, out)
-            outcome = search(problem, config, kept, out / "neuron.log", observe)
-            searched = time.perf_counter()
+            with LiveFiles(out, Definition.of(problem, config)) as live:
+                outcome = search(problem, config, kept, out / "neuron.log", observe, live)
+            searched, simulated = time.perf_counter(), kept.seconds(run_name(problem, config))
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
+            live.end("interrupted")
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(outcome, archive or Path("archive.sqlite"), earlier)
-            result.engine_why = choice.why
+            result.engine_why = "; ".join(filter(None, [choice.why, outcome.misled]))
+            result.simulated_s = {engine: round(seconds, 3) for engine, seconds in simulated.items()}
             result.wall_s.choose = round(choosing_s, 3)
             result.wall_s.earlier = round(earlier.wall_s.total + earlier.wall_s.earlier, 3) if earlier else 0.0
             write_traces(out, [candidate.done.traces for candidate in outcome.shown])
@@ -76,10 +94,26 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
             write_result(out, result)
             write_report(out)
     _export(out, result, problem)
-    result.wall_s.write, result.wall_s.total = (round(time.perf_counter() - since, 3) for since in (searched, start))
+    now = time.perf_counter()
+    result.wall_s.write, result.wall_s.total = round(now - searched, 3), round(now - start - live.paused_s, 3)
     write_result(out, result)
     write_report(out)
+    live.end(result.status, result.evaluations)
     return result
+
+
+def _plan(choice: Choice, config: TuneConfig) -> str:
+    """What a run on a dear model will cost at most."""
+    form = next((trial for trial in choice.fidelities if trial.engine == choice.engine), None)
+    each = form.seconds if form and form.seconds else choice.seconds
+    minutes = config.budget * each / config.workers / 60
+    most = f"{config.budget} evaluations take up to {minutes:.0f} min on {config.workers} workers"
+    if form is None:
+        return f"an evaluation of this model takes {each:.2g} s: {most}"
+    return (
+        f"an evaluation of this model takes {form.full_seconds:.2g} s: the search is on a cheaper form of it "
+        f"({form.engine}), {each:.2g} s each: {most}; what comes out is confirmed on the model itself"
+    )
 
 
 def _export(out: Path, result: Result, problem: Problem) -> None:
@@ -119,7 +153,7 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
     ranges = [_range(parameter) for parameter in problem.parameter]
     same = same and ranges == [p.model_dump(exclude={"unit", "uncertainty_left"}) for p in found.parameters]
-    same = same and found.measurements == _measured(problem)
+    same = same and found.measurements == _measured(problem) and config.schedule in ("auto", found.schedule)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
 
@@ -200,7 +234,8 @@ def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) 
     definition, findings, ledger = outcome.definition, outcome.findings, outcome.ledger
     problem, config = definition.problem, definition.config
     solutions = [candidate(definition, found) for found in findings.solutions]
-    ranges, shown = _ranges(outcome), outcome.shown
+    shown, open_ = outcome.shown, _posteriors(outcome)
+    ranges = _ranges(outcome, open_)
     nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [
         candidate(definition, c) for c in outcome.compromises
     ]
@@ -220,6 +255,8 @@ def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) 
         workers=config.workers,
         engine=definition.engine,
         confirmed_by=str(definition.tight),
+        schedule=outcome.schedule,
+        arms_s=ledger.arms_s(),
         evaluations=ledger.evaluations,
         failed_evaluations=sum(ledger.failures.values()),
         failures=dict(ledger.failures),
@@ -235,6 +272,7 @@ def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) 
         next_nearest=[] if solutions else nearest[1:],
         diagnosis=diagnose(outcome, ranges, earlier.diagnosis if earlier else None),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
+        compensating=_compensating(problem.names, open_),
         surrogate=accuracies(findings),
         memory=_recalled(outcome),
         first_batch=findings.first_batch,
@@ -250,37 +288,33 @@ def _recalled(outcome: Outcome) -> Recalled | None:
     return Recalled(evaluations=agent.rows, digest=digest(agent), learned_now=bool(note), why=note)
 
 
-def candidate(definition: Definition, found: Confirmed) -> Candidate:
-    """A confirmed parameter set in NEURON's units and the measurements' names."""
-    z = {key: _finite(value) for key, value in zip(definition.keys, found.z, strict=True)}
-    undefined = sum(value is None for value in z.values())
-    target, tolerance = definition.target, definition.config.tolerance
-    missed = shortfall(found.z, target, tolerance)
-    must_hold = np.zeros(len(missed), bool) if target.must_hold is None else target.must_hold
-    furthest_first = np.lexsort((-np.nan_to_num(np.abs(found.z), nan=np.inf), ~must_hold))
-    return Candidate(
-        parameters=dict(zip(definition.problem.names, map(float, found.x), strict=True)),
-        features={key: _finite(value) for key, value in found.done.features.items()},
-        z=z,
-        max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
-        undefined=undefined,
-        gives_up=[definition.keys[f] for f in furthest_first if not np.abs(found.z[f]) <= tolerance],
-        shortfall=float(missed.sum()),
-        proposer=found.proposer,
-        evaluation=found.evaluation,
-    )
+def _posteriors(outcome: Outcome) -> np.ndarray:  # [K, D, D]; K = 0 where nothing was learned
+    """What the measurements leave open around each of the solutions, or of the nearest."""
+    agent, d = outcome.agent, len(outcome.definition.problem.names)
+    each = [agent.posterior(found.u) for found in outcome.shown] if agent is not None else []
+    return np.reshape(each, (-1, d, d))
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _compensating(names: Sequence[str], posteriors: np.ndarray) -> list[Compensation]:
+    """Pairs whose correlation, in the mean over posteriors [K, D, D], is `COMPENSATES` or more."""
+    if not len(posteriors):
+        return []
+    sd = np.sqrt(np.diagonal(posteriors, axis1=1, axis2=2))  # [K, D]
+    mean = (posteriors / (sd[:, :, None] * sd[:, None, :])).mean(axis=0)
+    pairs = [
+        Compensation(first=names[i], second=names[j], correlation=round(float(mean[i, j]), 3))
+        for i, j in itertools.combinations(range(len(names)), 2)
+        if abs(mean[i, j]) >= COMPENSATES
+    ]
+    return sorted(pairs, key=lambda pair: -abs(pair.correlation))
 
 
-def _ranges(outcome: Outcome) -> list[Range]:
-    problem, shown = outcome.definition.problem, outcome.shown
+def _ranges(outcome: Outcome, posteriors: np.ndarray) -> list[Range]:
+    problem = outcome.definition.problem
     left: list[float | None] = [None] * len(problem.names)
-    if outcome.agent is not None and shown:
-        each = [outcome.agent.uncertainty_left(found.u) for found in shown]
-        left = [float(value) for value in np.mean(each, axis=0)]
+    if len(posteriors):
+        variance = np.diagonal(posteriors, axis1=1, axis2=2)  # [K, D]
+        left = [float(share) for share in np.sqrt(12.0 * variance).mean(axis=0)]  # 1/12 is the prior's
     return [
         Range(**_range(parameter), unit=outcome.units[parameter.name], uncertainty_left=share)
         for parameter, share in zip(problem.parameter, left, strict=True)
@@ -292,25 +326,6 @@ def _range(parameter: Parameter) -> dict[str, Any]:
     (low, high), prior = parameter.bounds, parameter.prior
     kept = {"name": parameter.name, "low": low, "high": high, "scale": parameter.scale, "start": parameter.start}
     return kept | {"prior_mean": prior.mean if prior else None, "prior_sd": prior.sd if prior else None}
-
-
-def accuracies(findings: Findings) -> dict[str, Accuracy]:
-    """Prequential accuracy of every measured feature: each prediction was made before its simulation."""
-    made, definition = findings.predictions, findings.definition
-    simulated = np.reshape([prediction.features for prediction in made], (len(made), len(definition.keys)))
-    every = z_scores(np.where(np.isinf(simulated), np.nan, simulated), definition.target)  # [P, F]
-    found = {}
-    for f, key in enumerate(definition.keys):
-        z = every[:, f]
-        r = np.array([prediction.forecast.r[f] for prediction in made])
-        sd = np.array([prediction.forecast.sd[f] for prediction in made])
-        whole, recent = feature_accuracy(z, r, sd), feature_accuracy(*(part[len(made) // 2 :] for part in (z, r, sd)))
-        found[key] = Accuracy(
-            **whole._asdict(),
-            recent_rmse_over_sd=recent.rmse_over_sd,
-            verdict=verdict(recent.rmse_over_sd, whole.coverage_90),
-        )
-    return found
 
 
 def _predictions(findings: Findings) -> str:

@@ -23,7 +23,7 @@ from gbar.scripts.terminal.shared import (
     start_jax,
     waiting,
 )
-from gbar.scripts.terminal.summary import default_folder, print_accuracy, print_cells, print_summary
+from gbar.scripts.terminal.summary import default_folder, print_accuracy, print_cells, print_hold, print_summary
 
 __all__ = [
     "BatchOption",
@@ -41,6 +41,7 @@ __all__ = [
     "guarded",
     "print_accuracy",
     "print_cells",
+    "print_hold",
     "print_json",
     "print_summary",
     "print_table",

@@ -7,7 +7,9 @@ import io
 import json
 import os
 import shlex
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,6 +154,16 @@ def say(text: str = "") -> None:
     from gbar.sim.errors import printable
 
     print(printable(text))
+
+
+def say_in_lines(text: str) -> None:
+    """Prose on stdout, broken between words where a terminal has an edge."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in text.splitlines()
+        )
+    say(text)
 
 
 def quoted(path: Path | str) -> str:

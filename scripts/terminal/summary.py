@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbar.scripts.terminal.shared import print_table, quoted, say
+from gbar.scripts.terminal.shared import print_table, quoted, say, say_in_lines
 
 if TYPE_CHECKING:
-    from gbar.agent.result import Candidate, Result
+    from gbar.agent.result import Candidate, Hold, Result
     from gbar.agent.tuning import CellSummary, Verification
     from gbar.sim import Problem
 
@@ -27,10 +27,10 @@ def print_summary(result: "Result", folder: Path) -> None:
     """How a run ended."""
     wall, found = result.wall_s, len(result.solutions)
     before = f", and {wall.earlier:.0f} s in earlier sessions" if wall.earlier else ""
-    say(
+    say_in_lines(
         f"{found or 'No'} solution{'' if found == 1 else 's'} in {result.evaluations} evaluations "
         f"({result.failed_evaluations} failed): {result.status}, {result.wanted} wanted.\n"
-        f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds:.0f}' for word, seconds in wall.parts())}.\n"
+        f"{wall.total:.0f} s{before}: {', '.join(f'{word} {seconds}' for word, seconds in wall.parts())}.\n"
         f"A solution has every |z| <= {result.tolerance:g} in NEURON at {result.confirmed_by}."
     )
     for name, count in result.failures.items():
@@ -65,9 +65,10 @@ def _print_warnings(result: "Result") -> None:
     from gbar.agent.report import UNMEASURED, warnings_of
 
     for sentence in warnings_of(result.warnings, "solution"):
-        say(f"Warning, not measured: {sentence}")
+        say_in_lines(f"Warning, not measured: {sentence}")
     if result.warnings:
-        say(f"  {UNMEASURED}\n")
+        say_in_lines(f"  {UNMEASURED}")
+        say()
 
 
 def _value(value: float | None) -> str:
@@ -101,9 +102,9 @@ def _print_findings(result: "Result") -> None:
 
     for finding in findings(result):
         for sentence in finding.sentences:
-            say(f"{finding.title}: {sentence}")
+            say_in_lines(f"{finding.title}: {sentence}")
         if finding.advice:
-            say(f"  {finding.advice}")
+            say_in_lines(f"  {finding.advice}")
     say()
 
 
@@ -135,6 +136,34 @@ def _error(value: float | None) -> str:
     if value is not None and value > USELESS_SD:
         return f"> {USELESS_SD:.0f}"
     return "–" if value is None else f"{value:.2f}"
+
+
+def print_hold(found: "Hold") -> None:
+    """What becomes of a solution where something is a little different."""
+    rows = [
+        (
+            one.group,
+            f"{one.what} {one.change}".strip(),
+            "yes" if found.holds(one) else "no",
+            _error(one.max_abs_z),
+            one.furthest,
+        )
+        for one in found.conditions
+    ]
+    columns = ["what differs", "how", "holds", "largest |z|", "of"]
+    print_table(f"Solution {found.solution}, every |z| <= {found.tolerance:g} wanted", columns, rows, left=3, spare=1)
+    if found.curve:
+        curve = [(f"{point.current:g}", f"{point.rate:.1f}") for point in found.curve]
+        print_table(f"Firing rate, steps as {found.curve_of}", ["nA", "Hz"], curve, left=0)
+    for warning in found.warnings:
+        say_in_lines(f"Not as a cell should, {warning.protocol}: {warning.kind}")
+    if found.held_out:
+        table = [
+            (f"{m.protocol}.{m.feature}", f"{m.mean:.4g} ± {m.sd:.2g}", _value(row.found.value), _missed(row.found.z))
+            for row in found.held_out
+            for m in [row.measured]
+        ]
+        print_table("Measurements that the run did not know", ["measurement", "measured", "value", "z"], table)
 
 
 def print_cells(done: "list[CellSummary]", overall: dict[str, float | int | None], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What the user wrote, frozen and validated: model, parameters, protocols, measurements, how it is integrated."""
 
+from gbar.sim.problem.editing import EditableTable, ReadRow, TypedRow, editable, pasted, read_rows, rewritten
 from gbar.sim.problem.formats.bluepyopt import content, is_folder
 from gbar.sim.problem.formats.toml import written
 from gbar.sim.problem.formula import Formula
@@ -17,7 +18,7 @@ from gbar.sim.problem.modelfiles import (
     model_files,
 )
 from gbar.sim.problem.parameter import FACTOR, PURE, Parameter, Prior
-from gbar.sim.problem.plausible import doubtful_sign, of_measurements
+from gbar.sim.problem.plausible import doubtful_sign, doubts, of_measurements
 from gbar.sim.problem.problem import Measurement, Model, Problem, demanded, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
@@ -33,6 +34,14 @@ __all__ = [
     "COLUMNS",
     "CONFIRM_DT",
     "Cell",
+    "EditableTable",
+    "ReadRow",
+    "TypedRow",
+    "doubts",
+    "editable",
+    "pasted",
+    "read_rows",
+    "rewritten",
     "Clamp",
     "DEMANDS",
     "CurrentStimulus",

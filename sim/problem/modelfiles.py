@@ -30,7 +30,11 @@ MODEL_SOURCES = {
     ".dat",
 }  # that decide, whatever they are called
 TABLES = {"features.json"}  # measurements, beside the model in a BluePyOpt folder
-RESULTS = {"archive.sqlite", "result.json"}  # a folder with one of these is a run of ours, not part of the model
+RESULTS = {
+    "archive.sqlite",
+    "progress.json",
+    "result.json",
+}  # a folder with one of these is a run of ours, not part of the model
 NO_MODEL = {"measurements", "runs", "solutions", "x86_64", "arm64", "aarch64", "__pycache__"}
 OF_CELLS = {"cells.csv", "cells.json"}  # a folder with both holds the runs of many cells
 OTHERS_FOLDERS = {"umac", "i686", "powerpc", "node_modules", "site-packages"}  # built, or installed

@@ -57,7 +57,7 @@ def rows_of(table: Path, may_be_empty: bool = False) -> list[Row]:
 
         return bluepyopt.feature_rows(table)
     sheet = read_sheet(table, HEADINGS)
-    columns = _columns(table, sheet)
+    columns = columns_of(table, sheet)
     if not sheet.lines and not may_be_empty:
         raise GbarError(f"{table}: no measurements in it: expected one row a measurement under the header")
     rows = []
@@ -65,7 +65,7 @@ def rows_of(table: Path, may_be_empty: bool = False) -> list[Row]:
         where = f"{table}, measurement {number} (row {line.number})"
         rows.append((where, _fields(line, columns, where)))
     numerals = numerals_of(sheet, [k for k, column in enumerate(columns) if column.partition("±")[0] in NUMBERS])
-    return [(where, _content(row, numerals, where)) for where, row in rows]
+    return [(where, row_content(row, numerals, where)) for where, row in rows]
 
 
 def numerals_of(sheet: Sheet, columns: Iterable[int]) -> Numerals:
@@ -75,7 +75,7 @@ def numerals_of(sheet: Sheet, columns: Iterable[int]) -> Numerals:
     return Numerals.of(texts, presumed_point=sheet.delimiter == ",")
 
 
-def _columns(table: Path, sheet: Sheet) -> list[str]:
+def columns_of(table: Path, sheet: Sheet) -> list[str]:
     """The column that each heading names. Raises GbarError for those too many or too few."""
     columns = []
     for name in sheet.header:
@@ -143,7 +143,7 @@ def _fields(line: Line, columns: list[str], where: str) -> dict[str, Cell]:
     return dict(zip(columns, [*line.cells, *[""] * len(missing)], strict=True))
 
 
-def _content(row: Mapping[str, Cell], numerals: Numerals, where: str) -> dict[str, Any]:
+def row_content(row: Mapping[str, Cell], numerals: Numerals, where: str) -> dict[str, Any]:
     """A measurement's fields: mean and SD as numbers, and what was made of a SEM."""
 
     def number(column: str, cell: Cell) -> Quantity:
@@ -260,7 +260,7 @@ def written_table(table: Path) -> Sheet:
     sheet = read_sheet(table, HEADINGS)
     if not sheet.delimiter or table.suffix.lower() == ".json":
         raise GbarError(f"{table}: rows are added to a CSV only: name a new one with --out")
-    if sheet.header and not set(COLUMNS) <= set(_columns(table, sheet)):
+    if sheet.header and not set(COLUMNS) <= set(columns_of(table, sheet)):
         raise GbarError(f"{table}: rows are added to a table with columns {','.join(COLUMNS)}: name a new --out")
     return sheet
 
@@ -273,7 +273,7 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
     """
     table, rows = resolved(table, "--out"), list(rows)
     sheet = written_table(table)
-    columns = _columns(table, sheet) if sheet.header else COLUMNS
+    columns = columns_of(table, sheet) if sheet.header else COLUMNS
     before = re.sub(r"\r\n|\r", "\n", table.read_bytes().decode(sheet.encoding)) if table.exists() else ""
     kept = rows_of(table) if sheet.lines else []
     stream = io.StringIO()
@@ -283,7 +283,7 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
         writer.writeheader()
     comma = numerals_of(sheet, [k for k, column in enumerate(columns) if column in NUMBERS]).comma
     for row in rows:
-        numbers = {name: _plain(getattr(row, name), comma) for name in ("mean", "sd", "weight")}
+        numbers = {name: plain_number(getattr(row, name), comma) for name in ("mean", "sd", "weight")}
         numbers["must_hold"] = "yes" if row.must_hold else ""
         # MOhm: what a keyboard has, and every spreadsheet reads
         writer.writerow({**row.model_dump(), **numbers, "unit": row.unit.replace("MΩ", "MOhm")})
@@ -300,7 +300,7 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
         os.replace(new, table)
 
 
-def _plain(value: float, comma: bool) -> str:
+def plain_number(value: float, comma: bool) -> str:
     """A number that nobody can take for another: 1.050 has three digits, as thousands do."""
     text = f"{value:.12g}"
     text += "0" if re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text) else ""

@@ -10,8 +10,11 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.features import SETTINGS, known_features
 from gbar.sim.problem import KINDS, Problem
 from gbar.sim.recordings.averages import Average, Values, average, measured, redundant
-from gbar.sim.recordings.intake import take_in
-from gbar.sim.recordings.match import assigned, created
+from gbar.sim.recordings.files import READERS
+from gbar.sim.recordings.intake import Good, take_in
+from gbar.sim.recordings.kept import Recorded, kept_file, read_kept
+from gbar.sim.recordings.looking import LookedAt, look
+from gbar.sim.recordings.match import assigned, created, families
 from gbar.sim.recordings.reading import Reading
 from gbar.sim.recordings.relative import assigned_percentages, created_percentages
 from gbar.sim.recordings.sweep import cell_name, count
@@ -19,7 +22,12 @@ from gbar.sim.recordings.table import cells_folder, extended, write
 
 AS_THEY_ARE = Reading()
 
-__all__ = ["Average", "Findings", "Reading", "measure_recordings", "write"]
+SUFFIXES = tuple(READERS)  # of files that can be read
+
+__all__ = [
+    "Average", "Findings", "LookedAt", "Reading", "Recorded", "SUFFIXES", "look", "measure_recordings", "read_kept",
+    "write",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Findings:
     cells: list[str]
     noted: list[str] = field(default_factory=list)  # of rheobases, and what cells were held at
     by_cell: dict[str, list[Average]] = field(default_factory=dict)  # the same rows for each, where there are several
+    used: dict[str, list[Good]] = field(default_factory=dict)  # the sweeps, by protocol
 
     def title(self) -> str:
         """What was measured, in a line."""
@@ -57,7 +66,8 @@ class Findings:
             if self.by_cell
             else []
         )
-        return [*lines, f"Written: {file}. Next: gbar tune {quote(problem)} --measurements {quote(str(file))}"]
+        beside = f", and beside it, for the page of a run, {kept_file(file).name}"
+        return [*lines, f"Written: {file}{beside}. Next: gbar tune {quote(problem)} --measurements {quote(str(file))}"]
 
     def left_out(self) -> list[str]:
         """The features that are not in the table, each with its reason and protocols."""
@@ -130,7 +140,10 @@ def measure_recordings(
         sweeps |= made_sweeps
     else:
         made = {}
-    values = measured(problem, sweeps | shares.sweeps, intake.good, wanted)
+    sweeps |= shares.sweeps
+    families_at = {name: families(problem, name, intake.good, threshold).values() for name in problem.rheobases}
+    at_rheobase = {name: [one.sweep for one in cells] for name, cells in families_at.items() if cells}
+    values = measured(problem, sweeps, intake.good, wanted)
     found = [average(one, sd_floor) for one in values]
     if not wanted:
         told = redundant(problem, [one for one, row in zip(values, found, strict=True) if not row.omitted])
@@ -153,6 +166,7 @@ def measure_recordings(
         sorted({cell_name(one.sweep.cell) for one in intake.good}),
         shares.said,
         _by_cell(values, sd_floor),
+        at_rheobase | sweeps,
     )
 
 

@@ -10,7 +10,7 @@ from gbar.sim.errors import GbarError, nearest
 from gbar.sim.recordings.files import read_files
 from gbar.sim.recordings.quality import FEWEST, check_cell, check_seal, check_sweep
 from gbar.sim.recordings.reading import Reading
-from gbar.sim.recordings.stimulus import Square, squares
+from gbar.sim.recordings.stimulus import Square, squares, within
 from gbar.sim.recordings.sweep import Raw, Sweep, Unusable, converted, count
 
 LARGEST_JUNCTION_MV = 30.0
@@ -67,10 +67,11 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
             clamped += 1
             _seal(raw, bad_seal)
             continue
-        raw = replace(raw, bias=0.0) if reading.no_holding else raw
+        if is_left_out(raw.name, reading):
+            intake.refused.append(f"{raw.name}: left out")
+            continue
         try:  # another stimulus, or a fault of the file: none of the cell
-            sweep, said = converted(raw, reading.junction_mv, reading.voltage_unit, reading.current_unit)
-            step, test = squares(sweep)
+            sweep, said, step, test = understood(raw, reading)
         except GbarError as error:
             intake.refused.append(str(error))
             continue
@@ -95,6 +96,24 @@ def take_in(paths: Iterable[Path], reading: Reading, threshold: float) -> Intake
         more = f" (and {len(intake.refused) - 1} more)" if len(intake.refused) > 1 else ""
         raise GbarError(f"no sweep is left to measure: {intake.refused[0]}{more}")
     return intake
+
+
+def understood(raw: Raw, reading: Reading) -> tuple[Sweep, list[str], Square, Square | None]:
+    """A sweep in mV and nA, what was converted, its step and the test pulse before it. Raises GbarError."""
+    raw = replace(raw, bias=0.0) if reading.no_holding else raw
+    sweep, said = converted(raw, reading.junction_mv, reading.voltage_unit, reading.current_unit)
+    window = next((ends for name, *ends in reading.windows if same_sweep(name, sweep.name)), None)
+    return sweep, said, *((within(sweep, *window), None) if window else squares(sweep))
+
+
+def is_left_out(name: str, reading: Reading) -> bool:
+    """Whether the user does not want a sweep."""
+    return any(same_sweep(other, name) for other in reading.left_out)
+
+
+def same_sweep(one: str, other: str) -> bool:
+    """Whether two names, which begin with a file's path, are of one sweep: the path may be written in other ways."""
+    return Path(one).name == Path(other).name
 
 
 def _check_channels(raws: Sequence[Raw | Unusable], reading: Reading) -> None:

@@ -24,6 +24,8 @@ class Reading:
     cells: str = "folder"  # whose files are one cell: "folder" or "file"
     no_holding: bool = False  # the current channel's level between steps is an offset of the rig
     channels: tuple[str, ...] = ()  # names, or words in them, of channels to use where there are several
+    left_out: tuple[str, ...] = ()  # sweeps that the user does not want, by their names
+    windows: tuple[tuple[str, float, float], ...] = ()  # sweep, start and end (ms) of its step, where found wrongly
 
     def unit_of(self, what: str) -> str | None:
         """The unit the user gives for a "voltage" or "current"."""

@@ -68,6 +68,20 @@ class Current(NamedTuple):
         return float(np.abs(self.smooth).max())
 
 
+def within(sweep: Sweep, start: float, end: float) -> Square:
+    """The step between two times (ms) that the user gives. Raises GbarError where they hold none."""
+    first, last = (round(at / sweep.interval) for at in (start, end))
+    if not 0 < first < last <= len(sweep.i):
+        raise GbarError(
+            f"{sweep.name}: a step from {start:g} to {end:g} ms: expected one after the start, before the end"
+        )
+    holding = float(np.median(sweep.i[:first]))
+    amplitude = float(np.median(sweep.i[first:last])) - holding
+    if abs(amplitude) < LEAST_NA:
+        raise GbarError(f"{sweep.name}: no current between {start:g} and {end:g} ms")
+    return Square(first * sweep.interval, last * sweep.interval, amplitude, holding, first, last)
+
+
 def squares(sweep: Sweep) -> tuple[Square, Square | None]:
     """The step of a sweep, and the test pulse before it where there is one.
 

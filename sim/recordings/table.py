@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from gbar.sim.errors import GbarError
 from gbar.sim.files import as_csv, beside, resolved
 from gbar.sim.problem import COLUMNS, KINDS, Problem, load_problem
+from gbar.sim.recordings.kept import kept_file, pack
 
 if TYPE_CHECKING:
     from gbar.sim.recordings import Findings
     from gbar.sim.recordings.averages import Average
+    from gbar.sim.recordings.intake import Good
 
 
 def extended(problem: Problem, made: Mapping[str, Mapping[str, Any]]) -> Problem:
@@ -37,12 +39,15 @@ def write(found: "Findings", problem: Problem, file: Path) -> None:
     file = resolved(file, "--out")
     folder = cells_folder(file)
     tables = {file: text(found)}
+    used = {file: found.used}
     for cell, rows in found.by_cell.items():
         table = folder / f"{_file_name(cell)}.csv"
         while table in tables:
             table = table.with_name(f"_{table.name}")
         tables[table] = _rows([f"Measured by gbar recordings: {cell}"], rows, [])
-    for path in (file, *([folder] if found.by_cell else [])):
+        own = {name: [one for one in sweeps if _is_of(one, cell)] for name, sweeps in found.used.items()}
+        used[table] = {name: sweeps for name, sweeps in own.items() if sweeps}
+    for path in (file, *([folder] if found.by_cell else []), kept_file(file)):
         if path.exists():
             raise GbarError(f"{path}: exists, and may hold your edits: name another with --out, or delete it")
     if found.created and problem.file.suffix != ".toml":
@@ -56,13 +61,20 @@ def write(found: "Findings", problem: Problem, file: Path) -> None:
             new_problem = stack.enter_context(beside(problem.file, content))
         written = {table: stack.enter_context(beside(file, content)) for table, content in tables.items()}
         for temporary in written.values():
-            load_problem(new_problem, temporary)  # every row, as `tune` will read it
+            read = load_problem(new_problem, temporary)  # every row, as `tune` will read it
+        sweeps = {kept_file(table): stack.enter_context(beside(file, pack(read, of))) for table, of in used.items()}
         if found.by_cell:
             folder.mkdir()
-        for table, temporary in written.items():
-            os.replace(temporary, table)
+        for target, temporary in (sweeps | written).items():
+            os.replace(temporary, target)
         if addition:
             os.replace(new_problem, problem.file)
+
+
+def _is_of(one: "Good", cell: str) -> bool:
+    """Whether a sweep is of a cell, which is called by the end of its path."""
+    named = Path(cell).parts
+    return Path(one.sweep.cell).parts[-len(named) :] == named
 
 
 def _file_name(cell: str) -> str:

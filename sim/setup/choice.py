@@ -78,8 +78,9 @@ class Choice(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """That a worker needs for an evaluation of the model with the engine chosen; 0 where nobody has seen it."""
-        return next((trial.seconds or 0.0 for trial in self.trials if trial.engine == self.engine), 0.0)
+        """That a worker needs for an evaluation of the model itself; 0 where nobody has seen it."""
+        tried = [trial.seconds for trial in self.trials if trial.seconds is not None and trial.sees_the_same]
+        return min(tried, default=0.0)
 
 
 def choose_engine(

@@ -31,6 +31,15 @@ class FeatureRow(NamedTuple):
         )
 
 
+class Once(NamedTuple):
+    """One evaluation of the model."""
+
+    rows: list[FeatureRow]
+    parameters: dict[str, float]  # in NEURON's units
+    traces: dict[str, tuple[np.ndarray, np.ndarray]]  # "protocol" or "protocol:recording" -> t [T] ms, v [T]
+    seconds: float  # that it took
+
+
 def measure(
     problem: Problem | str | Path,
     parameters: Mapping[str, float] | None = None,
@@ -68,16 +77,23 @@ def measure_once(problem: Problem, parameters: Mapping[str, float]) -> list[Feat
     Raises:
         GbarError: no free parameter of that name, no finite number, or the simulation failed.
     """
+    return simulate_once(problem, parameters).rows
+
+
+def simulate_once(problem: Problem, parameters: Mapping[str, float]) -> Once:
+    """The same with the parameters that were used, and what was recorded. Raises GbarError as it does."""
     changed = {name: _checked(problem, name, value) for name, value in parameters.items()}
     with Workers(problem, 1) as pool:
         own = zip(problem.names, pool.found.own, strict=True)
-        x = np.array([changed.get(name, value) for name, value in own])
-        ((_, done),) = pool.run([x], integrator=Integrator.of(problem).tight())
+        used = {name: float(changed.get(name, value)) for name, value in own}
+        x = np.array([*used.values()])
+        ((_, done),) = pool.run([x], traces=True, integrator=Integrator.of(problem).tight())
     if done.status != "ok":
         raise GbarError(f"the simulation failed: {done.reason}")
     measured = {m.key: m for m in problem.measurements}
     units = {key: problem.unit_of(key) or "" for key in (measured or done.features)}
-    return [_row(key, done.features[key], measured.get(key), unit) for key, unit in units.items()]
+    rows = [_row(key, done.features[key], measured.get(key), unit) for key, unit in units.items()]
+    return Once(rows, used, done.traces, done.seconds)
 
 
 def _row(key: str, value: float, measurement: Measurement | None, unit: str) -> FeatureRow:
@@ -116,3 +132,21 @@ def _checked(problem: Problem, name: str, value: float) -> float:
     if not math.isfinite(value):
         raise GbarError(f"{name}={value:g}: expected a finite number")
     return float(value)
+
+
+def seconds_each(problem: Problem) -> dict[str, float]:
+    """What each protocol costs: seconds in NEURON alone, of the model as it is, at the confirming accuracy.
+
+    Raises:
+        GbarError: the model cannot be loaded. A protocol that fails, or is a curve, is left out.
+    """
+    found: dict[str, float] = {}
+    for name, protocol in problem.stimuli.items():
+        needed = {name, getattr(protocol, "relative_to", None)}
+        kept = {other: p for other, p in problem.protocol.items() if other in needed}
+        alone = problem.model_copy(update={"protocol": kept, "measurements": ()})
+        with Workers(alone, 1) as pool:
+            ((_, done),) = pool.run([pool.found.own], integrator=Integrator.of(alone).tight())
+        if done.status == "ok":
+            found[name] = done.seconds
+    return found

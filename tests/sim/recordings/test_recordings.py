@@ -12,7 +12,7 @@ import pytest
 from gbar.sim import GbarError, Problem, load_problem, simulate
 from gbar.sim.features import traces as features
 from gbar.sim.problem.kinds import Step
-from gbar.sim.recordings import Findings, Reading, measure_recordings
+from gbar.sim.recordings import Findings, Reading, measure_recordings, read_kept
 from gbar.sim.recordings import write as keep
 from tests.problems import MOTONEURON, SHARED_DATA, free, model_of, protocol_of, step_of, toml_of
 from tests.recorded import (
@@ -517,7 +517,7 @@ def test_several_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> No
     recorded(tmp_path / "rig" / "b", passive(-0.1, resistance=130), passive(0.3, spikes=4))
     found = measure_recordings(problem, [tmp_path / "rig"], wanted=["ohmic_input_resistance"], create=True)
     keep(found, problem, tmp_path / "rat.csv")
-    tables = sorted((tmp_path / "rat_cells").iterdir())
+    tables = sorted((tmp_path / "rat_cells").glob("*.csv"))
     assert [table.name for table in tables] == ["b.csv", "mouse_3_slice_2.csv"]
     loaded = [load_problem(problem.folder, table) for table in [*tables, tmp_path / "rat.csv"]]
     values = [{m.key: m.mean for m in one.measurements}["down.ohmic_input_resistance"] for one in loaded]
@@ -531,7 +531,28 @@ def test_several_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> No
 def test_files_that_are_cells_have_a_table_each(problem: Problem, tmp_path: Path) -> None:
     recorded(tmp_path / "rig", passive(seed=1), passive(seed=2))
     keep(measure_recordings(problem, [tmp_path / "rig"], Reading(cells="file")), problem, tmp_path / "o.csv")
-    assert sorted(os.listdir(tmp_path / "o_cells")) == ["0.csv", "1.csv"]
+    assert sorted(os.listdir(tmp_path / "o_cells")) == ["0.csv", "0_sweeps.npz", "1.csv", "1_sweeps.npz"]
+
+
+def test_the_sweeps_are_kept_beside_their_table(problem: Problem, tmp_path: Path) -> None:
+    """On the protocol's own clock, those of each cell beside its own table too."""
+    recorded(tmp_path / "rig" / "a", passive(-0.1, resistance=90), passive(-0.1, resistance=92))
+    recorded(tmp_path / "rig" / "b", passive(-0.1, resistance=130))
+    found = measure_recordings(problem, [tmp_path / "rig"], wanted=["ohmic_input_resistance"])
+    keep(found, problem, tmp_path / "rat.csv")
+    kept = read_kept(tmp_path / "rat.csv")
+    assert list(kept) == ["down"]
+    assert [Path(one.sweep.partition(",")[0]).parent.name for one in kept["down"]] == ["a", "b", "a"]  # cells in turn
+    stimulus = problem.stimuli["down"]
+    for one in kept["down"]:
+        before, during = one.t < stimulus.delay, (one.t > stimulus.delay + 150) & (one.t < stimulus.delay + 300)
+        assert one.current == pytest.approx(-0.1)
+        assert np.median(one.v[before]) == pytest.approx(-70, abs=0.1)
+        assert np.median(one.v[during]) < -78
+    assert [len(read_kept(tmp_path / "rat_cells" / f"{cell}.csv")["down"]) for cell in "ab"] == [2, 1]
+    assert read_kept(tmp_path / "typed.csv") == {}
+    (tmp_path / "rat_sweeps.npz").write_bytes(b"no zip")
+    assert "rat_sweeps.npz: is damaged" in refusal(lambda: read_kept(tmp_path / "rat.csv"))
 
 
 def test_cells_of_one_name_are_told_apart(problem: Problem, tmp_path: Path) -> None:
@@ -572,7 +593,7 @@ def test_the_table_and_new_protocols_are_written_together(problem: Problem, tmp_
     assert "exists, and may hold your edits" in refusal(lambda: keep(found, loaded, tmp_path / "out" / "cell.csv"))
     assert (problem.folder / "problem.toml").read_text() == before
     assert sorted(os.listdir(problem.folder)) == ["cell.hoc", "problem.toml"]
-    assert os.listdir(tmp_path / "out") == ["cell.csv"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["cell.csv", "cell_sweeps.npz"]
 
 
 def test_a_new_protocol_is_where_the_others_are(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,0 +1,176 @@
+"""What is drawn of measurements and traces: z as bars, and what was measured as regions of a plot."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gbar.agent.report import Axis, words
+from gbar.agent.result import Candidate, LiveFeature, Measured, Traces
+from gbar.agent.ui.live import Band, Line, Plot
+from gbar.sim import Problem
+from gbar.sim.features import unit_of
+from gbar.sim.problem import MAIN, ResponseKey, Rheobase, Stimulus
+
+REACH = 2.0  # tolerances that a z bar shows
+LEVELS = {  # features that are a voltage, drawn as a region
+    "voltage_base", "steady_state_voltage_stimend", "AP_height", "AP1_peak", "AHP_depth_abs", "minimum_voltage",
+    "maximum_voltage", "AP_begin_voltage",
+}  # fmt: skip
+TIMES = {"time_to_first_spike", "time_to_last_spike"}  # after the start of the stimulus
+
+
+@dataclass(frozen=True)
+class ZRow:
+    """One measurement beside a value: positions in % of the bar's width."""
+
+    key: str
+    protocol: str
+    feature: str
+    measured: str
+    unit: str
+    value: str
+    z: str
+    left: float
+    width: float
+    passes: bool
+    defined: bool
+    cut: bool
+    best: float | None  # the smallest |z| of any evaluation, at its place right of zero
+    best_text: str
+    coverage: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ZBars:
+    """All of them, and the axis they share."""
+
+    rows: list[ZRow]
+    band: tuple[float, float]  # left and width of the tolerance, %
+    zero: float
+    tolerance: float
+
+    @property
+    def met(self) -> int:
+        """How many are within the tolerance."""
+        return sum(row.passes for row in self.rows)
+
+
+def z_bars(
+    measured: Sequence[Measured],
+    z: Mapping[str, float | None],
+    values: Mapping[str, float | None],
+    tolerance: float,
+    features: Iterable[LiveFeature] = (),
+) -> ZBars:
+    """Every measurement with the z that a parameter set has, and what a run has learned of it."""
+    reach = REACH * tolerance
+    axis = Axis(-reach, reach)
+    known = {feature.key: feature for feature in features}
+    rows = [_row(m, z, values, axis, tolerance, known.get(f"{m.protocol}.{m.feature}")) for m in measured]
+    left = axis.at(-tolerance)
+    return ZBars(rows, (left, round(axis.at(tolerance) - left, 3)), axis.at(0.0), tolerance)
+
+
+def _row(
+    m: Measured,
+    z: Mapping[str, float | None],
+    values: Mapping[str, float | None],
+    axis: Axis,
+    tolerance: float,
+    live: LiveFeature | None,
+) -> ZRow:
+    key = f"{m.protocol}.{m.feature}"
+    own = z.get(key)
+    zero, end = axis.at(0.0), axis.at(max(axis.low, min(axis.high, own or 0.0)))
+    best = None if live is None or live.best is None else axis.at(min(axis.high, live.best))
+    coverage = "" if live is None or live.coverage_90 is None else f"{100 * live.coverage_90:.0f} %"
+    return ZRow(
+        key=key,
+        protocol=m.protocol,
+        feature=m.feature,
+        measured=words.mean_sd(m.mean, m.sd),
+        unit=words.unit_of(m.unit),
+        value=words.number(values.get(key)),
+        z=words.z_score(own),
+        left=min(zero, end),
+        width=round(max(0.4, abs(end - zero)), 3),
+        passes=own is not None and abs(own) <= tolerance,
+        defined=own is not None,
+        cut=own is not None and abs(own) > axis.high,
+        best=best,
+        best_text="" if live is None or live.best is None else f"{live.best:.2f}",
+        coverage=coverage,
+        verdict="" if live is None or live.verdict == "not tested" else live.verdict,
+    )
+
+
+def plots(
+    problem: Problem | None, traces: Traces, best: str, measured: Sequence[Measured], word: str = "solution"
+) -> list[Plot]:
+    """A plot for every recording, those measured first, in the problem's order.
+
+    Args:
+        problem: for its stimuli; None where it is gone.
+        traces: protocol -> number -> (t, v).
+        best: the number that stands out.
+    """
+    of = {m.protocol for m in measured}
+    order = list(problem.responses) if problem else sorted(traces)
+    names = sorted((n for n in traces if traces[n]), key=lambda n: (n not in of, order.index(n) if n in order else 999))
+    found = []
+    for name in names:
+        lines = [_line(number, *trace, best, word) for number, trace in sorted(traces[name].items())]
+        stimulus = problem.stimuli.get(ResponseKey.parse(name).protocol) if problem else None
+        unit = _unit(problem, name)
+        found.append(
+            Plot(
+                name,
+                unit,
+                (stimulus.delay, stimulus.delay + stimulus.duration) if stimulus else None,
+                stimulus_words(stimulus) if stimulus else "",
+                sorted(lines, key=lambda line: line.kind == "best"),
+                bands([m for m in measured if m.protocol == name], stimulus) if unit == "mV" else [],
+            )
+        )
+    return found
+
+
+def _line(number: str, t: object, v: object, best: str, word: str) -> Line:
+    label = f"{word} {int(number)}" if int(number) else "nearest so far" if word == "solution" else word
+    return Line(label, "best" if number == best else "other", t, v)  # type: ignore[arg-type]
+
+
+def _unit(problem: Problem | None, name: str) -> str:
+    if problem is None or name not in problem.responses:
+        return "mV"
+    variable = problem.variables(ResponseKey.parse(name).protocol)[ResponseKey.parse(name).recording or MAIN]
+    return "mV" if variable == "v" else unit_of("signal_mean", variable) or variable
+
+
+def stimulus_words(stimulus: Stimulus) -> str:
+    """A stimulus in a few words."""
+    return f"{stimulus.words} for {stimulus.duration:g} ms".replace("-", "−")
+
+
+def bands(measured: Sequence[Measured], stimulus: Stimulus | None) -> list[Band]:
+    """Where the trace of a cell like the measured one would lie."""
+    base = next((m.mean for m in measured if m.feature == "voltage_base"), None)
+    found = []
+    for m in measured:
+        label = f"{m.feature} {words.mean_sd(m.mean, m.sd)}"
+        if m.feature in LEVELS:
+            found.append(Band("y", m.mean - m.sd, m.mean + m.sd, label))
+        elif (m.feature == "AP_amplitude_from_voltagebase" and base is not None) or (
+            m.feature == "AHP_depth" and base is not None
+        ):
+            found.append(Band("y", base + m.mean - m.sd, base + m.mean + m.sd, label))
+        elif m.feature in TIMES and stimulus is not None and not isinstance(stimulus, Rheobase):
+            found.append(Band("x", stimulus.delay + m.mean - m.sd, stimulus.delay + m.mean + m.sd, label))
+    return found
+
+
+def front(solutions: Sequence[Candidate]) -> str:
+    """The number of the solution that is nearest, as traces are called; "00" without one."""
+    if not solutions:
+        return "00"
+    return f"{min(range(len(solutions)), key=lambda k: solutions[k].max_abs_z or 0.0) + 1:02d}"

@@ -1,0 +1,251 @@
+"""What may change: which parameters are free and between which bounds; and one try, beside what was measured."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.responses import Response
+
+from gbar.agent.report import words
+from gbar.agent.result import Measured
+from gbar.agent.ui.drawing import plots, z_bars
+from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
+from gbar.agent.ui.jobs import Job
+from gbar.agent.ui.live import packed
+from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_problem, render
+from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.screens.model import outline_job, outlined
+from gbar.sim import GbarError, Parameter, Problem, load_problem
+from gbar.sim.setup import Once, simulate_once
+
+BEYOND = 10.0  # times that a log slider reaches past bounds and the model's own value
+STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One parameter of the form."""
+
+    name: str
+    places: str
+    unit: str
+    scale: str
+    free: bool
+    low: str
+    high: str
+    own: str
+    ends: tuple[float, float]  # of the slider
+    at_low: int  # of STEPS
+    at_high: int
+    at_own: float | None  # % across
+    outside: bool  # whether the model's own value is beyond the bounds
+    middle: str
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Left and width of the bounds, in %."""
+        return self.at_low * 100 / STEPS, (self.at_high - self.at_low) * 100 / STEPS
+
+
+def rows_of(problem: Problem, own: Mapping[str, tuple[float, float] | None]) -> list[Row]:
+    """The free parameters, then those that are put aside as comments."""
+    found = [_row(p, own.get(p.name), True) for p in problem.parameter]
+    names = {p.name for p in problem.parameter}
+    for table in aside(problem.file.read_text(encoding="utf-8")):
+        if table["name"] not in names:
+            try:
+                found.append(_row(Parameter.model_validate(table), None, False))
+            except ValueError:  # a comment of another time
+                continue
+    return found
+
+
+def _row(p: Parameter, own: tuple[float, float] | None, free: bool) -> Row:
+    low, high = p.bounds
+    log = p.scale == "log"
+    known = [*([own[0]] if own and (own[0] > 0 or not log) else []), low, high]
+    if log:
+        ends = min(known) / BEYOND, max(known) * BEYOND
+    else:
+        span = max(known) - min(known)
+        ends = min(known) - span, max(known) + span
+
+    def at(value: float) -> float:
+        a, b, v = (math.log(x) if log else x for x in (*ends, value))
+        return (v - a) / (b - a)
+
+    value = None if own is None else own[0] if own[0] == own[1] else None
+    shown = "" if own is None else words.number(own[0]) if value is not None else f"{own[0]:.3g} … {own[1]:.3g}"
+    placed = own[0] if own and (own[0] > 0 or not log) else None
+    return Row(
+        p.name,
+        ", ".join(p.set) or "through others",
+        p.unit_of_value(p.unit or ""),
+        p.scale,
+        free,
+        f"{low:g}",
+        f"{high:g}",
+        shown,
+        ends,
+        round(STEPS * at(low)),
+        round(STEPS * at(high)),
+        None if placed is None else round(100 * at(placed), 2),
+        value is not None and not low <= value <= high,
+        f"{value:.6g}" if value is not None else "",
+    )
+
+
+def _body(visit: Visit) -> str:
+    problem = visit.problem
+    job = outline_job(visit, problem)
+    return render(
+        "change.html.j2",
+        visit=visit,
+        rows=rows_of(problem, _own(visit, problem)),
+        waiting=job is not None and not job.done,
+        steps=STEPS,
+        trusted=job is not None,
+        said="",
+        going=visit.run_seen if visit.run_seen and visit.run_seen.alive else None,
+        measured=bool(problem.measurements),
+    )
+
+
+def _own(visit: Visit, problem: Problem) -> Mapping[str, tuple[float, float] | None]:
+    found = outlined(visit, problem)
+    return found.own if found else {}
+
+
+def _save(visit: Visit, form: Form) -> str | Response:
+    """Which are free, and their bounds, into problem.toml."""
+    problem = visit.problem
+    text = problem.file.read_text(encoding="utf-8")
+    free = {p.name: p for p in problem.parameter}
+    rows = rows_of(problem, {})
+    wanted = {row.name for row in rows if form.get(f"on[{row.name}]")}
+    if not wanted:
+        raise GbarError("nothing is free: tick at least one parameter")
+    for row in rows:
+        if row.name in wanted and row.name not in free:
+            text = take_up(text, row.name)
+        if row.name not in wanted and row.name in free:
+            text = put_aside(text, row.name)
+    bounds = {}
+    for row in rows:
+        if row.name in wanted:
+            bounds[row.name] = [_number(form, f"{end}[{row.name}]") for end in ("low", "high")]
+    keep_if_it_loads(problem.file, _with_bounds(text, bounds))
+    fresh = Visit(visit.window, visit.folder, visit.run, visit.query, visit.screen)
+    return render(
+        "parameters.html.j2",
+        visit=fresh,
+        rows=rows_of(fresh.problem, _own(fresh, fresh.problem)),
+        steps=STEPS,
+        trusted=visit.window.memory.trusts(problem.folder),
+        said=f"Saved: {len(wanted)} free.",
+        going=visit.run_seen if visit.run_seen and visit.run_seen.alive else None,
+        measured=bool(problem.measurements),
+    )
+
+
+def _with_bounds(text: str, bounds: Mapping[str, list[float]]) -> str:
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    tables: Any = document["parameter"]
+    for table in tables:
+        new = bounds.get(str(table["name"]))
+        if new is not None and [float(value) for value in table["bounds"]] != new:
+            table["bounds"] = new
+    return tomlkit.dumps(document)
+
+
+def _number(form: Form, name: str) -> float:
+    text = str(form.get(name, "")).strip().replace(",", ".").replace("−", "-")
+    try:
+        return float(text)
+    except ValueError:
+        raise GbarError(f"{name}: expected a number, got '{text}'") from None
+
+
+# --- one try
+
+
+def _try(visit: Visit, form: Form) -> str:
+    """Simulate once with the values of the form; those left empty are the model's own."""
+    check_consent(visit, form)
+    problem = visit.problem
+    values = {
+        p.name: _number(form, f"try[{p.name}]")
+        for p in problem.parameter
+        if str(form.get(f"try[{p.name}]", "")).strip()
+    }
+    return _tried(visit, _key(problem, values), values)
+
+
+def _key(problem: Problem, values: Mapping[str, float]) -> str:
+    return ",".join(f"{name}={value:.9g}" for name, value in sorted(values.items()))
+
+
+def _tried(visit: Visit, key: str, values: Mapping[str, float] | None = None) -> str:
+    """#tried: what came out, or that it is being simulated."""
+    problem = visit.problem
+    job = _job(visit, problem, key, values)
+    if job is None:
+        return render("tried.html.j2", visit=visit, job=None, bars=None, key="")
+    once: Once | None = job.answer
+    bars = None
+    if once is not None:
+        shown = [row for row in once.rows if row.mean is not None and row.sd is not None]
+        measured = [
+            Measured(protocol=r.protocol, feature=r.feature, mean=r.mean or 0.0, sd=r.sd or 1.0, unit=r.unit)
+            for r in shown
+        ]
+        keys = [f"{row.protocol}.{row.feature}" for row in shown]
+        z = dict(zip(keys, (row.z for row in shown), strict=True))
+        live = visit.run_seen.live if visit.run_seen else None
+        bars = z_bars(
+            measured,
+            z,
+            dict(zip(keys, (row.value for row in shown), strict=True)),
+            live.tolerance if live else 2.0,
+        )
+    return render("tried.html.j2", visit=visit, job=job, bars=bars, key=key)
+
+
+def _job(visit: Visit, problem: Problem, key: str, values: Mapping[str, float] | None) -> Job | None:
+    about = ("try", problem.folder, problem.identity(), str(problem.measurements), key)
+    if values is None:
+        return visit.window.jobs.get(about)
+    folder = problem.folder
+    return visit.window.jobs.begin(
+        about, "Simulating", lambda: simulate_once(load_problem(folder, measured=False), values)
+    )
+
+
+def _traces(visit: Visit) -> Response:
+    """What the try recorded."""
+    problem = visit.problem
+    job = _job(visit, problem, visit.query.get("key", ""), None)
+    once: Once | None = job.answer if job else None
+    drawn = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in (once.traces if once else {}).items()}
+    measured = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+    found = plots(problem, drawn, "00", measured, "this try")
+    return Response(packed(found), media_type="application/octet-stream")
+
+
+CHANGE = Screen(
+    "change",
+    "What may change",
+    _body,
+    [
+        action("/change/save", _save),
+        action("/change/try", _try),
+        fragment("/change/tried", lambda visit: _tried(visit, visit.query.get("key", ""))),
+        fragment("/change/traces", _traces),
+    ],
+    ready=needs_problem,
+    scripts=("traces.js", "change.js"),
+)
