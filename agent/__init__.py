@@ -1,6 +1,7 @@
 """The tuning loop and what comes out of it. JAX is loaded by what is called here, not by this package."""
 
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["Result", "TuneConfig", "read_result", "tune", "verify"]
 
 
+def _unheard(plan: str) -> None:
+    """Nobody listens."""
+
+
 def tune(
     problem: Problem | str | Path,
     config: "TuneConfig | None" = None,
     out: str | Path | None = None,
     archive: str | Path | None = None,
     observe: "Observer | None" = None,
+    announce: "Callable[[str], None] | None" = None,
     *,
     measurements: str | Path | None = None,
     **choices: Any,
@@ -36,6 +42,7 @@ def tune(
         archive: an archive to learn from and add to, instead of the one in `out`.
         observe: called after every evaluation with how the run stands: phase, evaluations, solutions, best |z|; by
             default a progress bar where somebody looks.
+        announce: told what a run on a dear model will cost, before it begins.
         measurements: a table instead of the problem's own.
         choices: fields of TuneConfig that differ from `config`: budget, solutions, tolerance, seed, workers …
 
@@ -58,7 +65,8 @@ def tune(
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix=f"gbar-{problem.name}-"))
     try:
         with show_progress(config.solutions, observe) as watch:
-            return tune_into(problem, config, folder, Path(archive) if archive is not None else None, watch)
+            kept = Path(archive) if archive is not None else None
+            return tune_into(problem, config, folder, kept, watch, announce or _unheard)
     finally:
         if out is None:
             with suppress(OSError):  # it holds something: that is the user's

@@ -1,6 +1,6 @@
 """gbar check: validate everything that can be wrong before simulating."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,27 +32,23 @@ def check(
         shown = ", ".join([*found.model.sections][:8]) + (", …" if len(found.model.sections) > 8 else "")
         terminal.say(f"{loaded.name}: {found.model.compartments} compartments in sections {shown}\n")
     rows = []
+    guessed = any(p.guess for p in loaded.parameter)
     for p in loaded.parameter:
         here = found.model.parameters[p.name] if found else None
         value = f"{here.value:.4g}" if here and here.known else "–"
         unit, places = (here.unit, str(here.places)) if here else (p.unit_of_value(""), "")
         bounds = f"{p.bounds[0]:.4g} … {p.bounds[1]:.4g} {p.scale}"
-        rows.append((p.name, ", ".join(p.set), value, bounds, unit, places))
-    terminal.print_table("Parameters", ["name", "set", "model", "bounds", "unit", "segments"], rows, left=2, spare=1)
+        rows.append((p.name, ", ".join(p.set), value, bounds, *[p.guess] * guessed, unit, places))
+    columns = ["name", "set", "model", "bounds", *["start, prior"] * guessed, "unit", "segments"]
+    terminal.print_table("Parameters", columns, rows, left=2, spare=1)
     measured = [m.under for m in loaded.measurements]
-    kinds = [(name, p.kind, _stimulus(p), str(measured.count(name))) for name, p in loaded.protocol.items()]
+    kinds = [(name, p.kind, p.described, str(measured.count(name))) for name, p in loaded.protocol.items()]
     terminal.print_table("Protocols", ["name", "kind", "stimulus", "measured features"], kinds, left=3)
     if found and found.choice:
         terminal.say(f"Engine: {found.choice.engine}: {found.choice.why}\n")
     for note in notes(loaded, found):
         terminal.say(f"note: {note}")
     terminal.say(f"Nothing wrong found{' in the files' * quick}. Next: gbar measure {terminal.quoted(problem)}")
-
-
-def _stimulus(protocol: Any) -> str:
-    if protocol.kind == "fi":
-        return ", ".join(protocol.steps)
-    return f"{protocol.words}, {protocol.duration:g} ms at {protocol.at}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -26,6 +26,7 @@ def tune(
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
     batch: terminal.BatchOption = None,
     engine: terminal.EngineOption = None,
+    schedule: terminal.ScheduleOption = terminal.Schedule.auto,
     dask: terminal.DaskOption = None,
     as_json: terminal.JsonFlag = False,
 ) -> None:
@@ -43,15 +44,15 @@ def tune(
     from gbar.agent.tuning import TuneConfig, show_progress
 
     terminal.say_how_read(loaded)
-    loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one, and says why
-    agent = AgentConfig(planner=cast(Literal["auto", "policy", "gradient", "both"], planner.value))
-    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, agent, dask)
+    loaded = with_engine(loaded, engine) if engine is not None else loaded
+    who, in_turn = cast(Any, (planner.value, schedule.value))
+    config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, AgentConfig(planner=who), dask, in_turn)
     folder = out or terminal.default_folder(loaded)
     with show_progress(solutions) as watch:
-        result = run(loaded, config, folder, archive and archive.resolve(), watch)
+        result = run(loaded, config, folder, archive and archive.resolve(), watch, terminal.remark)
     terminal.print_json(result.model_dump()) if as_json else terminal.print_summary(result, folder)
-    if result.status == "interrupted" or not result.solutions:
-        raise typer.Exit(130 if result.status == "interrupted" else 3)
+    if (stopped := result.status == "interrupted") or not result.solutions:
+        raise typer.Exit(130 if stopped else 3)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ def _shortened(message: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without what would steer a terminal: control characters and the like are spelled out, line breaks stay."""
+    """Text without what would steer a terminal: control characters and the like are spelled out, line breaks stay.
+
+    Between a number and its unit the page has a no-break space, which is a plain one here.
+    """
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

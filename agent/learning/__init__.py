@@ -5,14 +5,16 @@ from gbar.agent.learning.actor_critic import Experience, init_learner, learn
 from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
 from gbar.agent.learning.bias import EngineBias
 from gbar.agent.learning.environment import Dynamics, observation_size
-from gbar.agent.learning.planner import AIMS, DISTINCT, PROPOSERS, assess, select_batch
+from gbar.agent.learning.planner import AIMS, CAP, DISTINCT, PROPOSERS, assess, select_batch
 from gbar.agent.learning.policy import init_policy
 from gbar.agent.learning.pretrained import Pretrained, digest, load_or_pretrain, padded, pretrain, stamp, train_policy
 from gbar.agent.learning.target import (
     UNDEFINED,
     Target,
     as_float32,
+    breaks,
     distance,
+    rank,
     residual,
     sd_elsewhere,
     target_of,
@@ -26,6 +28,8 @@ __all__ = [
     "AgentConfig",
     "as_float32",
     "assess",
+    "breaks",
+    "CAP",
     "Compiling",
     "configure",
     "digest",
@@ -47,6 +51,7 @@ __all__ = [
     "pretrain",
     "Pretrained",
     "PROPOSERS",
+    "rank",
     "residual",
     "sd_elsewhere",
     "select_batch",

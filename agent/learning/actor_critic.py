@@ -155,7 +155,8 @@ def _play(
         after = env.step(state, now, action, env_config)
         seen_after = env.evaluate(network, dynamics, after, env_config)
         alive = (state.left > 0).astype(jnp.float32)
-        return (after, seen_after), (seen, alive * env.reward(now, seen_after, dynamics, env_config), alive)
+        reward = env.reward(now, seen_after, dynamics, env_config, state.target.weight)
+        return (after, seen_after), (seen, alive * reward, alive)
 
     now = env.evaluate(network, dynamics, state, env_config)
     (after, last), (seen, rewards, alive) = jax.lax.scan(step, (state, now), jax.random.split(key, config.window))

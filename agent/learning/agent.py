@@ -12,7 +12,7 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, i
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
-from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, sd_elsewhere, z_scores
+from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, rank, sd_elsewhere, z_scores
 from gbar.surrogate import (
     Calibration,
     FitConfig,
@@ -28,6 +28,8 @@ from gbar.surrogate import (
 )
 
 Planner = Literal["auto", "policy", "gradient", "both"]
+
+BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
 # batches of development cells (docs/agent.md)
@@ -77,9 +79,12 @@ class Agent:
         rows: int,
         config: AgentConfig,
         pretrained: Pretrained | None = None,
+        believed: tuple[np.ndarray, np.ndarray] | None = None,
     ):
+        """`believed`: median and SD [D] of priors in the unit cube, NaN where there is none."""
         self.target, self.tolerance, self.config = target, tolerance, config
         self.rows, self.dimension, self.pretrained = rows, dimension, pretrained
+        self._believed = believed if believed is not None and np.isfinite(believed[0]).any() else None
         self.fitting = config.pretrain.fit if pretrained else config.fit
         self.network = Response(len(target.mean), self.fitting.hidden, self.fitting.layers)
         self.target32 = as_float32(target)
@@ -107,7 +112,7 @@ class Agent:
         """Learn from all evaluations: u [N, D], features [N, F] (NaN where not defined)."""
         if not self.config.validity:
             features = np.where(np.isfinite(features), features, self.to_features(np.array(UNDEFINED)))
-        far = distance(z_scores(features, self.target))
+        far = distance(z_scores(features, self.target), self.target.weight)
         if self.pretrained:
             near = np.argsort(far, kind="stable")[: self.config.near]
             weight = (1.0 + far[near]) ** -self.config.local
@@ -138,7 +143,7 @@ class Agent:
         if not config.trained:
             return
         z = z_scores(features, self.target)
-        order = np.argsort(distance(z), kind="stable")
+        order = self._nearest_first(features)
         defined = [i for i in order if np.isfinite(z[i]).all()][: config.goals // 2]
         means = np.concatenate([features[defined], [self.target.mean] * (config.goals - len(defined))])
         sds = np.concatenate(
@@ -148,7 +153,7 @@ class Agent:
             jnp.asarray(
                 np.resize(np.clip(u[order[: config.goals]], 0, 1), (config.goals, self.dimension)), jnp.float32
             ),
-            Target(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32)),
+            Target(jnp.asarray(means, jnp.float32), jnp.asarray(sds, jnp.float32), self._weights(len(means))),
         )
         for _ in range(rounds):
             key = self._next_key()
@@ -156,6 +161,13 @@ class Agent:
                 key, self._learner, self.dynamics, experience, self.network, config.env, config.learn
             )
         self._policy = jax.block_until_ready(self._learner.policy)  # so that the time is counted where it is spent
+
+    def _nearest_first(self, features: np.ndarray) -> np.ndarray:  # [N, F] -> [N]
+        return np.argsort(rank(features, self.target, self.tolerance), kind="stable")
+
+    def _weights(self, goals: int) -> jax.Array | None:  # [goals, F]
+        weight = self.target32.weight
+        return None if weight is None else jnp.broadcast_to(weight, (goals, len(weight)))
 
     def plan(self, u: np.ndarray, features: np.ndarray) -> Proposals:
         """Candidates from every planner in use, started from the best cells so far, and what each member predicts."""
@@ -174,16 +186,19 @@ class Agent:
             reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
-        best = np.argsort(distance(z_scores(features, self.target)), kind="stable")[: config.plan.anchors]
+        best = self._nearest_first(features)[: config.plan.anchors]
         candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
         r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.target32, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
         return Proposals(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
-        """Half of the starts at the best cells, half drawn from the better part with a wide jitter."""
+        """Half of the starts at the best cells, half drawn from the better part with a wide jitter.
+
+        Of these a few are moved to where priors believe the values to be.
+        """
         members, count = self.fitting.members, self.config.plan.starts
-        order = np.argsort(distance(z_scores(features, self.target)), kind="stable")
+        order = self._nearest_first(features)
         draw = self._draw()
         best = np.resize(order[: max(4, count // 4)], count // 2)
         pool = order[: min(max(8, len(order) // 2), 256)]
@@ -191,6 +206,11 @@ class Agent:
         chosen = np.concatenate([np.broadcast_to(best, (members, len(best))), wide], axis=1)
         jitter = np.concatenate([np.full(len(best), 0.03), np.full(count - len(best), 0.12)])
         places = u[chosen] + jitter[None, :, None] * draw.standard_normal((members, count, self.dimension))
+        if self._believed is not None:
+            median, sd = self._believed
+            few = places[:, -max(1, count // BELIEVED) :]
+            drawn = np.clip(median, 0, 1) + sd * draw.standard_normal(few.shape)
+            few[...] = np.where(np.isfinite(drawn), drawn, few)
         return jnp.asarray(np.clip(places, 0, 1).astype(np.float32))
 
     def noise(self) -> np.ndarray:  # [F]

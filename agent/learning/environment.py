@@ -93,10 +93,13 @@ def observation_size(dimension: int, features: int) -> int:
     return 3 * features + 2 * dimension + 1
 
 
-def cost(r: jax.Array, p: jax.Array, tolerance: jax.Array) -> jax.Array:  # [..., F] -> [...]
+def cost(
+    r: jax.Array, p: jax.Array, tolerance: jax.Array, weight: jax.Array | None = None
+) -> jax.Array:  # [..., F] -> [...]
     """How far from a solution: excess over 70 % of the tolerance, plus what may not be defined at all."""
     excess = jnp.maximum(jnp.abs(r) - jnp.arcsinh(0.7 * tolerance), 0.0)
-    return jnp.mean(p * excess**2 + 4.0 * (1.0 - p), axis=-1)
+    short = p * excess**2 + 4.0 * (1.0 - p)
+    return jnp.mean(short if weight is None else weight * short, axis=-1)
 
 
 def solved(info: StepInfo, dynamics: Dynamics) -> jax.Array:  # [M, K] bool
@@ -110,8 +113,10 @@ def step(state: State, info: StepInfo, action: jax.Array, config: EnvConfig) -> 
     return State(u, state.target, state.left - 1)
 
 
-def reward(before: StepInfo, after: StepInfo, dynamics: Dynamics, config: EnvConfig) -> jax.Array:  # [M, K]
+def reward(
+    before: StepInfo, after: StepInfo, dynamics: Dynamics, config: EnvConfig, weight: jax.Array | None = None
+) -> jax.Array:  # [M, K]
     """Decrease of the log cost, a bonus for arriving, less the cost of a query and of wandering off the data."""
-    was, now = (cost(info.r, info.p, dynamics.tolerance) for info in (before, after))
+    was, now = (cost(info.r, info.p, dynamics.tolerance, weight) for info in (before, after))
     progress = jnp.log(0.01 + was) - jnp.log(0.01 + now)
     return progress + jnp.exp(-now / 0.02) - config.query_cost - config.pessimism * jnp.mean(after.spread, axis=-1)

@@ -94,7 +94,7 @@ def descend(
     def cost(member: Params, u: jax.Array) -> jax.Array:
         predicted = respond(network, member, u)
         r = residual(dynamics.scaling, predicted.value, target)
-        short = env.cost(r, jax.nn.sigmoid(predicted.logit), dynamics.tolerance)
+        short = env.cost(r, jax.nn.sigmoid(predicted.logit), dynamics.tolerance, target.weight)
         return jnp.sum(short + 0.02 * jnp.mean(r**2, axis=-1))  # the second term keeps moving inside the tolerance
 
     def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
@@ -148,17 +148,29 @@ def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -
     return chance
 
 
-def shortfalls(proposals: Proposals) -> np.ndarray:  # [AIMS, M, Q]
+def shortfalls(
+    proposals: Proposals, target: Target[np.ndarray] | None = None, tolerance: float = 2.0
+) -> np.ndarray:  # [AIMS, M, Q]
     """How far each member sees a candidate from all measurements: RMS asinh(z), mean |z| up to CAP, largest |asinh(z)|.
 
     What is minimised where no solution is in sight: the product of chances is nil everywhere then, and would prefer
-    what the surrogate is merely unsure of.
+    what the surrogate is merely unsure of. The first two are weighted as `target` says; what misses a measurement that
+    must hold is further off than anything that keeps all of them.
     """
     r, p = proposals.r, proposals.p
+    weight = 1.0 if target is None or target.weight is None else target.weight
     square = p * r**2 + (1 - p) * UNDEFINED**2
     size = p * np.minimum(np.sinh(np.minimum(np.abs(r), UNDEFINED)), CAP) + (1 - p) * CAP
     largest = np.max(p * np.abs(r) + (1 - p) * UNDEFINED, axis=-1)
-    return np.stack([np.sqrt(square.mean(axis=-1)), size.mean(axis=-1), largest])
+    found: np.ndarray = np.stack([np.sqrt((weight * square).mean(axis=-1)), (weight * size).mean(axis=-1), largest])
+    if target is None or target.must_hold is None:
+        return found
+    edge = np.arcsinh(tolerance)
+    excess = p * np.maximum(np.abs(r) - edge, 0.0) + (1 - p) * (UNDEFINED - edge)
+    missed = np.max(np.where(target.must_hold, excess, 0.0), axis=-1)
+    behind = np.where(missed > 0.5, [[[UNDEFINED]], [[CAP]], [[UNDEFINED]]], 0.0)  # the surrogate is no judge of less
+    found += behind + missed
+    return found
 
 
 def select_batch(
@@ -171,6 +183,7 @@ def select_batch(
     tried: np.ndarray,
     apart: float,
     aim: int | None = None,
+    target: Target[np.ndarray] | None = None,
 ) -> np.ndarray:
     """Pick a batch by what all members say of a candidate and by what single ones say, in turn (Thompson).
 
@@ -183,6 +196,7 @@ def select_batch(
         tried: [N, D] everything simulated so far, which would only say the same again.
         apart: see PlanConfig.
         aim: of `shortfalls`, for the first two; the next one is for the next two. None: all by their chance of success.
+        target: its weights and what must hold decide what a shortfall is.
 
     Returns:
         [B] indices into the pool, in the order of preference.
@@ -191,7 +205,9 @@ def select_batch(
         merits = log_feasibility(proposals, tolerance, noise)[None]  # [1, M, Q]
         together = logsumexp(merits, axis=1) - np.log(merits.shape[1])
     else:
-        merits = -KEEN * np.log(np.roll(np.maximum(shortfalls(proposals), 1e-9), -aim, axis=0))  # [AIMS, M, Q]
+        merits = -KEEN * np.log(
+            np.roll(np.maximum(shortfalls(proposals, target, tolerance), 1e-9), -aim, axis=0)
+        )  # [AIMS, M, Q]
         together = merits.mean(axis=1)
     repulsion = np.zeros(len(proposals.u))
     for solution in taken:

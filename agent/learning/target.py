@@ -11,6 +11,8 @@ from gbar.sim import Measurement
 from gbar.surrogate import Scaling, unsquash
 
 UNDEFINED = 4.0  # asinh(z) that an undefined feature counts as: some 27 SD
+HOLD = 10.0  # times the weight of a measurement that must hold, in descents
+BEHIND = 10.0  # added to the distance of what misses one: beyond that of any other cell worth looking at
 
 
 Array = TypeVar("Array", np.ndarray, jax.Array)
@@ -21,16 +23,26 @@ class Target(NamedTuple, Generic[Array]):
 
     mean: Array  # [..., F]
     sd: Array  # [..., F]
+    weight: Array | None = None  # [..., F], 1 in the mean: how much each counts in a compromise; None: all alike
+    must_hold: Array | None = None  # [F] bool; None: nothing must; JAX's has it in its weights
 
 
 def target_of(measurements: Sequence[Measurement]) -> Target[np.ndarray]:
     """The measurements as arrays, in their order."""
-    return Target(np.array([m.mean for m in measurements]), np.array([m.sd for m in measurements]))
+    mean, sd, weight = np.array([(m.mean, m.sd, m.weight) for m in measurements]).reshape(-1, 3).T
+    must_hold = np.array([m.must_hold for m in measurements], bool)
+    weighted = weight / weight.mean() if (weight != 1).any() else None
+    return Target(mean.copy(), sd.copy(), weighted, must_hold if must_hold.any() else None)
 
 
 def as_float32(target: Target[np.ndarray]) -> Target[jax.Array]:
     """A target as the jitted functions take it."""
-    return Target(jnp.asarray(target.mean.astype(np.float32)), jnp.asarray(target.sd.astype(np.float32)))
+    weight = target.weight
+    if target.must_hold is not None:
+        weight = np.where(target.must_hold, HOLD, 1.0) * (1.0 if weight is None else weight)
+        weight = weight / weight.mean()
+    mean, sd = (jnp.asarray(part.astype(np.float32)) for part in target[:2])
+    return Target(mean, sd, None if weight is None else jnp.asarray(weight.astype(np.float32)))
 
 
 def z_scores(features: Array, target: Target[Array]) -> Array:  # [..., F] -> [..., F]
@@ -45,10 +57,25 @@ def worst(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
     return largest
 
 
-def distance(z: np.ndarray) -> np.ndarray:  # [..., F] -> [...]
+def distance(z: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:  # [..., F] -> [...]
     """Root mean square of asinh(z), undefined features counting as far: orders cells that are not yet solutions."""
-    far: np.ndarray = np.sqrt(np.mean(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2, axis=-1))
+    square = np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2
+    far: np.ndarray = np.sqrt(np.mean(square if weight is None else weight * square, axis=-1))
     return far
+
+
+def breaks(z: np.ndarray, target: Target[np.ndarray], tolerance: float) -> np.ndarray:  # [..., F] -> [...] bool
+    """Whether a measurement that must hold is missed."""
+    if target.must_hold is None:
+        return np.zeros(z.shape[:-1], bool)
+    missed: np.ndarray = np.any(~(np.abs(z) <= tolerance) & target.must_hold, axis=-1)
+    return missed
+
+
+def rank(features: np.ndarray, target: Target[np.ndarray], tolerance: float) -> np.ndarray:  # [..., F] -> [...]
+    """The weighted distance, with what misses a measurement that must hold behind everything else."""
+    z = z_scores(features, target)
+    return distance(z, target.weight) + BEHIND * breaks(z, target, tolerance)
 
 
 def sd_elsewhere(target: Target[np.ndarray], features: np.ndarray) -> np.ndarray:  # [..., F] -> [..., F]

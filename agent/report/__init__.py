@@ -8,7 +8,7 @@ from gbar.agent.report.axis import Axis, Tick, around
 from gbar.agent.report.contents import Contents, read_contents
 from gbar.agent.report.families import Family, families
 from gbar.agent.report.lead import commands
-from gbar.agent.report.limits import UNMEASURED, Finding, findings, warnings_of
+from gbar.agent.report.limits import UNMEASURED, Finding, compromises, findings, warnings_of
 from gbar.agent.report.page import FILTERS, write_report
 from gbar.agent.report.page import HERE as TEMPLATES
 from gbar.agent.report.pairs import pairs
@@ -20,6 +20,6 @@ FRAME = WIDTH, HEIGHT  # of a plot of voltages, in path units
 
 __all__ = [
     "Axis", "Contents", "FILTERS", "FRAME", "Family", "Finding", "Strip", "TEMPLATES", "Tick", "UNMEASURED", "around",
-    "commands", "decimate", "families", "findings", "pairs", "plots", "read_contents", "state_of", "strips",
-    "warnings_of", "words", "write_report",
+    "commands", "compromises", "decimate", "families", "findings", "pairs", "plots", "read_contents", "state_of",
+    "strips", "warnings_of", "words", "write_report",
 ]  # fmt: skip

@@ -55,7 +55,7 @@ class Contents:
 
     @property
     def shown(self) -> list[Candidate]:
-        """The solutions, or without any the nearest parameter sets, nearest first."""
+        """The solutions, or without any the compromises, nearest first."""
         return self.result.shown
 
     @property

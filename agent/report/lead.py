@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from gbar.agent.report import search, words
+from gbar.agent.report import limits, search, words
 from gbar.agent.report.contents import Contents
 from gbar.agent.report.zbars import Miss, misses
 from gbar.agent.result import Wall
@@ -25,6 +25,7 @@ class Lead:
     detail: str
     facts: list[tuple[str, str, str]]  # what, value, small print
     misses: list[Miss]  # of the nearest, when there is no solution
+    compromises: list[str]  # what each gives up, where there are several
     failures: list[tuple[str, int]]
     times: list[tuple[str, str]]  # what the session's time went into
     took: str  # in all: the sum of these
@@ -36,6 +37,7 @@ def lead(contents: Contents) -> Lead:
     missed = []
     if not result.solutions and result.nearest:
         missed = misses(result.nearest, result.measurements, result.tolerance)
+    given_up = limits.compromises(result) if len(result.shown) > 1 else []
     failures = sorted(result.failures.items(), key=lambda item: -item[1])
     parts = [] if contents.state else result.wall_s.parts()
     return Lead(
@@ -43,6 +45,7 @@ def lead(contents: Contents) -> Lead:
         detail=_detail(contents, len(missed)),
         facts=_facts(contents),
         misses=missed,
+        compromises=given_up,
         failures=failures,
         times=[(what, words.seconds(took)) for what, took in parts],
         took=words.seconds(sum(took for _, took in parts)),
@@ -93,8 +96,10 @@ def _detail(contents: Contents, missed: int) -> str:
     text = f"The search {why} {spent}. "
     if result.nearest:
         of = len(result.measurements)
-        text += f"The nearest parameter set misses {missed} of {words.count(of, 'measurement')}"
+        others = len(result.shown) - 1
+        text += f"The nearest compromise misses {missed} of {words.count(of, 'measurement')}"
         text += "; it meets the rest." if missed < of else "."
+        text += f" {words.count(others, 'other')} give{'s' * (others == 1)} up something else." if others else ""
     return text
 
 

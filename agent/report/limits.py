@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field
 
 from gbar.agent.report import words
-from gbar.agent.result import Achieved, Conflict, Measured, Misbehaviour, Pressing, Range, Result
+from gbar.agent.result import (
+    Achieved,
+    Conflict,
+    FarFromPrior,
+    Measured,
+    Misbehaviour,
+    Overturned,
+    Pressing,
+    Range,
+    Result,
+)
 from gbar.sim.problem import doubtful_sign
 
 MORE = (
@@ -15,6 +25,7 @@ UNMEASURED = (
     "protocol, and tune again."
 )
 RESUME = "The run ended before anybody looked further: the same command, or a larger --budget, goes on with it."
+SOME = 6  # measurements that are named
 REASONS = {
     "constant": "the same value whatever the parameters",
     "always met": "met almost anywhere within the bounds: its SD is wide",
@@ -58,9 +69,19 @@ def findings(result: Result) -> list[Finding]:
         _unmet(result, measured),
         _unmet_together(result, measured),
         Finding(
+            "Met after all",
+            "",
+            [_overturned(each, measured) for each in diagnosis.overturned],
+        ),
+        Finding(
             "At a bound",
             "The best values may lie beyond: widen the bound where physiology allows.",
             [_at_bound(pressing, ranges, result) for pressing in diagnosis.pressing],
+        ),
+        Finding(
+            "Not where it was expected",
+            "A prior only says where to look: either it is wrong for this cell, or a measurement is.",
+            [_surprise(far, result) for far in diagnosis.far_from_prior],
         ),
         Finding(
             "No information",
@@ -73,7 +94,7 @@ def findings(result: Result) -> list[Finding]:
             [words.listed(diagnosis.unconstrained)] if diagnosis.unconstrained else [],
         ),
     ]
-    odd = warnings_of(result.warnings, "solution" if result.solutions else "nearest set")
+    odd = warnings_of(result.warnings, "solution" if result.solutions else "compromise")
     found.append(Finding("Not measured, and not as a cell should", UNMEASURED, odd))
     if diagnosis.probed is not None and not found[0].sentences and not found[1].sentences:
         found.insert(0, Finding("Nothing in the way", "", [MORE]))
@@ -84,7 +105,10 @@ def _unmet(result: Result, measured: dict[str, Measured]) -> Finding:
     said = [_out_of_reach(found.nearest, measured) for found in result.diagnosis.unreachable]
     if result.diagnosis.probed is None:
         return Finding("Not met so far", RESUME, said)
-    advice = "Widen the bounds, free another parameter, or ask whether the measurement belongs to this model."
+    advice = (
+        f"Never met in {_made(result)}, and the surrogate sees no place where it is: widen the bounds, free another "
+        "parameter, or ask whether the measurement belongs to this model."
+    )
     return Finding("Out of reach", advice, said)
 
 
@@ -94,12 +118,43 @@ def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
     trade_offs = [_trade_off(conflict, measured) for conflict in diagnosis.conflicts]
     if diagnosis.probed is None:
         return Finding("Not met together so far", RESUME, said, trade_offs)
-    made = words.count(result.evaluations + diagnosis.probed, "evaluation")
     advice = (
-        f"Each was met, both together never in {made}, and the surrogate sees no place for both: trust one less (a "
-        "larger SD), or free a parameter that parts them."
+        f"Each was met, both together never in {_made(result)}, and the surrogate sees no place for both: "
+        "trust one less (a larger SD), or free a parameter that parts them."
     )
     return Finding("One at a time", advice, said, trade_offs)
+
+
+def _made(result: Result) -> str:
+    return words.count(result.evaluations + (result.diagnosis.probed or 0), "evaluation")
+
+
+def _overturned(found: Overturned, measured: dict[str, Measured]) -> str:
+    keys = words.listed([each.feature for each in found.before])
+    before, since = (words.listed([_value(each, measured) for each in part]) for part in (found.before, found.since))
+    together = "together " if len(found.before) > 1 else ""
+    said = f"an earlier session said that {keys} cannot be met {together}(nearest {before})"
+    return f"{said}; since then NEURON gave {since}"
+
+
+def compromises(result: Result) -> list[str]:
+    """What each compromise gives up; nothing where there are solutions."""
+    if result.solutions:
+        return []
+    of = len(result.measurements)
+    return [
+        f"{number} misses {len(one.gives_up)} of {of}: {words.listed(_some(one.gives_up, result))}"
+        for number, one in enumerate(result.shown, start=1)
+    ]
+
+
+def _some(keys: list[str], result: Result) -> list[str]:
+    """The first few of some measurements, with what they demand."""
+    demand = {f"{m.protocol}.{m.feature}": m.demand for m in result.measurements}
+    told = [f"{key} ({demand[key]})" if demand.get(key) else key for key in keys]
+    return told[:SOME] + [f"{len(told) - SOME} more"] * (len(told) > SOME) or [
+        "nothing, as the searching engine saw it"
+    ]
 
 
 def _by_measurement(conflicts: list[Conflict]) -> list[tuple[str, list[Achieved], list[Achieved]]]:
@@ -170,7 +225,15 @@ def _trade_off(conflict: Conflict, measured: dict[str, Measured]) -> TradeOff:
 
 
 def _at_bound(pressing: Pressing, ranges: dict[str, Range], result: Result) -> str:
-    noun = "solution" if result.solutions else "nearest set"
+    noun = "solution" if result.solutions else "compromise"
     bound = words.with_unit(pressing.bound, ranges[pressing.parameter].unit)
     who = f"the {noun}" if pressing.of == 1 else f"{pressing.sets} of {words.count(pressing.of, noun)}"
     return f"{pressing.parameter}: {who} at the {pressing.side} bound, {bound}"
+
+
+def _surprise(far: FarFromPrior, result: Result) -> str:
+    noun = "solution" if result.solutions else "compromise"
+    who = f"the {noun}" if far.of == 1 else f"{far.sets} of {words.count(far.of, noun)}"
+    nearest = f"; the nearest of all {words.number(far.sds, 2)}" if far.of > 1 else ""
+    least = words.number(far.sds, 2) if far.of == 1 else "2 or more"
+    return f"{far.parameter}: {who} {least} SD from its prior{nearest}"

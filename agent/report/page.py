@@ -68,7 +68,7 @@ def render(contents: Contents) -> str:
         shown=contents.shown,
         measurements=contents.measurements,
         best=contents.best + 1,
-        word="solution" if contents.result.solutions else "parameter set",
+        word="solution" if contents.result.solutions else "compromise",
         lead=lead.lead(contents),
         commands=lead.commands(contents),
         chart=zbars.chart(contents),
@@ -94,14 +94,6 @@ def render(contents: Contents) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= FILTERS
-    return environment
-
-
 def _front_last(drawn: Iterable[Drawn], best: int) -> list[Drawn]:
     """What is drawn of each solution, the one in front last: SVG draws that on top."""
     return sorted(drawn, key=lambda one: one.number == best)
@@ -117,4 +109,12 @@ FILTERS = {
     "listed": words.listed,
     "minutes": words.minutes,
     "sort_front": _front_last,
-}
+}  # of the templates, and of those that use their parts
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= FILTERS
+    return environment

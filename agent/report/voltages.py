@@ -55,7 +55,7 @@ def points_of_each(contents: Contents) -> int:
 
 
 def drawn(contents: Contents) -> set[int]:
-    """The solutions, or nearest sets, whose voltages were kept: numbers from 1."""
+    """The solutions, or compromises, whose voltages were kept: numbers from 1."""
     return {int(number) for traces in contents.traces.values() for number in traces}
 
 

@@ -34,6 +34,7 @@ class MeasurementBars:
     feature: str
     measured: str
     unit: str
+    demand: str  # beyond that of the others, in words
     bars: list[Bar]
     spread: str  # what all of them have, in words
 
@@ -92,7 +93,12 @@ def _row(measured: Measured, shown: list[Candidate], bars: list[Bar]) -> Measure
     defined = [value for value in values if value is not None]
     unit = words.unit_of(measured.unit)
     return MeasurementBars(
-        measured.feature, words.mean_sd(measured.mean, measured.sd), unit, bars, words.spread(defined, unit)
+        feature=measured.feature,
+        measured=words.mean_sd(measured.mean, measured.sd),
+        unit=unit,
+        demand=measured.demand,
+        bars=bars,
+        spread=words.spread(defined, unit),
     )
 
 
@@ -124,11 +130,12 @@ class Miss:
     unit: str
     z: str
     by: str  # in words
+    demand: str  # beyond that of the others, in words
 
 
 def misses(candidate: Candidate, measurements: list[Measured], tolerance: float) -> list[Miss]:
-    """What a candidate misses, furthest first; undefined features before all."""
-    found: list[tuple[float, Miss]] = []
+    """What a candidate misses: first what must hold, then the furthest; undefined features before all."""
+    found: list[tuple[bool, float, Miss]] = []
     for measured in measurements:
         z, value = candidate.z.get(key_of(measured)), candidate.features.get(key_of(measured))
         if z is not None and abs(z) <= tolerance:
@@ -140,6 +147,15 @@ def misses(candidate: Candidate, measurements: list[Measured], tolerance: float)
             beyond = (rank - tolerance) * measured.sd
             by = f"{words.with_unit(beyond, measured.unit, 2)} {side} to be within tolerance"
         mean, unit = words.mean_sd(measured.mean, measured.sd), words.unit_of(measured.unit)
-        miss = Miss(measured.feature, measured.protocol, mean, words.number(value), unit, words.z_score(z), by)
-        found.append((rank, miss))
-    return [miss for _, miss in sorted(found, key=lambda item: -item[0])]
+        miss = Miss(
+            feature=measured.feature,
+            protocol=measured.protocol,
+            measured=mean,
+            simulated=words.number(value),
+            unit=unit,
+            z=words.z_score(z),
+            by=by,
+            demand=measured.demand,
+        )
+        found.append((measured.must_hold, rank, miss))
+    return [miss for *_, miss in sorted(found, key=lambda item: item[:2], reverse=True)]

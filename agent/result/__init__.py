@@ -34,9 +34,11 @@ from gbar.agent.result.parts import (
     Compensation,
     Conflict,
     Diagnosis,
+    FarFromPrior,
     FirstBatch,
     Measured,
     Misbehaviour,
+    Overturned,
     Pressing,
     Progress,
     Range,
@@ -50,9 +52,9 @@ from gbar.agent.result.traces import Recorded, Traces, read_traces, write_number
 
 __all__ = [
     "Accuracy", "Achieved", "BatchTiming", "Candidate", "Compensation", "Condition", "Conflict", "Diagnosis", "FREE",
-    "FirstBatch", "HeldOut", "Hold", "LIVE", "Live", "LiveFeature", "Measured", "Misbehaviour", "PROGRESS",
-    "Pressing", "Progress", "Range", "Rate", "Recalled", "Recorded", "Result", "STEER", "Steer", "Traces",
-    "Uninformative", "Unreachable", "Wall", "is_running", "read_hold", "read_live", "read_live_traces", "read_result",
-    "read_steer", "read_traces", "schema", "steer", "write_hold", "write_live", "write_numbered", "write_result",
-    "write_traces",
+    "FarFromPrior", "FirstBatch", "HeldOut", "Hold", "LIVE", "Live", "LiveFeature", "Measured", "Misbehaviour",
+    "Overturned", "PROGRESS", "Pressing", "Progress", "Range", "Rate", "Recalled", "Recorded", "Result", "STEER",
+    "Steer", "Traces", "Uninformative", "Unreachable", "Wall", "is_running", "read_hold", "read_live",
+    "read_live_traces", "read_result", "read_steer", "read_traces", "schema", "steer", "write_hold", "write_live",
+    "write_numbered", "write_result", "write_traces",
 ]  # fmt: skip

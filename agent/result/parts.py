@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gbar.sim.problem import unit
+from gbar.sim.problem import demanded, unit
 
 SDs = Annotated[float, unit("SD")]
 Seconds = Annotated[float, unit("s")]
@@ -28,6 +28,14 @@ class Candidate(Plain):
     z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
     max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
     undefined: int = Field(default=0, description="how many measured features are not defined")
+    gives_up: list[str] = Field(
+        default_factory=list, description="the measurements that it misses: first what must hold, then the furthest"
+    )
+    shortfall: SDs | None = Field(
+        default=None,
+        description="the sum of what |z| exceed the tolerance by, times weights; a |z| counts 20 at most, or if it "
+        "is not defined",
+    )
     proposer: str = Field(description="`design`, `policy`, `gradient`, or `archive` for another run's")
     evaluation: int = Field(description="the how-manieth of the run it was")
 
@@ -91,6 +99,13 @@ class Measured(Plain):
     mean: InItsUnit = Field(description="as in the table")
     sd: InItsUnit = Field(description="as in the table")
     unit: str = Field(description="as in the table")
+    weight: float = Field(default=1.0, description="as in the table")
+    must_hold: bool = Field(default=False, description="as in the table")
+
+    @property
+    def demand(self) -> str:
+        """What it asks for beyond the others, in words."""
+        return demanded(self.weight, self.must_hold)
 
 
 class Range(Plain):
@@ -101,6 +116,9 @@ class Range(Plain):
     high: InNeuronsUnit = Field(description="upper bound")
     scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
     unit: str = Field(description="as NEURON has it; empty where NEURON names none")
+    start: InNeuronsUnit | None = Field(default=None, description="as named; `null` where the model's own value is it")
+    prior_mean: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
+    prior_sd: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
     uncertainty_left: Share | None = Field(
         default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
     )
@@ -149,12 +167,21 @@ class Recalled(Plain):
 
 
 class Pressing(Plain):
-    """A parameter that solutions (or the nearest sets) have at a bound: they may lie beyond it."""
+    """A parameter that solutions (or compromises) have at a bound: they may lie beyond it."""
 
     parameter: str = Field(description="its name")
     side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
     bound: InNeuronsUnit = Field(description="the bound on that side")
-    sets: int = Field(description="how many of the solutions (of the nearest sets where there are none) lie there")
+    sets: int = Field(description="how many of the solutions (of the compromises where there are none) lie there")
+    of: int = Field(description="how many there are")
+
+
+class FarFromPrior(Plain):
+    """A parameter that solutions (or compromises) have far from what its prior believed."""
+
+    parameter: str = Field(description="its name")
+    sds: SDs = Field(description="of the prior, from its middle to the set that lies nearest to it")
+    sets: int = Field(description="how many of the solutions (of the compromises where there are none) are 2 SD away")
     of: int = Field(description="how many there are")
 
 
@@ -184,6 +211,13 @@ class Conflict(Plain):
     )
 
 
+class Overturned(Plain):
+    """What an earlier session of the run said cannot be met, and NEURON has met since."""
+
+    before: list[Achieved] = Field(description="the nearest then, of one measurement or of two together")
+    since: list[Achieved] = Field(description="the nearest now")
+
+
 class Uninformative(Plain):
     """A measurement that tells no parameter set from another."""
 
@@ -210,7 +244,7 @@ class Misbehaviour(Plain):
         "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
         "`does not return to rest`: 10 mV away at the end"
     )
-    sets: list[int] = Field(description="numbers of the solutions, from 1; of the nearest sets where there are none")
+    sets: list[int] = Field(description="numbers of the solutions, from 1; of the compromises where there are none")
     of: int = Field(description="how many there are")
 
 
@@ -218,9 +252,15 @@ class Diagnosis(Plain):
     """What limits the answer, see docs/result.md."""
 
     pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
+    far_from_prior: list[FarFromPrior] = Field(
+        default_factory=list, description="parameters that most sets have 2 SD or more from their prior"
+    )
     unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
     conflicts: list[Conflict] = Field(
         default_factory=list, description="pairs that were only met one at a time, the furthest off first"
+    )
+    overturned: list[Overturned] = Field(
+        default_factory=list, description="what an earlier session said cannot be met, and has been met since"
     )
     uninformative: list[Uninformative] = Field(
         default_factory=list, description="measurements that tell no parameter set from another"

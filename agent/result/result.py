@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -59,6 +58,19 @@ class Result(Plain):
     engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
     engine_why: str = Field(default="", description="what was tried when the engine was chosen, and what each did")
     confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
+    schedule: Literal["whole", "greedy"] = Field(
+        default="whole",
+        description="of an evaluation's protocols: all of them, or in turn until it cannot be among the best; "
+        "`--schedule` takes it back",
+    )
+    simulated_s: dict[str, float] = Field(
+        default_factory=dict, description="engine → seconds of one worker, of earlier sessions too"
+    )
+    arms_s: dict[str, float] = Field(
+        default_factory=dict,
+        description="schedule → seconds of one worker that the last session's search would have taken with it, at "
+        "what each protocol took; empty where cells are simulated together",
+    )
     evaluations: int = Field(
         description="made for this run, in earlier sessions too; one is all protocols simulated once"
     )
@@ -70,11 +82,12 @@ class Result(Plain):
     parameters: list[Range] = Field(description="in the order of every parameter vector")
     solutions: list[Candidate] = Field(description="in the order they were found")
     nearest: Candidate | None = Field(
-        description="the set with the smallest largest |z|, a solution where there is one; where a run was stopped "
-        "without any, as the searching engine gave it, without voltages"
+        description="the solution with the smallest largest |z|, else the first [compromise](#compromises); where a "
+        "run was stopped, as the searching engine gave it, without voltages"
     )
     next_nearest: list[Candidate] = Field(
-        default_factory=list, description="the next ones; empty where there are solutions"
+        default_factory=list,
+        description="the other compromises; empty where there are solutions",
     )
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
     warnings: list[Misbehaviour] = Field(
@@ -97,12 +110,15 @@ class Result(Plain):
 
     @property
     def in_front(self) -> int:
-        """Which of `shown`, from 1, is nearest to the measurements, of those that behave where nothing was measured."""
+        """Which of `shown`, from 1, is nearest to the measurements, of those that behave where nothing was measured.
+
+        Compromises are in that order already.
+        """
         odd = {number for warning in self.warnings for number in warning.sets}
 
-        def order(number: int) -> tuple[bool, int, float]:
+        def order(number: int) -> tuple[bool, float]:
             one = self.shown[number - 1]
-            return number in odd, one.undefined, math.inf if one.max_abs_z is None else one.max_abs_z
+            return number in odd, one.max_abs_z or 0.0 if self.solutions else float(number)
 
         return min(range(1, len(self.shown) + 1), key=order, default=1)
 
@@ -121,12 +137,12 @@ class Result(Plain):
 
     @property
     def shown(self) -> list[Candidate]:
-        """The solutions; where there are none, the nearest sets."""
+        """The solutions; where there are none, the compromises."""
         nearest = [self.nearest] if self.nearest else []
         return self.solutions or [*nearest, *self.next_nearest]
 
     def to_dataframe(self) -> "DataFrame":
-        """A row for every solution, or for the nearest sets where there is none.
+        """A row for every solution, or for the compromises where there is none.
 
         Columns are the parameters (NEURON's units), the features ("protocol.feature"), "z:protocol.feature" for every
         measurement, and max_abs_z. Needs pandas.
@@ -145,7 +161,7 @@ class Result(Plain):
         """What a solution's protocols recorded: "protocol" or "protocol:recording" -> t [T] ms, values [T] (mV for v).
 
         Args:
-            solution: counted from 1; of the nearest sets where there is no solution.
+            solution: counted from 1; of the compromises where there is no solution.
 
         Raises:
             GbarError: no such solution, or its traces cannot be read.
@@ -172,7 +188,7 @@ class Result(Plain):
     def _repr_html_(self) -> str:
         """A table of measured and simulated values, for a notebook."""
         shown, e = self.shown[:5], html.escape
-        what = "solution" if self.solutions else "near set"
+        what = "solution" if self.solutions else "compromise"
         heads = "".join(f"<th>{what} {number}</th>" for number in range(1, len(shown) + 1))
         rows = "".join(
             f"<tr><td>{e(m.protocol)}</td><td>{e(m.feature)}</td><td>{m.mean:.4g} ± {m.sd:.2g} {e(m.unit)}</td>"

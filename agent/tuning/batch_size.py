@@ -17,6 +17,7 @@ from gbar.agent.tuning.ledger import Ledger
 from gbar.agent.tuning.outcome import BatchSize, Pretraining
 from gbar.sim import Pool, cache_folder, processor
 from gbar.sim.files import write_whole
+from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
 SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
@@ -31,7 +32,8 @@ def new_agent(findings: Findings, ledger: Ledger, pretrained: Pretrained | None,
     """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
     definition, dimension = findings.definition, findings.observations.u.shape[1]
     rows, config = padded(len(findings.observations) + ledger.left + SPARE), definition.config
-    return Agent(jax.random.key(seed), dimension, definition.target, config.tolerance, rows, config.agent, pretrained)
+    key, believed = jax.random.key(seed), definition.problem.believed()
+    return Agent(key, dimension, definition.target, config.tolerance, rows, config.agent, pretrained, believed)
 
 
 def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
@@ -50,7 +52,9 @@ def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     """
     if min(think_s, round_s) < 0 or at_once < 1:
         raise ValueError("expected times of at least 0 s, and at least one evaluation at once")
-    sizes = SIZES if at_once <= SIZES[-1] else (*SIZES, at_once)
+    sizes: tuple[int, ...] = SIZES if at_once <= SIZES[-1] else (*SIZES, at_once)
+    if at_once % LANES == 0:  # a part of a vector takes as long as the whole
+        sizes = tuple(size for size in sizes if size >= LANES)
     seconds = {size: size ** (WASTE - 1) * (think_s + math.ceil(size / at_once) * round_s) for size in sizes}
     return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 

@@ -13,11 +13,22 @@ from gbar.agent.result import Result
 from gbar.agent.tuning.definition import TuneConfig
 from gbar.agent.tuning.ledger import Status
 from gbar.agent.tuning.run import tune_into
-from gbar.sim import GbarError, Problem, load_problem
+from gbar.sim import GbarError, Measurement, Problem, load_problem
 from gbar.sim.errors import nearest
 from gbar.sim.features import plain_unit, unit_of
 from gbar.sim.files import as_csv, check_name, resolved, write_whole
-from gbar.sim.problem import COLUMNS, SUFFIXES, Cell, Numerals, Sheet, folded, numerals_of, of_measurements, read_sheet
+from gbar.sim.problem import (
+    COLUMNS,
+    DEMANDS,
+    SUFFIXES,
+    Cell,
+    Numerals,
+    Sheet,
+    folded,
+    numerals_of,
+    of_measurements,
+    read_sheet,
+)
 
 SUMMARY = "cells"  # .csv and .json in the output folder
 TABLES = "tables"  # folder in it, for what is cut from one table of many cells
@@ -95,13 +106,14 @@ def _tables(folder: Path) -> list[Path]:
 def summary_of(cell: str, result: Result) -> CellSummary:
     """The row of one cell."""
     first, wall = result.first_batch, result.wall_s
+    largest = [found.max_abs_z for found in result.shown if found.max_abs_z is not None]
     return CellSummary(
         cell,
         result.status,
         len(result.solutions),
         result.first_solution_at,
         result.evaluations,
-        result.nearest.max_abs_z if result.nearest else None,
+        min(largest, default=None),
         first.evaluations if first else None,
         first.best_max_abs_z if first else None,
         result.memory.evaluations if result.memory else 0,
@@ -138,7 +150,8 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
     """One CSV or .xlsx with a row a cell, as one table of measurements each, in the folder `out`.
 
     Columns: `cell`, then `PROTOCOL.FEATURE` with the mean and, if it has its own, `PROTOCOL.FEATURE sd`. An SD that is
-    not given is the one of the problem's own table. Units are those of the problem's own table, or eFEL's.
+    not given is the one of the problem's own table, as are weights and what must hold. Units are those of the problem's
+    own table, or eFEL's.
 
     Raises:
         GbarError: no such file, a column that is neither, an empty or double name, a number that is none.
@@ -161,6 +174,7 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
             )
     named = next(k for k, column in enumerate(columns) if folded(column) == "cell")
     numerals = numerals_of(sheet, [k for k in range(len(columns)) if k != named])
+    demanding = any(own[key].demand for key in keys if key in own)
     tables: dict[str, str] = {}
     for line in sheet.lines:
         row = dict(zip(columns, line.cells, strict=True))
@@ -172,7 +186,7 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
             check_name(name)
         except ValueError as error:
             raise GbarError(f"{where}: cell {error}") from None
-        rows: list[Sequence[object]] = [COLUMNS]
+        rows: list[Sequence[object]] = [[*COLUMNS, *DEMANDS] if demanding else COLUMNS]
         for key in keys:
             protocol, _, feature = key.partition(".")
             if row[key] == "":
@@ -181,7 +195,8 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
             mean = _number(numerals, row[key], f"{where}: {key}")
             given = row.get(f"{key} sd", "")
             sd = own[key].sd if given == "" and key in own else _number(numerals, given, f"{where}: {key} sd")
-            rows.append((protocol, feature, f"{mean:.12g}", f"{sd:.12g}", unit))
+            demands = _demands(own.get(key)) if demanding else ()
+            rows.append((protocol, feature, f"{mean:.12g}", f"{sd:.12g}", unit, *demands))
         tables[name] = f"{MARK}{file.name}\n{as_csv(rows)}"
     for name in tables:
         _refuse_foreign(out / f"{name}.csv", MARK)
@@ -189,6 +204,11 @@ def split_table(folder: Path, file: Path, out: Path) -> list[Path]:
     for name, text in tables.items():
         write_whole(out / f"{name}.csv", text)
     return [out / f"{name}.csv" for name in tables]
+
+
+def _demands(own: Measurement | None) -> tuple[str, str]:
+    """What the problem's own table demands of a measurement, as a table says it."""
+    return (f"{own.weight:.12g}", "yes" if own.must_hold else "no") if own else ("", "")
 
 
 def _refuse_foreign(file: Path, beginning: str) -> None:

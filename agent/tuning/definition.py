@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gbar.agent.learning import AgentConfig, Target, target_of
-from gbar.sim import Integrator, Problem
+from gbar.sim import Integrator, Measurement, Problem
 
 BEYOND = 1.0  # ranges outside the bounds up to which an archived row still teaches; what lies further says little
 LEAST_DESIGN, WHOLE = 16, 8  # evaluations before the first fit, and their multiples: whole vectors of a processor
@@ -54,6 +54,11 @@ class Definition:
         return Integrator.of(self.problem).tight()
 
     @property
+    def cheaper(self) -> bool:
+        """Whether the search is on a cheaper form of the model, and the model itself only confirms."""
+        return Integrator.of(self.problem).cheaper_form
+
+    @property
     def name(self) -> str:
         """What the run's rows are called in the archive."""
         return run_name(self.problem, self.config)
@@ -62,6 +67,12 @@ class Definition:
 def run_name(problem: Problem, config: TuneConfig) -> str:
     """What this run's rows are called in an archive: a resumed run finds its own, another run's are its own too."""
     table = problem.measurements_file.name if problem.measurements_file else "none"
-    content = json.dumps([m.model_dump() for m in problem.measurements])  # two cells' tables may have the same name
+    # two cells' tables may have the same name; what no row says does not name the run
+    content = json.dumps([m.model_dump(exclude=_unsaid(m)) for m in problem.measurements])
     mark = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"tune {table} {mark} seed {config.seed} tolerance {config.tolerance:g}"
+
+
+def _unsaid(measurement: Measurement) -> set[str]:
+    plain = {"weight": 1.0, "must_hold": False}
+    return {name for name, value in plain.items() if getattr(measurement, name) == value}

@@ -14,7 +14,18 @@ import numpy as np
 import optax
 
 from gbar.agent.learning import UNDEFINED, Agent, Dynamics, Target, assess, residual, z_scores
-from gbar.agent.result import FREE, Achieved, Conflict, Diagnosis, Pressing, Range, Uninformative, Unreachable
+from gbar.agent.result import (
+    FREE,
+    Achieved,
+    Conflict,
+    Diagnosis,
+    FarFromPrior,
+    Overturned,
+    Pressing,
+    Range,
+    Uninformative,
+    Unreachable,
+)
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.design import unknown
 from gbar.agent.tuning.findings import Confirmed, Findings
@@ -32,6 +43,7 @@ STARTS, STEPS, RATE = 8, 120, 0.05  # of a descent, per member
 COVER = 1024  # points that stand for the whole space
 PASSES = 0.98  # share of the space in which a measurement that says nothing is met
 STILL = 0.02  # SDs within which a value counts as constant
+SURPRISING = 2.0  # SDs of a prior from its middle
 FRONT = 5  # points shown of a trade-off
 
 
@@ -91,12 +103,13 @@ def _simulate(findings: Findings, archive: Archive, pool: Pool, u: np.ndarray) -
     return features
 
 
-def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
+def diagnose(outcome: Outcome, ranges: list[Range], earlier: Diagnosis | None = None) -> Diagnosis:
     """Put what is known into words that a modeller can act on.
 
     Args:
         outcome: of a search.
         ranges: its parameters, with what the measurements leave open.
+        earlier: what the last session of the same run said.
     """
     definition, reachability, findings = outcome.definition, outcome.reachability, outcome.findings
     evidence = _evidence(findings, findings.observations.u, findings.features)
@@ -108,8 +121,10 @@ def diagnose(outcome: Outcome, ranges: list[Range]) -> Diagnosis:
     pairs = [pair for pair in unmet if pair[0] != pair[1]]
     return Diagnosis(
         pressing=_pressing(definition.problem, outcome.shown),
+        far_from_prior=_far_from_prior(definition.problem, outcome.shown),
         unreachable=[_unreachable(definition, evidence, f) for f in single],
         conflicts=[_conflict(definition, evidence, *pair) for pair in pairs],
+        overturned=_overturned(definition, evidence, earlier) if earlier else [],
         uninformative=_uninformative(definition, outcome.agent, evidence),
         unconstrained=[r.name for r in ranges if r.uncertainty_left is not None and r.uncertainty_left >= FREE],
         probed=None if reachability is None else reachability.probed,
@@ -206,7 +221,7 @@ def _descend(
 
 
 def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
-    """Parameters that half or more of the solutions (or nearest sets) have at the same bound."""
+    """Parameters that half or more of the solutions (or compromises) have at the same bound."""
     u = np.array([found.u for found in shown])
     pressing = []
     for d, parameter in enumerate(problem.parameter if len(u) else ()):
@@ -215,6 +230,19 @@ def _pressing(problem: Problem, shown: tuple[Confirmed, ...]) -> list[Pressing]:
             if 2 * count >= len(u):
                 pressing.append(Pressing(parameter=parameter.name, side=side, bound=bound, sets=count, of=len(u)))
     return pressing
+
+
+def _far_from_prior(problem: Problem, shown: tuple[Confirmed, ...]) -> list[FarFromPrior]:
+    """Parameters that half or more of the solutions (or compromises) have far from their prior."""
+    if not shown:
+        return []
+    median, sd = problem.believed()
+    away = np.abs([found.u for found in shown] - median) / sd  # [S, D], NaN without a prior
+    return [
+        FarFromPrior(parameter=name, sds=float(each.min()), sets=int((each >= SURPRISING).sum()), of=len(each))
+        for name, each in zip(problem.names, away.T, strict=True)
+        if 2 * (each >= SURPRISING).sum() >= len(each)
+    ]
 
 
 def _achieved(definition: Definition, evidence: Evidence, row: int, f: int) -> Achieved:
@@ -241,6 +269,22 @@ def _conflict(definition: Definition, evidence: Evidence, f: int, g: int) -> Con
         together=[_achieved(definition, evidence, together, f), _achieved(definition, evidence, together, g)],
         trade_off=[[_achieved(definition, evidence, row, f), _achieved(definition, evidence, row, g)] for row in shown],
     )
+
+
+def _overturned(definition: Definition, evidence: Evidence, earlier: Diagnosis) -> list[Overturned]:
+    """What was said to be out of reach, after asking NEURON, and is not."""
+    if earlier.probed is None or not len(evidence.u):
+        return []
+    said = [[found.nearest] for found in earlier.unreachable] + [found.together for found in earlier.conflicts]
+    found = []
+    for before in said:
+        columns = [definition.keys.index(each.feature) for each in before]
+        far = evidence.size[:, columns].max(axis=1)
+        row = int(np.argmin(far))
+        if far[row] <= definition.config.tolerance:
+            since = [_achieved(definition, evidence, row, f) for f in columns]
+            found.append(Overturned(before=before, since=since))
+    return found
 
 
 def _beats(size: np.ndarray, row: int, before: np.ndarray) -> bool:

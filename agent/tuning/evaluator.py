@@ -1,7 +1,7 @@
 """Where a session's parameter vectors are simulated, kept and judged."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 from gbar.agent.learning import DISTINCT, UNDEFINED, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
+from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.fidelity import PROBES
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule
@@ -17,6 +19,7 @@ from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
+PROBE_FORM_EVERY = 12  # batches, once a cheaper form of the model is known well enough
 CONFIRM_AT_ONCE = 2  # whatever the number of workers, so that it does not change the result
 
 
@@ -166,21 +169,30 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
+        if self.definition.cheaper and not near and np.isfinite(findings.best):
+            best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []
         if known.x[best].tobytes() in self.ledger.confirmed_before:
             return []
-        self.next_probe = batch + PROBE_EVERY
+        judged = self.definition.cheaper and len(findings.bias.searched) >= PROBES
+        self.next_probe = batch + (PROBE_FORM_EVERY if judged else PROBE_EVERY)
         return [best]
 
-    def nearest(self, findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
-        """With nothing found, the nearest, simulated at the confirming accuracy too, outside the budget."""
+    def compromises(self, findings: Findings) -> tuple[Confirmed, ...]:
+        """With nothing found, a few that give up different measurements, nearest first as they are when confirmed.
+
+        That is outside the budget.
+        """
         if findings.solutions:
             return ()
-        order = _nearest_first(findings, count)
-        x = list(findings.observations.x[order])
+        chosen = _compromises(findings)
+        x = list(findings.observations.x[chosen])
         done = dict(self.pool.run(x, traces=True, integrator=self.definition.tight))
-        return tuple(_confirmed(findings, index, done[i]) for i, index in enumerate(order))
+        confirmed = [_confirmed(findings, index, done[i]) for i, index in enumerate(chosen)]
+        z = np.reshape([found.z for found in confirmed], (len(confirmed), len(self.definition.keys)))
+        ordered = order(z, self.definition.target, self.definition.config.tolerance)
+        return tuple(confirmed[i] for i in ordered)
 
     def _judged(
         self, findings: Findings, batch: list[int], done: dict[int, Evaluation], numbers: list[int]
@@ -204,7 +216,7 @@ class Evaluator:
         return replace(findings, bias=findings.bias.compared(fast, tight))
 
     def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
-        if self.schedule is not None and accuracy == self.definition.tight:
+        if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
             return self._confirmed_in_turn(findings, x)
         return self.pool.run(list(x), traces=self._drawn(accuracy), integrator=accuracy)
 
@@ -226,10 +238,11 @@ class Evaluator:
         for g in schedule.order(findings, cutoff):
             known = {i: part for i in asked if (part := _part(kept[i], keys, schedule.keys[g])) is not None}
             new = [i for i in asked if i not in known]
-            for k, part in self._simulated(x[new], engine, schedule.groups[g], traces=self._drawn(engine)):
-                known[new[k]] = part
-                self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
-                ledger.charge(part.spent)
+            with ledger.timed("simulate"):
+                for k, part in self.pool.run(list(x[new]), self._drawn(engine), engine, protocols=schedule.groups[g]):
+                    known[new[k]] = part
+                    self._keep(findings, new[k], proposers[new[k]], engine, x[new[k]], part)
+                    ledger.charge(part.spent)
             for i, part in sorted(known.items()):
                 if i not in done:
                     ledger.count(part, findings)
@@ -252,19 +265,13 @@ class Evaluator:
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
         for g in schedule.order(findings, np.arcsinh(limit), with_unmeasured=True):
-            for k, part in self._simulated(x[asked], engine, schedule.groups[g], traces=True):
+            for k, part in self.pool.run(list(x[asked]), True, engine, protocols=schedule.groups[g]):
                 done[asked[k]] = done[asked[k]].joined(part) if asked[k] in done else part
             r = {i: self._r(findings, done[i], 0.0) for i in asked if done[i].status == "ok"}
             asked = [i for i in r if not np.nanmax(np.abs(r[i])) > np.arcsinh(limit)]
             if not asked:
                 break
         yield from sorted(done.items())
-
-    def _simulated(
-        self, x: np.ndarray, engine: Integrator, protocols: Sequence[str], traces: bool = False
-    ) -> Iterator[tuple[int, Evaluation]]:
-        with self.ledger.timed("simulate"):
-            yield from self.pool.run(list(x), traces=traces, integrator=engine, protocols=protocols)
 
     def _r(self, findings: Findings, done: Evaluation, shift: np.ndarray | float | None = None) -> np.ndarray:  # [F]
         """What `Schedule.hopeless` looks at."""
@@ -315,18 +322,22 @@ def _part(kept: Kept | None, keys: list[str], own: np.ndarray) -> Evaluation | N
     return None if np.isinf(list(features.values())).any() else Evaluation(features)
 
 
-def nearest_so_far(findings: Findings, count: int = 3) -> tuple[Confirmed, ...]:
-    """What a run that was stopped can say of the nearest: as the searching engine gave them, without voltages."""
+def compromises_so_far(findings: Findings) -> tuple[Confirmed, ...]:
+    """What a run that was stopped can say of compromises: as the searching engine gave them, without voltages."""
     if findings.solutions:
         return ()
     keys, known = findings.definition.keys, findings.observations
-    rows = {i: dict(zip(keys, map(float, known.features[i]), strict=True)) for i in _nearest_first(findings, count)}
+    rows = {i: dict(zip(keys, map(float, known.features[i]), strict=True)) for i in _compromises(findings)}
     return tuple(_confirmed(findings, i, Evaluation(features)) for i, features in rows.items())
 
 
-def _nearest_first(findings: Findings, count: int) -> list[int]:
-    inside = int(findings.observations.inside.sum())
-    return [int(index) for index in np.lexsort((findings.distance, findings.worst))[: min(count, inside)]]
+def _compromises(findings: Findings) -> list[int]:
+    """Which observations inside the bounds are compromises, nearest first."""
+    definition, inside = findings.definition, np.flatnonzero(findings.observations.inside)
+    z = z_scores(findings.features[inside], definition.target)
+    protocols = [measurement.protocol for measurement in definition.problem.measurements]
+    chosen = choose_compromises(z, definition.target, definition.config.tolerance, protocols)
+    return [int(inside[k]) for k in chosen]
 
 
 def _is_new(findings: Findings, u: np.ndarray) -> bool:

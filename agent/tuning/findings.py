@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gbar.agent.learning import EngineBias, Forecast, distance, worst, z_scores
+from gbar.agent.learning import EngineBias, Forecast, rank, worst, z_scores
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.definition import Definition
 from gbar.sim import Evaluation
@@ -85,8 +85,10 @@ class Findings:
 
     @cached_property
     def distance(self) -> np.ndarray:  # [N]
-        """How far every evaluation is from the measurements, infinite outside the bounds."""
-        return np.where(self.observations.inside, distance(z_scores(self.features, self.definition.target)), np.inf)
+        """How far every evaluation is from the measurements, see `rank`; infinite outside the bounds."""
+        definition = self.definition
+        far = rank(self.features, definition.target, definition.config.tolerance)
+        return np.where(self.observations.inside, far, np.inf)
 
     @cached_property
     def nearest_z(self) -> tuple[tuple[str, float], ...]:

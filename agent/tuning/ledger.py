@@ -102,6 +102,16 @@ class Ledger:
         self.spent.update(spent)
         self.ran.update(spent.keys())
 
+    def arms_s(self) -> dict[str, float]:
+        """Seconds of one worker that this session's search has taken; and would have, with all protocols each time."""
+        if not self.spent:
+            return {}
+        if len(set(self.ran.values())) == 1:
+            return {"whole": round(sum(self.spent.values()), 3)}
+        most = max(self.ran.values())  # every evaluation has run the first protocol of its order, whichever that was
+        whole = sum(most * self.spent[name] / self.ran[name] for name in self.spent)
+        return {"whole": round(whole, 3), "greedy": round(sum(self.spent.values()), 3)}
+
     def tell(self, findings: Findings) -> None:
         """Say how the run stands."""
         solutions, made = len(findings.solutions), len(findings.history)

@@ -22,14 +22,15 @@ from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
 from gbar.agent.tuning.design import first_design, wider_design
 from gbar.agent.tuning.diagnosis import explore
-from gbar.agent.tuning.evaluator import Evaluator, nearest_so_far
+from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
+from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
 from gbar.agent.tuning.findings import Confirmed, Findings, Observations
 from gbar.agent.tuning.interrupts import was_stopped
 from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
 from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
-from gbar.agent.tuning.schedule import DEAR_S, Schedule
-from gbar.sim import Archive, Evaluation, Integrator, Pool, Problem, Rows, open_pool
+from gbar.agent.tuning.schedule import schedule_of
+from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
 
@@ -42,6 +43,25 @@ class Turn(NamedTuple):
 
 
 def search(
+    problem: Problem,
+    config: TuneConfig,
+    archive: Archive,
+    log: Path,
+    observe: Observer = unseen,
+    live: LiveFiles | None = None,
+) -> Outcome:
+    """Find parameter sets that reproduce the measurements, each confirmed by NEURON; see `search_on`.
+
+    Where a cheaper form of the model is searched on and turns out to mislead, the search goes on on the model itself.
+    """
+    try:
+        return search_on(problem, config, archive, log, observe, live)
+    except Misled as error:
+        outcome = search_on(model_itself(problem), config, archive, log, observe, live)
+        return replace(outcome, misled=str(error))
+
+
+def search_on(
     problem: Problem,
     config: TuneConfig,
     archive: Archive,
@@ -64,6 +84,7 @@ def search(
 
     Raises:
         GbarError: the model cannot be built or simulated at all.
+        Misled: by a cheaper form of the model.
     """
     compiled, ledger = Compiling.seconds, Ledger(config.budget, observe, live)
     findings = _from_other_runs(Definition.of(problem, config), archive, ledger)
@@ -72,7 +93,7 @@ def search(
     with ledger.phase("start", findings):
         opened = open_pool(problem, config.workers, log=log, dask=config.dask)
     turn, reachability = Turn(findings), None
-    nearest: tuple[Confirmed, ...] = ()
+    compromises: tuple[Confirmed, ...] = ()
     status: Literal["solved", "out of budget", "interrupted"] = "out of budget"
     with opened as pool:
         archive.hold_to(pool.found.reads_outside)
@@ -83,14 +104,14 @@ def search(
                 ledger.pause()
             status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
-                nearest = evaluator.nearest(turn.findings)
+                compromises = evaluator.compromises(turn.findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
             ledger.tell_of(WRITING, turn.findings)
         except BaseException as error:
             if not was_stopped(error):
                 raise
             status, turn = "interrupted", turn._replace(findings=_with_unfinished(turn.findings, archive))
-            nearest = nearest_so_far(turn.findings)
+            compromises = compromises_so_far(turn.findings)
         ledger.evaluations = archive.count(findings.definition.name)  # one may have been kept and not yet been counted
     ledger.stop()
     return Outcome(
@@ -99,11 +120,12 @@ def search(
         agent=turn.agent,
         batch=turn.batch,
         pretraining=pretraining,
-        nearest=nearest,
+        compromises=compromises,
         reachability=reachability,
         ledger=ledger,
         units=pool.found.units,
         compiled_s=Compiling.seconds - compiled,
+        schedule="greedy" if evaluator.schedule else "whole",
     )
 
 
@@ -123,10 +145,11 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     for later in evaluator.confirm(findings):
         findings = later
         yield Turn(findings)
+    check_form(findings)
     with ledger.phase("fit", findings):
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
         batch = settle(findings, ledger, pretraining, pool, design_s, new)
-        evaluator.schedule = schedule_of(findings.definition, batch)
+        evaluator.schedule = schedule_of(findings.definition, batch.timing)
     while len(findings.solutions) < config.solutions and ledger.left > 0:
         # 2. learn the response
         with ledger.phase("fit", findings):
@@ -143,25 +166,16 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
             continue
         # 4. verify with NEURON; 5. what came out is learned at the next turn
         findings = evaluator.simulate(findings, u, proposers, forecast)
-        simulated, distance = findings.features[-len(u) :], findings.distance
+        simulated, far = findings.features[-len(u) :], findings.distance
         agent.record_errors(forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
-            agent.adapt_trust_region(float(distance[-len(u) :].min()), float(distance[: -len(u)].min()), len(u))
+            agent.adapt_trust_region(float(far[-len(u) :].min()), float(far[: -len(u)].min()), len(u))
         if pretraining.agent:
             findings = evaluator.with_first_batch(findings, simulated)
         for later in evaluator.confirm(findings):
             findings = later
             yield Turn(findings, batch, agent)
-
-
-def schedule_of(definition: Definition, batch: BatchSize) -> Schedule | None:
-    """In which order the protocols of an evaluation are simulated; None: all of them, always."""
-    wanted, engine = definition.config.schedule, Integrator.of(definition.problem)
-    if wanted == "auto":
-        dear = batch.timing is not None and batch.timing.round_s > DEAR_S and not engine.batched
-        wanted = "greedy" if dear else "whole"
-    schedule = Schedule.of(definition.problem) if wanted == "greedy" else None
-    return schedule if schedule and (schedule.keys.any(axis=1).sum() > 1) else None
+        check_form(findings)
 
 
 def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -> Findings:
@@ -247,6 +261,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
     aim = len(findings.history) % AIMS if far and agent.pretrained is None and not len(taken) else None
-    chosen = select_batch(draw, proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    chosen = select_batch(draw, *asked, findings.definition.target)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

@@ -34,11 +34,13 @@ class Outcome:
     agent: Agent | None  # as it was when the last batch was planned; None: never learned
     batch: BatchSize
     pretraining: Pretraining
-    nearest: tuple[Confirmed, ...]  # where nothing was found
+    compromises: tuple[Confirmed, ...]  # where nothing was found
     reachability: Reachability | None  # where nothing was found: what the model can do
     ledger: Ledger
     units: dict[str, str]  # of the parameters, as NEURON has them
     compiled_s: float  # of the learning and planning, spent by JAX on compiling
+    schedule: Literal["whole", "greedy"] = "whole"  # of an evaluation's protocols
+    misled: str = ""  # how a cheaper form of the model did, where the search has left it
 
     @property
     def definition(self) -> Definition:
@@ -47,5 +49,5 @@ class Outcome:
 
     @property
     def shown(self) -> tuple[Confirmed, ...]:
-        """The solutions, or else what came nearest."""
-        return self.findings.solutions or self.nearest
+        """The solutions, or else the compromises."""
+        return self.findings.solutions or self.compromises

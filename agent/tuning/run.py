@@ -8,11 +8,11 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,8 +41,10 @@ from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.loop import search
 from gbar.agent.tuning.outcome import Outcome
 from gbar.agent.tuning.said import accuracies, candidate
-from gbar.sim import Archive, GbarError, Integrator, Problem, choose_engine
+from gbar.sim import Archive, Choice, GbarError, Integrator, Problem, choose_engine
 from gbar.sim.files import Made, resolved, write_whole
+from gbar.sim.problem import Parameter
+from gbar.sim.setup import DEAR_S
 
 VERSIONS = ("gbar", "neuron", "efel", "jax", "flax", "optax", "numpy", "scikit-learn")
 OURS = ("neuron.log", "archive.sqlite")  # every run folder has the first; older ones, and copies, the second
@@ -50,29 +52,43 @@ COMPENSATES = 0.4  # correlation from which on one parameter is said to make up 
 WRITTEN = ("result.json", "solutions.csv", "predictions.csv", "traces.npz", "report.html", "solutions", PROGRESS, LIVE)
 
 
-def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | None, observe: Observer) -> Result:
-    """Tune inside a run folder and write everything a run leaves. See `agent.tune`."""
+def tune_into(
+    problem: Problem,
+    config: TuneConfig,
+    out: Path,
+    archive: Path | None,
+    observe: Observer,
+    announce: Callable[[str], None] = lambda plan: None,
+) -> Result:
+    """Tune inside a run folder and write everything a run leaves. See `agent.tune`.
+
+    `announce` is told what a dear model's run will cost, before it begins.
+    """
     out, archive = resolved(out, "--out"), archive and resolved(archive, "--archive")
     start = time.perf_counter()
     configure()
     problem, choice = choose_engine(problem)
+    if choice.seconds > DEAR_S:
+        announce(_plan(choice, config))
     choosing_s = time.perf_counter() - start
     with _run_folder(out) as made:
         with Archive(archive or out / "archive.sqlite", problem, made) as kept:
             finished = _finished(problem, config, out, kept)
             if finished is not None:
                 return finished
-            earlier_s = _earlier_s(problem, config, out)
+            earlier = _earlier(problem, config, out)
             with LiveFiles(out, Definition.of(problem, config)) as live:
                 outcome = search(problem, config, kept, out / "neuron.log", observe, live)
-            searched = time.perf_counter()
+            searched, simulated = time.perf_counter(), kept.seconds(run_name(problem, config))
         if outcome.status == "interrupted" and outcome.ledger.kept and (out / "result.json").is_file():
             live.end("interrupted")
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
-            result = make_result(outcome, archive or Path("archive.sqlite"))
-            result.engine_why = choice.why
-            result.wall_s.choose, result.wall_s.earlier = round(choosing_s, 3), earlier_s
+            result = make_result(outcome, archive or Path("archive.sqlite"), earlier)
+            result.engine_why = "; ".join(filter(None, [choice.why, outcome.misled]))
+            result.simulated_s = {engine: round(seconds, 3) for engine, seconds in simulated.items()}
+            result.wall_s.choose = round(choosing_s, 3)
+            result.wall_s.earlier = round(earlier.wall_s.total + earlier.wall_s.earlier, 3) if earlier else 0.0
             write_traces(out, [candidate.done.traces for candidate in outcome.shown])
             write_whole(out / "predictions.csv", _predictions(outcome.findings))
             write_result(out, result)
@@ -84,6 +100,22 @@ def tune_into(problem: Problem, config: TuneConfig, out: Path, archive: Path | N
     write_report(out)
     live.end(result.status, result.evaluations)
     return result
+
+
+def _plan(choice: Choice, config: TuneConfig) -> str:
+    """What a run on a dear model will cost, as the cell is where a search begins."""
+    form = next((trial for trial in choice.fidelities if trial.engine == choice.engine), None)
+    each = form.seconds if form and form.seconds else choice.seconds
+    minutes = config.budget * each / config.workers / 60
+    spent = (
+        f"{config.budget} evaluations take {minutes:.0f} min on {config.workers} workers, longer where the cell fires"
+    )
+    if form is None:
+        return f"an evaluation of this model takes {each:.2g} s: {spent}"
+    return (
+        f"an evaluation of this model takes {form.full_seconds:.2g} s: the search is on a cheaper form of it "
+        f"({form.engine}), {each:.2g} s each: {spent}; what comes out is confirmed on the model itself"
+    )
 
 
 def _export(out: Path, result: Result, problem: Problem) -> None:
@@ -121,21 +153,21 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.agent.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
     same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
-    bounds = [(p.name, *p.bounds, p.scale) for p in problem.parameter]
-    same = same and bounds == [(p.name, p.low, p.high, p.scale) for p in found.parameters]
-    same = same and found.measurements == _measured(problem)
+    ranges = [_range(parameter) for parameter in problem.parameter]
+    same = same and ranges == [p.model_dump(exclude={"unit", "uncertainty_left"}) for p in found.parameters]
+    same = same and found.measurements == _measured(problem) and config.schedule in ("auto", found.schedule)
     whole = found.status != "interrupted" and found.evaluations == archive.count(run_name(problem, config))
     return found if same and whole else None
 
 
-def _earlier_s(problem: Problem, config: TuneConfig, out: Path) -> float:
-    """What earlier sessions of this run took, as far as one left a result in the folder."""
+def _earlier(problem: Problem, config: TuneConfig, out: Path) -> Result | None:
+    """What an earlier session of this run left in the folder; None without one, or of another version."""
     try:
         found = read_result(out)
-    except GbarError:  # there was none, or of another version
-        return 0.0
+    except GbarError:
+        return None
     same = (found.seed, found.tolerance) == (config.seed, config.tolerance) and found.measurements == _measured(problem)
-    return round(found.wall_s.total + found.wall_s.earlier, 3) if same else 0.0
+    return found if same else None
 
 
 def _measured(problem: Problem) -> list[Measured]:
@@ -199,14 +231,16 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def make_result(outcome: Outcome, archive: Path) -> Result:
-    """What a search found, in the form that is kept."""
+def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) -> Result:
+    """What a search found, in the form that is kept; `earlier`: what the run's last session left."""
     definition, findings, ledger = outcome.definition, outcome.findings, outcome.ledger
     problem, config = definition.problem, definition.config
     solutions = [candidate(definition, found) for found in findings.solutions]
     shown, open_ = outcome.shown, _posteriors(outcome)
     ranges = _ranges(outcome, open_)
-    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [candidate(definition, c) for c in outcome.nearest]
+    nearest = sorted(solutions, key=lambda s: s.max_abs_z or 0.0) or [
+        candidate(definition, c) for c in outcome.compromises
+    ]
     return Result(
         problem=problem.name,
         problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
@@ -223,6 +257,8 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
         workers=config.workers,
         engine=definition.engine,
         confirmed_by=str(definition.tight),
+        schedule=outcome.schedule,
+        arms_s=ledger.arms_s(),
         evaluations=ledger.evaluations,
         failed_evaluations=sum(ledger.failures.values()),
         failures=dict(ledger.failures),
@@ -236,7 +272,7 @@ def make_result(outcome: Outcome, archive: Path) -> Result:
         solutions=solutions,
         nearest=nearest[0] if nearest else None,
         next_nearest=[] if solutions else nearest[1:],
-        diagnosis=diagnose(outcome, ranges),
+        diagnosis=diagnose(outcome, ranges, earlier.diagnosis if earlier else None),
         warnings=misbehaviour(problem, [s.done.traces for s in shown], [s.done.features for s in shown]),
         compensating=_compensating(problem.names, open_),
         surrogate=accuracies(findings),
@@ -282,16 +318,16 @@ def _ranges(outcome: Outcome, posteriors: np.ndarray) -> list[Range]:
         variance = np.diagonal(posteriors, axis1=1, axis2=2)  # [K, D]
         left = [float(share) for share in np.sqrt(12.0 * variance).mean(axis=0)]  # 1/12 is the prior's
     return [
-        Range(
-            name=parameter.name,
-            low=parameter.bounds[0],
-            high=parameter.bounds[1],
-            scale=parameter.scale,
-            unit=outcome.units[parameter.name],
-            uncertainty_left=share,
-        )
+        Range(**_range(parameter), unit=outcome.units[parameter.name], uncertainty_left=share)
         for parameter, share in zip(problem.parameter, left, strict=True)
     ]
+
+
+def _range(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as the result keeps it, but for what a run finds out."""
+    (low, high), prior = parameter.bounds, parameter.prior
+    kept = {"name": parameter.name, "low": low, "high": high, "scale": parameter.scale, "start": parameter.start}
+    return kept | {"prior_mean": prior.mean if prior else None, "prior_sd": prior.sd if prior else None}
 
 
 def _predictions(findings: Findings) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 
 from gbar.agent.learning import z_scores
 from gbar.agent.result import Accuracy, Candidate
+from gbar.agent.tuning.compromises import shortfall
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Confirmed, Findings
 from gbar.surrogate import feature_accuracy, verdict
@@ -13,12 +14,18 @@ def candidate(definition: Definition, found: Confirmed) -> Candidate:
     """A confirmed parameter set in NEURON's units and the measurements' names."""
     z = {key: _finite(value) for key, value in zip(definition.keys, found.z, strict=True)}
     undefined = sum(value is None for value in z.values())
+    target, tolerance = definition.target, definition.config.tolerance
+    missed = shortfall(found.z, target, tolerance)
+    must_hold = np.zeros(len(missed), bool) if target.must_hold is None else target.must_hold
+    furthest_first = np.lexsort((-np.nan_to_num(np.abs(found.z), nan=np.inf), ~must_hold))
     return Candidate(
         parameters=dict(zip(definition.problem.names, map(float, found.x), strict=True)),
         features={key: _finite(value) for key, value in found.done.features.items()},
         z=z,
         max_abs_z=None if undefined else float(np.max(np.abs(found.z))),
         undefined=undefined,
+        gives_up=[definition.keys[f] for f in furthest_first if not np.abs(found.z[f]) <= tolerance],
+        shortfall=float(missed.sum()),
         proposer=found.proposer,
         evaluation=found.evaluation,
     )

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gbar.agent.learning import UNDEFINED, Forecast
+from gbar.agent.result import BatchTiming
+from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Findings
-from gbar.sim import Problem
+from gbar.sim import Integrator, Problem
 
 RIVALS = 4  # best evaluations: what cannot come among them is not finished
 RECENT = 64  # evaluations that tell how often a protocol rejects
@@ -74,6 +76,21 @@ class Schedule:
         if forecast is not None:
             rest = np.maximum(np.abs(forecast.r[at]) - forecast.sd[at], 0.0) * np.sqrt(forecast.p[at])
         return bool(np.sqrt(np.mean(np.where(np.isnan(r), rest, r) ** 2)) > cutoff)
+
+
+def schedule_of(definition: Definition, timing: BatchTiming | None) -> Schedule | None:
+    """In which order the protocols of an evaluation are simulated; None: all of them, always.
+
+    Args:
+        definition: of the run.
+        timing: what was measured when the batch was chosen.
+    """
+    wanted, engine = definition.config.schedule, Integrator.of(definition.problem)
+    if wanted == "auto":
+        dear = timing is not None and timing.round_s > DEAR_S and not engine.batched
+        wanted = "greedy" if dear else "whole"
+    schedule = Schedule.of(definition.problem) if wanted == "greedy" else None
+    return schedule if schedule and (schedule.keys.any(axis=1).sum() > 1) else None
 
 
 def _squared(findings: Findings) -> np.ndarray:  # [N, F]

@@ -158,7 +158,7 @@ def _cross_validated(
     config: FitConfig = AgentConfig().fit
     network = Response(features=len(target.mean), hidden=config.hidden)
     scaling = choose_scaling(features, target.mean, target.sd)
-    weight = (1.0 + distance(z_scores(features, target))) ** -2.0
+    weight = (1.0 + distance(z_scores(features, target), target.weight)) ** -2.0
     fold = np.random.default_rng(seed).permutation(len(u)) % FOLDS
     r, p = np.empty_like(features), np.empty_like(features)
     rows = 1 << (len(u) - 1).bit_length()

@@ -1,5 +1,6 @@
 """What every screen is made of: a visit to a folder, a screen, the frame around it, and how forms are answered."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -150,6 +151,10 @@ def _answered(answer: Callable[[], str | Response]) -> Response:
         found = answer()
     except GbarError as error:
         return HTMLResponse(render("problem.html.j2", error=str(error)), 422)
+    except Exception as error:  # ours: said on the page, and where the window was started
+        traceback.print_exc()
+        said = f"The window failed at this ({type(error).__name__}: {error}). Runs are not touched by it."
+        return HTMLResponse(render("problem.html.j2", error=said), 500)
     return found if isinstance(found, Response) else HTMLResponse(found)
 
 

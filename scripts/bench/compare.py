@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gbar
-from gbar.scripts.bench.methods import choose_methods
-from gbar.scripts.bench.once import Run, RunOutcome, score_of
+from gbar.scripts.bench.methods import PEERS, choose_methods
+from gbar.scripts.bench.once import Run, RunOutcome, known_of, score_of
 from gbar.scripts.bench.score import Score, append, read_scores
 from gbar.sim import GbarError, Problem, choose_engine, load_problem
 from gbar.sim.errors import nearest
@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     budget: int = 2000
     workers: int = 2
     time_limit: float = 3600.0  # s for one run; one that takes longer is unsolved
+    archive: Path | None = None  # that every run begins with a copy of
 
 
 def find_tables(path: Path, folder: Path | None = None, only: Sequence[str] = ()) -> list[Path]:
@@ -74,17 +75,36 @@ def compare(
         GbarError: a name, package, model or table that cannot be used; nothing has run then.
     """
     methods = choose_methods(methods)
+    check_archive(methods, settings.archive)
     problems = [choose_engine(load_problem(path, table))[0] for path, table in cells]
+    archived = [_archived(problem, settings.archive) for problem in problems]
     done = {score.key: score for score in read_scores(out)}
-    for (path, table), problem in zip(cells, problems, strict=True):
+    for (path, table), problem, rows in zip(cells, problems, archived, strict=True):
         for seed in seeds:
             for method in methods:
-                run = Run(str(path), str(table), method, seed, *settings[:3])
-                key = (problem.name, table.stem, *run[2:])
+                run = Run(str(path), str(table), method, seed, *settings[:3], str(settings.archive or ""))
+                key = (problem.name, table.stem, *run[2:7], rows)
                 if key not in done:
-                    done[key] = run_once(problem, run, settings.time_limit)
+                    done[key] = run_once(problem, run, settings.time_limit)._replace(archived=rows)
                     append(out, done[key])
                 yield done[key]
+
+
+def check_archive(methods: Sequence[str], archive: Path | None) -> None:
+    """Raises GbarError where a method needs an archive and there is none, or begins from nothing and there is one."""
+    for name in methods:
+        if archive is None and name in PEERS and PEERS[name].retargets:
+            raise GbarError(f"method '{name}' learns from an archive: gbar sample makes one, --archive FILE names it")
+        if archive is not None and name in PEERS and not PEERS[name].retargets:
+            raise GbarError(f"method '{name}' begins from nothing: leave it out, or --archive")
+    if archive is not None and not archive.is_file():
+        raise GbarError(f"--archive {archive}: no such file: gbar sample makes one")
+
+
+def _archived(problem: Problem, archive: Path | None) -> int:
+    """How many evaluations a run begins with."""
+    known = known_of(problem, str(archive or ""))
+    return len(known.u) if known else 0
 
 
 def run_once(problem: Problem, run: Run, time_limit: float) -> Score:

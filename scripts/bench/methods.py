@@ -26,6 +26,7 @@ class Other(NamedTuple):
 
     search: str
     package: str | None
+    retargets: bool = False  # whether it learns from an archive, and does nothing without
 
 
 ARMS: dict[str, Arm] = {
@@ -59,10 +60,12 @@ PEERS: dict[str, Other] = {
     "bluepyopt-cma": Other("genetic:search_cma", "bluepyopt"),
     "optuna-tpe": Other("tpe:search_tpe", "optuna"),
     "botorch-turbo": Other("trust_region:search_turbo", "botorch"),
-    "botorch-composite": Other("trust_region:search_composite", "botorch"),
+    "botorch-composite": Other("composite:search_composite", "botorch"),
+    "npe": Other("amortised:search_npe", "sbi", retargets=True),
 }
 METHODS = (*ARMS, *PEERS)
-GROUPS = {"all": METHODS, "arms": tuple(ARMS), "peers": tuple(PEERS)}
+FRESH = tuple(name for name, other in PEERS.items() if not other.retargets)
+GROUPS = {"all": (*ARMS, *FRESH), "arms": tuple(ARMS), "peers": FRESH}
 
 
 def choose_methods(words: Sequence[str]) -> list[str]:

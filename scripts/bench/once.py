@@ -7,6 +7,7 @@ that crashes or hangs costs its own row.
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -21,9 +22,14 @@ from gbar.scripts.bench.methods import ARMS, peer
 from gbar.scripts.bench.progress import Progress, told
 from gbar.scripts.bench.score import Score
 from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Workers, choose_engine, load_problem
+from gbar.sim.problem import within
 
 if TYPE_CHECKING:
     from gbar.agent.tuning import Outcome
+    from gbar.scripts.bench.trial import Known
+
+
+LEARNED = ".npz"  # what a pretrained agent is kept in
 
 
 class Run(NamedTuple):
@@ -36,6 +42,7 @@ class Run(NamedTuple):
     tolerance: float
     budget: int
     workers: int
+    archive: str = ""  # of evaluations that were made before; empty: from nothing
 
 
 class RunOutcome(NamedTuple):
@@ -81,22 +88,48 @@ def _search_arm(problem: Problem, run: Run, progress: Progress) -> RunOutcome:
     configure()
     agent = ARMS[run.method].change(AgentConfig())
     config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, agent=agent)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        _Watched(Path(scratch) / "archive.sqlite", problem, progress) as archive,
-    ):
-        outcome = search(problem, config, archive, Path(scratch) / "neuron.log")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "archive.sqlite"
+        if run.archive:
+            _copy_archive(Path(run.archive), path, {".sqlite", LEARNED})
+        with _Watched(path, problem, progress) as archive:
+            outcome = search(problem, config, archive, Path(scratch) / "neuron.log")
+        if run.archive:
+            _copy_archive(path, Path(run.archive), {LEARNED})
     first = outcome.findings.first_solution_at
-    largest = max(outcome.batch.size, config.design(len(problem.names)))
+    largest = outcome.batch.size if run.archive else max(outcome.batch.size, config.design(len(problem.names)))
     simulated, reason = outcome.ledger.seconds["simulate"], "out of budget" if first is None else ""
     return RunOutcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(outcome))
+
+
+def _copy_archive(archive: Path, to: Path, kinds: set[str]) -> None:
+    """An archive, or what it has taught, which is kept beside it: a run adds to a copy, what it learned is kept."""
+    for file in archive.parent.glob(f"{archive.name}*"):
+        copy = to.with_name(to.name + file.name.removeprefix(archive.name))
+        if file.suffix in kinds and not copy.exists():
+            shutil.copy(file, copy)
+
+
+def known_of(problem: Problem, archive: str) -> "Known | None":
+    """What an archive holds of a problem's measurements inside the bounds, by the engine that searches."""
+    if not archive:
+        return None
+    from gbar.agent.learning import target_of, z_scores
+    from gbar.scripts.bench.trial import Known
+
+    with Archive(Path(archive), problem) as kept:
+        rows = kept.rows([m.key for m in problem.measurements], str(Integrator.of(problem)))
+    u = problem.unit(rows.x)
+    inside, features = within(u), np.where(rows.ok[:, None], rows.features, np.nan)
+    return Known(u[inside], z_scores(features[inside], target_of(problem.measurements)))
 
 
 def _search_peer(problem: Problem, run: Run, progress: Progress) -> RunOutcome:
     from gbar.scripts.bench.trial import Over, Trial
 
+    known = known_of(problem, run.archive)
     with Workers(problem, run.workers) as pool:
-        trial = Trial(problem, pool, run.tolerance, run.budget, progress.note)
+        trial = Trial(problem, pool, run.tolerance, run.budget, progress.note, known)
         with contextlib.suppress(Over):
             peer(run.method)(trial, run.seed)
     reason = "" if trial.solved else "out of budget" if trial.made >= run.budget else "gave up"
@@ -123,7 +156,7 @@ def score_of(problem: Problem, run: Run, outcome: RunOutcome, total_s: float, ou
     return Score(
         problem.name,
         Path(run.table).stem,
-        *run[2:],
+        *run[2:7],
         str(Integrator.of(problem)),
         outcome.solved,
         outcome.evaluations,

@@ -36,11 +36,12 @@ class Score(NamedTuple):
     rmse_over_sd: float | None  # gbar's predictions before their simulation: error of the later half, median feature
     coverage_90: float | None  # share of their 90 % intervals that held
     progress: tuple[Reached, ...] = ()  # in a CSV as JSON: a list each, in the order of Reached
+    archived: int = 0  # evaluations of other runs that it began with
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes two rows the same run."""
-        return self[: Score._fields.index("engine")]
+        return (*self[: Score._fields.index("engine")], self.archived)
 
 
 KINDS: dict[Any, Callable[[str], Any]] = {
@@ -51,7 +52,8 @@ KINDS: dict[Any, Callable[[str], Any]] = {
     float | None: lambda text: float(text) if text else None,
     tuple[Reached, ...]: lambda text: tuple(Reached(*one) for one in json.loads(text or "[]")),
 }
-BEFORE = Score._fields[:-1]  # the columns of a CSV of gbar 0.1, which told of no progress
+PROGRESS = Score._fields.index("progress")
+BEFORE = (Score._fields[:PROGRESS], Score._fields[:-1])  # a CSV's columns before: without progress, without archives
 
 
 def read_scores(file: Path) -> list[Score]:
@@ -65,7 +67,7 @@ def read_scores(file: Path) -> list[Score]:
     text = file.read_text(encoding="utf-8")
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     is_foreign = text.rfind("\n") < 0 and not ",".join(Score._fields).startswith(text)
-    if tuple(reader.fieldnames or BEFORE) not in (BEFORE, Score._fields) or is_foreign:
+    if tuple(reader.fieldnames or Score._fields) not in (*BEFORE, Score._fields) or is_foreign:
         raise GbarError(f"--out {file}: has other columns than this version's comparison: name another file")
     try:
         return [
@@ -79,7 +81,8 @@ def append(file: Path, score: Score) -> None:
     """Add a row, whole: one write, after whatever a crash has left of the last one is cut off. A file with fewer
     columns is written anew with all of them."""
     file.resolve().parent.mkdir(parents=True, exist_ok=True)
-    if file.exists() and file.read_text(encoding="utf-8").startswith(",".join(BEFORE) + "\n"):
+    before = tuple(",".join(columns) + "\n" for columns in BEFORE)
+    if file.exists() and file.read_text(encoding="utf-8").startswith(before):
         older = read_scores(file)
         write_whole(file, as_csv([Score._fields, *map(_plain, older)]))
     with file.open("ab+") as stream:
@@ -92,7 +95,7 @@ def append(file: Path, score: Score) -> None:
 
 
 def _plain(score: Score) -> tuple[Any, ...]:
-    return (*score[:-1], json.dumps(score.progress))
+    return (*score[:PROGRESS], json.dumps(score.progress), *score[PROGRESS + 1 :])
 
 
 class Summary(NamedTuple):

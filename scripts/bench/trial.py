@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,13 @@ def _unheard(z: np.ndarray) -> None:
     """Nobody listens."""
 
 
+class Known(NamedTuple):
+    """What was simulated before the run, by the same engine."""
+
+    u: np.ndarray  # [N, D] in the unit cube
+    z: np.ndarray  # [N, F] NaN where not defined
+
+
 class Trial:
     """One run of one method: call it with a batch of points and it answers with their z-scores.
 
@@ -30,11 +38,13 @@ class Trial:
         tolerance: float,
         budget: int,
         note: Callable[[np.ndarray], None] = _unheard,
+        known: Known | None = None,
     ):
         self.problem, self.pool, self.budget = problem, pool, budget
         self.target, self.tolerance = target_of(problem.measurements), tolerance
         self.keys = [m.key for m in problem.measurements]
-        self.dimension, self.own = len(problem.names), pool.found.own
+        self.dimension, self.own = len(problem.names), problem.started(pool.found.own)  # with the starts it names
+        self.known = known  # None: the run begins from nothing
         self._note = note  # is told the z-scores [F] of each evaluation as it comes
         self.made, self.largest_batch, self.simulate_s = 0, 0, 0.0
         self.solved = False

@@ -76,18 +76,24 @@ def _value(value: float | None) -> str:
 
 
 def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
-    """One row for each measurement that any of the nearest sets misses, the widest miss of the first set on top."""
+    """A row for each measurement that a compromise misses, the widest miss of the first on top; what each gives up."""
+    from gbar.agent.report import compromises
+
     rows = []
     for m in result.measurements:
         z = [near.z[f"{m.protocol}.{m.feature}"] for near in nearest]
         sizes = [float("inf") if value is None else abs(value) for value in z]
         if max(sizes) > result.tolerance:
             told = ["–" if size <= result.tolerance else _missed(value) for value, size in zip(z, sizes, strict=True)]
-            rows.append((sizes[0], f"{m.protocol}.{m.feature}", told))
-    table = [(key, *told) for _, key, told in sorted(rows, key=lambda row: -row[0])]
+            key = f"{m.protocol}.{m.feature}" + (f" ({m.demand})" if m.demand else "")
+            rows.append((m.must_hold, sizes[0], key, told))
+    table = [(key, *told) for *_, key, told in sorted(rows, key=lambda row: row[:2], reverse=True)]
     numbers = [f"#{i + 1}" for i in range(len(nearest))]
-    title = f"What the nearest sets miss, of {len(result.measurements)} measurements (z, or – where one is met)"
+    title = f"What compromises miss, of {len(result.measurements)} measurements (z, or – where one is met)"
     print_table(title, ["measurement", *numbers], table)
+    for sentence in compromises(result) if len(nearest) > 1 else []:
+        say(f"Compromise {sentence}")
+    say()
 
 
 def _print_findings(result: "Result") -> None:

@@ -10,6 +10,7 @@ from gbar.sim.mechanisms.library import (
     neutral_folder,
     prepare,
     processor,
+    unused,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "neutral_folder",
     "prepare",
     "processor",
+    "unused",
 ]

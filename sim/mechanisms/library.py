@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,13 +42,19 @@ class Setup(NamedTuple):
     segments: int | None = None  # the most that a section of a coarser copy has
 
 
-def prepare(folders: Sequence[Path], integrator: Integrator, free: Sequence[str] = ()) -> Setup:
+def prepare(
+    folders: Sequence[Path],
+    integrator: Integrator,
+    free: Sequence[str] = (),
+    used: Collection[str] | None = None,
+) -> Setup:
     """Build what an engine needs, or find it built.
 
     Args:
         folders: of MOD files.
         integrator: whose engine it is.
         free: GLOBALs that are to differ between copies of the cell, as hoc calls them: RANGE in what a batch loads.
+        used: the mechanisms that CoreNEURON's library has, of those of the folders; None: all of them.
 
     Raises:
         GbarError: as `build`, `build_core` and `sim.mechanisms.globaltorange.spread`.
@@ -58,8 +64,18 @@ def prepare(folders: Sequence[Path], integrator: Integrator, free: Sequence[str]
         folder, done = _spread(_gathered(folders), free)
         folders = [folder] if done else folders
     library = build(folders)
-    core = str(build_core(folders)) if integrator.engine == "coreneuron" else None
+    core = str(build_core(folders, used)) if integrator.engine == "coreneuron" else None
     return Setup(integrator.batched, str(library) if library else None, core, done, integrator.segments)
+
+
+def unused(folders: Iterable[Path], used: Collection[str]) -> list[Path]:
+    """The MOD files whose mechanism a model has none of."""
+    return [file for file in _gathered(folders).values() if _unused(file, used)]
+
+
+def _unused(file: Path, used: Collection[str]) -> bool:
+    found = declared(file.read_text(errors="replace")) if file.suffix == ".mod" else None
+    return found is not None and found[1] not in used
 
 
 def _spread(files: dict[str, Path], free: Sequence[str]) -> tuple[Path, tuple[GlobalToRange, ...]]:
@@ -97,8 +113,11 @@ def build(folders: Iterable[Path]) -> Path | None:
     return _built(files, "mechanisms", "libnrnmech", "")
 
 
-def build_core(folders: Iterable[Path]) -> Path:
+def build_core(folders: Iterable[Path], used: Collection[str] | None = None) -> Path:
     """Build CoreNEURON's library of the same mechanisms (and NEURON's own), with loops over cells vectorised.
+
+    With `used`, of these alone and of what declares no mechanism: what a model has none of may be missing there,
+    although NEURON has loaded it.
 
     `-ffast-math` lets the compiler call vector exponentials. It also means that a NaN may go unnoticed inside; what is
     recorded is checked afterwards.
@@ -106,7 +125,8 @@ def build_core(folders: Iterable[Path]) -> Path:
     Raises:
         GbarError: as `build`; also a MOD that NEURON takes and CoreNEURON does not.
     """
-    return _built(_gathered(folders), "coreneuron", "libcorenrnmech", VECTORISED)
+    files = {name: f for name, f in _gathered(folders).items() if used is None or not _unused(f, used)}
+    return _built(files, "coreneuron", "libcorenrnmech", VECTORISED)
 
 
 def _gathered(folders: Iterable[Path]) -> dict[str, Path]:

@@ -1,8 +1,9 @@
 """Engines in isolated processes, on this machine or on a Dask cluster; and single questions asked of NEURON there."""
 
-from gbar.sim.pool.isolated import ask, importable
+from gbar.sim.pool import elsewhere
+from gbar.sim.pool.isolated import START_LIMIT_S, ask, importable
 from gbar.sim.pool.pool import Pool, open_pool, simulate
-from gbar.sim.pool.workers import KILLED, START_LIMIT_S, Workers
+from gbar.sim.pool.workers import KILLED, Workers
 
 __all__ = [
     "KILLED",
@@ -10,6 +11,7 @@ __all__ = [
     "START_LIMIT_S",
     "Workers",
     "ask",
+    "elsewhere",
     "importable",
     "open_pool",
     "simulate",

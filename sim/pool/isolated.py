@@ -14,6 +14,8 @@ from gbar.sim import mechanisms
 from gbar.sim.errors import GbarError
 from gbar.sim.files import cache_folder
 
+START_LIMIT_S = 120.0  # for a model to load
+
 
 def importable() -> str:
     """$PYTHONPATH for a process that has to import this gbar: first the folder that holds it, then what was there."""

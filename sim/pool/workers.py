@@ -27,11 +27,11 @@ import psutil
 from gbar.sim import mechanisms
 from gbar.sim.engine import Evaluation, ModelInfo
 from gbar.sim.errors import GbarError, MachineError
-from gbar.sim.pool.isolated import neuron_environment
+from gbar.sim.pool.isolated import START_LIMIT_S, neuron_environment
 from gbar.sim.pool.modelfolder import Watch
+from gbar.sim.pool.prepared import prepared
 from gbar.sim.problem import LANES, Integrator, Problem
 
-START_LIMIT_S = 120.0  # for a model to load
 COPIES = 64  # of a cell in one process at most: more are no faster (docs/simulation.md)
 LAST_WORDS = 100_000  # bytes of a log that are searched for them
 TWICE = " (a mechanism is loaded twice: if the model loads a library by itself, leave out model.mechanisms)"
@@ -63,7 +63,7 @@ def tasks(count: int, workers: int, integrator: Integrator, copies: int = COPIES
 
     A batch is a share for each worker, in whole vectors of the processor and no larger than `copies`.
     """
-    size = min(copies, -(-count // (workers * LANES)) * LANES) if integrator.batched else 1
+    size = min(copies, -(-max(1, count) // (workers * LANES)) * LANES) if integrator.batched else 1
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
@@ -190,7 +190,7 @@ class Workers:
 
     def _crew(self, integrator: Integrator) -> tuple[mechanisms.Setup, Crew]:
         """The workers for an integrator, started when it is first asked for."""
-        setup = mechanisms.prepare(self.problem.mechanism_folders, integrator, self.problem.globals)
+        setup = prepared(self.problem, integrator)
         if setup not in self._crews:
             crew: Crew = []
             self._crews[setup] = crew

@@ -17,14 +17,14 @@ from gbar.sim.problem.modelfiles import (
     files_in,
     model_files,
 )
-from gbar.sim.problem.parameter import FACTOR, PURE, Parameter
+from gbar.sim.problem.parameter import FACTOR, PURE, Parameter, Prior
 from gbar.sim.problem.plausible import doubtful_sign, doubts, of_measurements
-from gbar.sim.problem.problem import Measurement, Model, Problem, within
+from gbar.sim.problem.problem import Measurement, Model, Problem, demanded, within
 from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
 from gbar.sim.problem.sheet import Cell, Sheet, decoded, folded, read_sheet
 from gbar.sim.problem.synonyms import feature_of
-from gbar.sim.problem.tables import COLUMNS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
+from gbar.sim.problem.tables import COLUMNS, DEMANDS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
 from gbar.sim.problem.typical import SD_FLOORS, SD_SHARE, sd_floor, typical_sd
 from gbar.sim.problem.units import unit
@@ -43,6 +43,7 @@ __all__ = [
     "read_rows",
     "rewritten",
     "Clamp",
+    "DEMANDS",
     "CurrentStimulus",
     "FACTOR",
     "FiCurve",
@@ -57,6 +58,7 @@ __all__ = [
     "Numerals",
     "PURE",
     "Parameter",
+    "Prior",
     "Problem",
     "RESULTS",
     "ResponseKey",
@@ -72,6 +74,7 @@ __all__ = [
     "add_rows",
     "content",
     "decoded",
+    "demanded",
     "doubtful_sign",
     "feature_of",
     "file_digest",

@@ -8,6 +8,7 @@ from gbar.sim.problem.problem import Problem
 
 CONFIRM_ATOL = 1e-7  # what is called a solution holds at this accuracy
 CONFIRM_DT = 0.0025  # ms, the same for models that CVODE cannot run
+ROUGH_ATOL, ROUGH_DT = 1e-3, 0.025  # mV; ms: what is looser than NEURON's own defaults is another form of the model
 ENGINES = ("cvode", "fixed", "coreneuron", "neuron")
 BATCHED = ("coreneuron", "neuron")  # engines that advance many copies of a cell together
 LANES = 8  # doubles in the widest vector of a processor (AVX-512): copies come in whole vectors
@@ -55,6 +56,11 @@ class Integrator:
             f"'{text}' is no engine: expected one such as 'coreneuron dt 0.025', 'cvode atol 0.0001' or "
             "'cvode atol 0.01 segments 1'"
         )
+
+    @property
+    def cheaper_form(self) -> bool:
+        """Whether it is a coarser form of the model, which may order parameter sets otherwise than the model does."""
+        return self.segments is not None or (self.atol > ROUGH_ATOL if self.engine == "cvode" else self.dt > ROUGH_DT)
 
     @property
     def batched(self) -> bool:

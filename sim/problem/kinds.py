@@ -1,7 +1,7 @@
 """The kinds of protocol as problem.toml describes them."""
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -131,6 +131,15 @@ class Stimulus(Strict):
         """What is put in, for tables."""
         return self.at
 
+    def later(self, by: float) -> Self:
+        """The same stimulus that many ms later, and all that is recorded with it."""
+        return self.model_copy(update={"delay": self.delay + by, "total": self.total + by})
+
+    @property
+    def described(self) -> str:
+        """What, how long and where."""
+        return f"{self.words}, {self.duration:g} ms at {self.at}"
+
 
 class Held(Stimulus):
     """A stimulus on top of a holding current that flows from the start to the end."""
@@ -255,6 +264,11 @@ class Waveform(Stimulus):
             raise ValueError("times and currents are read from the file: expected file = NAME alone")
         return content
 
+    def later(self, by: float) -> Self:
+        """With the current that it begins with before."""
+        shifted = {"times": (0.0, *(t + by for t in self.times)), "currents": (*self.currents[:1], *self.currents)}
+        return super().later(by).model_copy(update=shifted)
+
     @property
     def words(self) -> str:
         """The file."""
@@ -355,6 +369,11 @@ class FiCurve(Strict):
     steps: tuple[str, ...] = Field(
         min_length=2, description="names of two or more `step` protocols, 0 nA or more, of different amplitudes"
     )
+
+    @property
+    def described(self) -> str:
+        """The steps that it relates."""
+        return ", ".join(self.steps)
 
 
 KINDS: dict[str, type[BaseModel]] = {

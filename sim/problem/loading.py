@@ -16,7 +16,7 @@ from gbar.sim.problem.crosscheck import check_fidelities, check_protocols, with_
 from gbar.sim.problem.explain import explained
 from gbar.sim.problem.formats import bluepyopt
 from gbar.sim.problem.kinds import KINDS, MAIN, Stimulus
-from gbar.sim.problem.parameter import Parameter, check_parameters
+from gbar.sim.problem.parameter import Parameter, Prior, check_parameters
 from gbar.sim.problem.problem import OURS, Measurement, Model, Problem, Simulation
 from gbar.sim.problem.tables import rows_of
 
@@ -285,6 +285,8 @@ def _owner(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     owner = kind
     if path and path[0] == "protocol" and len(path) > 2:
         owner = KINDS[str(path[2])]
+    elif path[:1] == ("parameter",) and path[-1] == "prior":
+        owner = Prior
     elif path and str(path[0]) in inner:
         owner = inner[str(path[0])]
     return [key for key in owner.model_fields if key not in OURS]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from gbar.sim.errors import GbarError, nearest
 from gbar.sim.problem.formula import FUNCTIONS, Formula
 from gbar.sim.problem.strict import PARAMETER_SIGNS, Strict, name_of
-from gbar.sim.problem.units import Bound
+from gbar.sim.problem.units import Bound, Positive
 
 OF_A_PLACE = {"value", "own", "distance"}  # what a formula knows beside the parameters
 FACTOR = "× model"  # the unit of a value that multiplies what the model has
@@ -17,6 +17,18 @@ PURE = {"", "1", "-", "x", "×", "constant", "dimensionless", "factor", FACTOR} 
 
 Statements = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 ParameterName = Annotated[str, Field(min_length=1), name_of("parameter", also=PARAMETER_SIGNS)]
+
+
+class Prior(Strict):
+    """What is believed of a parameter before anything is simulated: where to look, and nothing that is demanded."""
+
+    mean: Bound = Field(description="inside the bounds, as NEURON has it")
+    sd: Positive = Field(
+        description='more than 0, in the same unit; with `scale = "log"` of the log-normal with this mean and SD'
+    )
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ± {self.sd:.2g}"
 
 
 class Parameter(Strict):
@@ -43,6 +55,12 @@ class Parameter(Strict):
         description="calls that make the model act on its new values",
         json_schema_extra={"written": "text or list of text"},
     )
+    start: Bound | None = Field(
+        default=None,
+        description="where the search begins, inside the bounds",
+        json_schema_extra={"unless given": "the model's own value"},
+    )
+    prior: Prior | None = Field(default=None, description="what is believed of the value: `{mean = …, sd = …}`")
 
     @field_validator("set")
     @classmethod
@@ -76,6 +94,11 @@ class Parameter(Strict):
         if not self.set and (self.formula is not None or self.mode == "scale"):
             what = "formula" if self.formula is not None else "mode"
             raise ValueError(f'{what} without a place: expected set = ["SECTIONS.VARIABLE"] beside it')
+        for what, value in (("start", self.start), ("prior.mean", self.prior.mean if self.prior else None)):
+            if value is not None and not low <= value <= high:
+                raise ValueError(
+                    f"{what} = {value:g} is outside the bounds [{low:g}, {high:g}]: widen them, or correct it"
+                )
         return self
 
     @property
@@ -83,6 +106,22 @@ class Parameter(Strict):
         """The middle of the bounds, on the parameter's own scale."""
         low, high = self.bounds
         return math.sqrt(low * high) if self.scale == "log" else (low + high) / 2
+
+    @property
+    def guess(self) -> str:
+        """Start and prior, for tables; empty where there is neither."""
+        start = "" if self.start is None else f"{self.start:.4g}"
+        return ", ".join(filter(None, [start, str(self.prior or "")]))
+
+    def believed(self) -> tuple[float, float] | None:
+        """Median and SD of the prior as shares of the range, on the parameter's own scale; None without a prior."""
+        if self.prior is None:
+            return None
+        (low, high), mean, sd = self.bounds, self.prior.mean, self.prior.sd
+        if self.scale == "log":  # the normal distribution of the logarithm
+            variance = math.log1p((sd / mean) ** 2)
+            low, high, mean, sd = math.log(low), math.log(high), math.log(mean) - variance / 2, math.sqrt(variance)
+        return (mean - low) / (high - low), sd / (high - low)
 
     def unit_of_value(self, of_place: str) -> str:
         """The unit of the parameter's own value: its places', unless mode or formula make something else of it.

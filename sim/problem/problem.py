@@ -153,6 +153,14 @@ class Measurement(Strict):
     unit: str = Field(
         description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error"
     )
+    weight: Annotated[float, BeforeValidator(_number)] = Field(
+        default=1.0, gt=0, le=1e6, description="how much it counts in the sum by which compromises are judged"
+    )
+    must_hold: bool = Field(
+        default=False,
+        description="`yes`: compromises that miss it come after all that meet it",
+        json_schema_extra={"written": "`yes`, `no`", "unless given": "`no`"},
+    )
     note: str = Field(default="", description="where the row comes from, for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
 
@@ -167,6 +175,11 @@ class Measurement(Strict):
     @property
     def key(self) -> str:
         return f"{self.protocol}.{self.feature}"
+
+    @property
+    def demand(self) -> str:
+        """What it asks for beyond the others, in words."""
+        return demanded(self.weight, self.must_hold)
 
     def z(self, value: float) -> float:
         """How many SDs a value lies from the mean; NaN where it is not defined."""
@@ -287,6 +300,17 @@ class Problem(Strict):
         unit: np.ndarray = np.clip(self.unit(np.clip(physical, low, high)), 0, 1)
         return unit
 
+    def started(self, own: np.ndarray) -> np.ndarray:  # [D] in NEURON's units -> [D]
+        """The model's own values, but for parameters that name a start."""
+        named = [np.nan if parameter.start is None else parameter.start for parameter in self.parameter]
+        return np.where(np.isfinite(named), named, own)
+
+    def believed(self) -> tuple[np.ndarray, np.ndarray]:  # [D], [D]
+        """Median and SD of every parameter's prior in the unit cube, NaN for those without one."""
+        pairs = [parameter.believed() or (np.nan, np.nan) for parameter in self.parameter]
+        median, sd = np.array(pairs).T
+        return median, sd
+
     def _bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         log = np.array([parameter.scale == "log" for parameter in self.parameter])
         bounds = np.array([parameter.bounds for parameter in self.parameter])
@@ -342,7 +366,7 @@ class Problem(Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _places(self) -> list[dict[str, Any]]:
-        unasked = {"bounds", "scale", "unit"}
+        unasked = {"bounds", "scale", "unit", "start", "prior"}
         return [parameter.model_dump(exclude=unasked, exclude_defaults=True) for parameter in self.parameter]
 
 
@@ -350,3 +374,8 @@ def within(unit: np.ndarray, beyond: float = ROUNDING) -> np.ndarray:  # [..., D
     """Whether points of the unit cube lie in it, or at most so many ranges beyond."""
     inside: np.ndarray = np.all((unit >= -beyond) & (unit <= 1 + beyond), axis=-1)  # NaN is not
     return inside
+
+
+def demanded(weight: float, must_hold: bool) -> str:
+    """What a row of a table asks for beyond the others, in words; empty for a plain one."""
+    return ", ".join(["must hold"] * must_hold + [f"weight {weight:g}"] * (weight != 1))

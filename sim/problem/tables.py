@@ -19,14 +19,18 @@ from gbar.sim.problem.quantity import Numerals, Quantity, Spread, spread_in
 from gbar.sim.problem.sheet import LONGEST, Cell, Line, Sheet, brief, folded, read_sheet
 
 COLUMNS = ["protocol", "feature", "mean", "sd", "unit"]
-OPTIONAL = ["sem", "n", "note"]
-NUMBERS = {"mean", "sd", "sem"}
+DEMANDS = ["weight", "must_hold"]
+OPTIONAL = ["sem", "n", *DEMANDS, "note"]
+NUMBERS = {"mean", "sd", "sem", "weight"}
+YES_OR_NO = {"yes": True, "y": True, "true": True, "x": True, "no": False, "n": False, "false": False, "": False}
 HEADINGS = {  # folded -> column
     **{name: name for name in (*COLUMNS, *OPTIONAL)},
     **dict.fromkeys(("average", "avg"), "mean"),
     **dict.fromkeys(("std", "stdev", "stddev", "standarddeviation", "stdeviation"), "sd"),
     **dict.fromkeys(("se", "stderr", "standarderror", "standarderrorofthemean", "standarderrorofmean"), "sem"),
     "units": "unit",
+    "weights": "weight",
+    "musthold": "must_hold",
     "ncells": "n",
     **dict.fromkeys(("notes", "comment", "comments", "remark", "remarks"), "note"),
     **dict.fromkeys(("mean±sd", "mean±std"), "mean±sd"),
@@ -177,7 +181,24 @@ def row_content(row: Mapping[str, Cell], numerals: Numerals, where: str) -> dict
     for column, given in (*text.items(), ("unit", unit)):
         if len(given) > LONGEST:
             raise GbarError(f"{where}: {column}: expected a name, got {len(given)} characters: '{given[:20]}…'")
-    return {**text, "mean": mean.value, "sd": spread.value, "unit": unit, "note": note, "said": said}
+    numbers = {"mean": mean.value, "sd": spread.value, **_demands(row, number, where)}
+    return {**text, **numbers, "unit": unit, "note": note, "said": said}
+
+
+def _demands(row: Mapping[str, Cell], number: Any, where: str) -> dict[str, Any]:
+    """Weight and must_hold, where the row has them. Raises GbarError."""
+    found: dict[str, Any] = {}
+    if row.get("weight", "") != "":
+        weight = number("weight", row["weight"])
+        if weight.percent or weight.value <= 0:
+            raise GbarError(f"{where}: weight: expected a number above 0, 1 for a plain row, got '{row['weight']}'")
+        found["weight"] = weight.value
+    if "must_hold" in row:
+        said = _text(row["must_hold"]).strip().lower()
+        if said not in YES_OR_NO:
+            raise GbarError(f"{where}: must_hold: expected yes or no, got '{brief(row['must_hold'])}'")
+        found["must_hold"] = YES_OR_NO[said]
+    return found
 
 
 def _pair(row: Mapping[str, Cell], where: str) -> Spread | None:
@@ -262,7 +283,8 @@ def add_rows(table: Path, rows: Iterable[Measurement]) -> None:
         writer.writeheader()
     comma = numerals_of(sheet, [k for k, column in enumerate(columns) if column in NUMBERS]).comma
     for row in rows:
-        numbers = {name: plain_number(value, comma) for name, value in (("mean", row.mean), ("sd", row.sd))}
+        numbers = {name: plain_number(getattr(row, name), comma) for name in ("mean", "sd", "weight")}
+        numbers["must_hold"] = "yes" if row.must_hold else ""
         # MOhm: what a keyboard has, and every spreadsheet reads
         writer.writerow({**row.model_dump(), **numbers, "unit": row.unit.replace("MΩ", "MOhm")})
     text = (before.rstrip("\n") + "\n" if before else "") + stream.getvalue()

@@ -5,6 +5,7 @@ from gbar.sim.setup.candidates import ModelCandidate, find_candidates, find_cels
 from gbar.sim.setup.choice import Choice, choose_engine, with_engine
 from gbar.sim.setup.effects import Effects, tried
 from gbar.sim.setup.examples import bundled, copy_bundled
+from gbar.sim.setup.fidelity import DEAR_S
 from gbar.sim.setup.hoc_places import ADDED, SITE, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
@@ -41,6 +42,7 @@ __all__ = [
     "seconds_each",
     "simulate_once",
     "tried",
+    "DEAR_S",
     "with_engine",
     "with_process",
     "write_out",

@@ -1,14 +1,19 @@
 """What `gbar check` remarks on: nothing that is wrong, but what a modeller would want to know before a long run."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gbar.sim.engine import ModelInfo
 from gbar.sim.problem import Problem, doubtful_sign, of_measurements
 from gbar.sim.setup.effects import Effects
 
+TOLD = 3  # features of a protocol that are named
+UNLIKELY = 3.0  # SDs of a prior that a start lies from its middle
 FEW = 5  # compartments: below that gbar still works, but it is not what it is for
 
 
@@ -21,6 +26,10 @@ def remarks(problem: Problem, found: Effects | None) -> dict[str, Any]:
     """For a program: how many measurements, the parameters outside their bounds, `notes`, and all that was found."""
     beyond = outside(problem, found.model) if found else []
     said = {"measurements": len(problem.measurements), "outside": beyond, "notes": list(notes(problem, found))}
+    said |= {
+        "starts": {p.name: p.start for p in problem.parameter if p.start is not None},
+        "priors": {p.name: p.prior.model_dump() for p in problem.parameter if p.prior},
+    }
     return said | (found.as_json() if found else {})
 
 
@@ -34,6 +43,7 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
     if not problem.measurements:
         yield "no measurements yet: gbar tune needs a table of them"
     yield from of_measurements(problem)
+    yield from _guesses(problem)
     if not found:
         return
     model = found.model
@@ -41,6 +51,7 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
     for m in problem.measurements:
         if doubt := doubtful_sign(m.feature, m.mean, m.sd, found.values.get(m.key)):
             yield f"{m.key}: {doubt}"
+    yield from _settling(problem, found)
     for name in outside(problem, model):
         yield f"{name} has a value outside its bounds in the model as it is"
     if model.compartments < FEW:
@@ -73,6 +84,37 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
         yield f"{name} changes nothing: {reason(problem, name)}"
     if found.untried:
         yield f"not found out in the time there is whether they change anything: {', '.join(found.untried)}"
+
+
+def _settling(problem: Problem, found: Effects) -> Iterator[str]:
+    """What twice the delay changes, a line for each protocol: there the cell had not settled, or fires by itself."""
+    if found.unsettled is None:
+        yield "not found out in the time there is whether the cell has settled when stimuli begin"
+        return
+    moved: dict[str, list[tuple[float, str]]] = {}
+    for m in problem.measurements:
+        if m.key in found.unsettled:
+            by = found.unsettled[m.key]
+            said = "defined only once" if by is None else f"moves by {by:+.2g} SD"
+            size = math.inf if by is None else abs(by)
+            moved.setdefault(m.under, []).append((size, f"{m.key} {said}"))
+    for name, each in moved.items():
+        told = [said for _, said in sorted(each, reverse=True)]
+        more = [f"{len(told) - TOLD} more"] * (len(told) > TOLD)
+        stimulus = problem.stimuli.get(name)
+        delay = f" (delay = {stimulus.delay:g} ms now)" if stimulus else ""
+        yield (
+            f"{name}: the cell has not settled when the stimulus begins, or fires by itself: with twice the delay "
+            f"{', '.join([*told[:TOLD], *more])}: lengthen it{delay}"
+        )
+
+
+def _guesses(problem: Problem) -> Iterator[str]:
+    """Starts that their own prior does not believe in."""
+    start, (median, sd) = problem.unit(problem.started(np.full(len(problem.names), np.nan))), problem.believed()
+    for p, away in zip(problem.parameter, np.abs(start - median) / sd, strict=True):
+        if away > UNLIKELY:
+            yield f"{p.name}: start = {p.start:g} is {away:.2g} SD from its prior, {p.prior}: is one of them a slip?"
 
 
 def _files(problem: Problem, model: ModelInfo) -> Iterator[str]:

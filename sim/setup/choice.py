@@ -27,6 +27,8 @@ CANDIDATES = (
     Integrator("neuron"),
 )  # the faster first; CVODE where neither will do
 POINTS = LANES  # parameter vectors that are compared: a batch simulates as many copies in any case
+FAR = 2  # of them lie anywhere in the bounds, the others where a search begins and cells do what was measured
+NEAR_STEP = 0.05  # of the ranges, from the start or the model's own values
 PATIENCE_S = 20.0  # for CVODE on all of them; fewer are compared where one takes longer
 FEW = 4  # evaluations by CVODE that a trial may cost, where all of them would take longer than PATIENCE_S
 LONGEST_S = 60.0  # for an evaluation by CVODE; nothing is compared with one that takes longer
@@ -76,8 +78,9 @@ class Choice(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """That a worker needs for an evaluation of the model with the engine chosen; 0 where nobody has seen it."""
-        return next((trial.seconds or 0.0 for trial in self.trials if trial.engine == self.engine), 0.0)
+        """That a worker needs for an evaluation of the model itself; 0 where nobody has seen it."""
+        tried = [trial.seconds for trial in self.trials if trial.seconds is not None and trial.sees_the_same]
+        return min(tried, default=0.0)
 
 
 def choose_engine(
@@ -143,7 +146,7 @@ def _only_compared(problem: Problem, log: Path | None, observe: Callable[[str], 
     observe("Comparing a process that is used again with a fresh one")
     integrator = Integrator.of(problem)
     single = integrator.tight() if integrator.batched else integrator
-    found = compare(problem, single, list(_points(problem)[:2]), LONGEST_S, log)
+    found = compare(problem, single, list(_points(problem)[:FAR]), LONGEST_S, log)
     if integrator.batched and found.process == "each":
         raise GbarError(
             f"{integrator.engine} simulates many cells in one process, which this model does not bear ({found.why}): "
@@ -154,6 +157,13 @@ def _only_compared(problem: Problem, log: Path | None, observe: Callable[[str], 
 
 def _points(problem: Problem) -> np.ndarray:  # [POINTS, D] in NEURON's units
     return problem.physical(design(len(problem.names), POINTS, 0))
+
+
+def _near(problem: Problem, own: np.ndarray) -> np.ndarray:  # [POINTS - FAR, D]
+    """The start, or the model's own values inside the bounds, and small steps from there."""
+    steps = NEAR_STEP * (2 * design(len(own), POINTS - FAR, 0) - 1)
+    steps[0] = 0.0
+    return problem.physical(np.clip(problem.nearest(problem.started(own)) + steps, 0, 1))
 
 
 def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Problem:
@@ -188,9 +198,8 @@ def _remembered(file: Path) -> Choice | None:
 
 def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> Choice:
     """Simulate a few points with CVODE and with each candidate, and take the fastest that sees the same."""
-    x = _points(problem)
     observe("Trying engines: CVODE, one cell at a time")
-    reference = _reference(problem, x, log)
+    reference = _reference(problem, log)
     if not reference.evaluations:
         why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
         return Choice(engine=str(reference.integrator), confirm=reference.integrator.confirm, why=why, trials=[])
@@ -202,7 +211,7 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
         candidate = replace(candidate, segments=problem.simulation.segments)
-        trials.append(_compared(problem, candidate, x, reference, log))
+        trials.append(_compared(problem, candidate, reference.x, reference, log))
         if trials[-1].simulates:
             break  # the next one takes the same steps, more slowly
     usable = [trial for trial in trials if trial.seconds is not None and trial.sees_the_same]
@@ -225,14 +234,19 @@ class Reference(NamedTuple):
     """What candidates are compared with."""
 
     integrator: Integrator
-    evaluations: dict[int, Evaluation]  # of some of the points; of none where one takes too long
+    evaluations: dict[int, Evaluation]  # of some of `x`; of none where one takes too long
     loading: float  # s, for one worker to load one cell
     reuse: Reuse = Reuse("kept", "", {})
+    x: np.ndarray = np.empty((0, 0))  # [POINTS, D]
 
     @property
     def seconds(self) -> float:
-        """That a worker needs for an evaluation."""
-        return float(np.mean([evaluation.seconds for evaluation in self.evaluations.values()]))
+        """That a worker needs for an evaluation where a search begins, or where nothing is known of that, anywhere.
+
+        What fires costs CVODE twice as much as what is silent, and a batch nothing more.
+        """
+        near = [evaluation.seconds for i, evaluation in self.evaluations.items() if i >= FAR]
+        return float(np.mean(near or [evaluation.seconds for evaluation in self.evaluations.values()]))
 
     @property
     def patience(self) -> float:
@@ -240,23 +254,25 @@ class Reference(NamedTuple):
         return max(LEAST_S, min(LANES * self.seconds, max(PATIENCE_S, FEW * self.seconds)))
 
 
-def _reference(problem: Problem, x: np.ndarray, log: Path | None) -> Reference:
+def _reference(problem: Problem, log: Path | None) -> Reference:
     """Simulate one cell at a time: with CVODE, or in fixed steps where no point can be simulated so."""
+    far = _points(problem)[:FAR]
     asked = problem.simulation
     cvode = Integrator("cvode", asked.atol, segments=asked.segments)
     for integrator in (cvode, Integrator("fixed", confirm="fixed", segments=asked.segments)):
-        reuse = _reuse(problem, integrator, x[:2], log)
+        reuse = _reuse(problem, integrator, far, log)
         done, started = dict(reuse.fresh), time.monotonic()
         with Workers(with_process(problem, reuse.process), 2, integrator, log) as pool:
             loading = time.monotonic() - started
+            x = np.concatenate([far, _near(problem, pool.found.own)])
             if problem.simulation.process != "auto":
-                done = dict(pool.run(list(x[:2]), within=LONGEST_S))
+                done = dict(pool.run(list(far), within=LONGEST_S))
             if done and reuse.process == "kept":
                 each = float(np.mean([evaluation.seconds for evaluation in done.values()]))
-                count = int(np.clip(PATIENCE_S / max(each, 1e-3), 2, len(x)))
-                done |= {i + 2: e for i, e in pool.run(list(x[2:count]), within=LONGEST_S)}
+                count = int(np.clip(PATIENCE_S / max(each, 1e-3), FAR + 1, len(x)))
+                done |= {i + FAR: e for i, e in pool.run(list(x[FAR:count]), within=LONGEST_S)}
         if not done or any(evaluation.status == "ok" for evaluation in done.values()):
-            return Reference(integrator, done, loading, reuse)
+            return Reference(integrator, done, loading, reuse, x)
     raise GbarError(f"no engine can simulate the model: {next(iter(done.values())).reason}")
 
 

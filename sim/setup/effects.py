@@ -11,10 +11,9 @@ import numpy as np
 
 from gbar.sim.engine import ModelInfo
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import START_LIMIT_S, Workers, ask
+from gbar.sim.pool import START_LIMIT_S, Workers, ask, elsewhere
 from gbar.sim.problem import Problem
 from gbar.sim.setup.choice import Choice, choose_engine
-from gbar.sim.setup.elsewhere import built, packed
 from gbar.sim.setup.reuse import with_process
 
 STEP = 0.1  # of a parameter's range
@@ -22,7 +21,9 @@ CLAMP_MV, CLAMPED_MS, TOTAL_MS, SAMPLE_MS = 20.0, 4.0, 10.0, 1.0  # depolarised 
 DT_MS = 0.025
 SAME_MV = 1e-9
 SHORT_S = 20.0  # for the short simulations of all parameters
-VALUES_S = 5.0  # for what is measured, in the model as it is
+MOVED = 0.5  # SDs that a measurement moves by with twice the delay, where the cell had not settled
+SAME_TIME_MS = 0.2
+VALUES_S = 10.0  # for what is measured, in the model as it is, and twice as long with twice the delay
 PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
 
 
@@ -34,11 +35,13 @@ class Effects:
     inert: list[str]  # parameters that change nothing
     untried: list[str]  # those that there was no time for
     values: dict[str, float] = field(default_factory=dict)  # what is measured, in the model as it is, in bounds
+    # SDs by which twice the delay moves what is measured, see `_unsettled`; None: no time to find out
+    unsettled: dict[str, float | None] | None = field(default_factory=dict)
     choice: Choice | None = None  # the engine that is to simulate the model, where it was asked for
 
     def as_json(self) -> dict[str, Any]:
         """One flat object for programs."""
-        said: dict[str, Any] = {"inert": self.inert, "untried": self.untried}
+        said: dict[str, Any] = {"inert": self.inert, "untried": self.untried, "unsettled": self.unsettled}
         if self.choice:
             said |= {"engine": self.choice.engine, "engine_why": self.choice.why, "process": self.choice.process}
         return asdict(self.model) | said
@@ -59,21 +62,52 @@ def looked_at(problem: Problem) -> Effects:
     Raises:
         GbarError: the model cannot be built or loaded.
     """
-    with ThreadPoolExecutor(1) as beside:  # while a worker loads the model, another process tries the parameters
-        short = beside.submit(_moved, problem)
+    with ThreadPoolExecutor(2) as beside:  # while a worker loads the model, another process tries the parameters
+        short, later_values = beside.submit(_moved, problem), beside.submit(_later, problem)
         with Workers(with_process(problem, "each"), 1) as pool:  # what acts through a table, say, acts in a fresh one
             values = _values(problem, pool) if problem.measurements else {}
             still, untried = short.result()
             inert, later = _inert(problem, pool, still) if still else ([], [])
+        unsettled = _unsettled(problem, values, later_values.result())
     later = sorted(untried + later)
-    return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later], values)
+    return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later], values, unsettled)
 
 
-def _values(problem: Problem, pool: Workers) -> dict[str, float]:
+def _values(problem: Problem, pool: Workers, within: float = VALUES_S) -> dict[str, float]:
     """Features of the model as it is; none where it takes long."""
     base, _ = _points(problem, pool.found.own)
-    done = dict(pool.run([base], within=VALUES_S))
+    done = dict(pool.run([base], within=within))
     return done[0].features if 0 in done and done[0].status == "ok" else {}
+
+
+def _later(problem: Problem) -> dict[str, float]:
+    """The same with every delay twice as long; none where it takes long, or cannot be."""
+    if not problem.measurements:
+        return {}
+    protocols = {name: stimulus.later(stimulus.delay) for name, stimulus in problem.stimuli.items()}
+    changed = problem.model_copy(update={"protocol": {**problem.protocol, **protocols}})
+    with Workers(with_process(changed, "each"), 1) as pool:
+        return _values(changed, pool, 2 * VALUES_S)
+
+
+def _unsettled(problem: Problem, values: dict[str, float], later: dict[str, float]) -> dict[str, float | None] | None:
+    """By how many SDs each measurement moves, where by MOVED or more; None where it is defined only once.
+
+    None instead of all that where one of the two is not known.
+    """
+    found: dict[str, float | None] = {}
+    if problem.measurements and not (values and later):
+        return None
+    for m in problem.measurements:
+        before, after = values[m.key], later[m.key]
+        delay = problem.stimuli[m.under].delay if m.under in problem.stimuli else math.inf
+        if math.isclose(after - before, delay, abs_tol=SAME_TIME_MS):  # the time of an event, from the beginning
+            continue
+        if math.isnan(before) != math.isnan(after):
+            found[m.key] = None
+        elif abs(after - before) >= MOVED * m.sd:
+            found[m.key] = (after - before) / m.sd
+    return found
 
 
 def _moved(problem: Problem) -> tuple[list[int], list[int]]:
@@ -82,7 +116,7 @@ def _moved(problem: Problem) -> tuple[list[int], list[int]]:
     Where there cannot be such a simulation, no parameter moves anything in it.
     """
     read = {"protocol": {"__all__": {"times", "currents"}}}  # from files: nobody may write them
-    content = packed(problem, problem=problem.model_dump(mode="json", exclude=read), within=SHORT_S)
+    content = elsewhere.packed(problem, problem=problem.model_dump(mode="json", exclude=read), within=SHORT_S)
     try:
         again, *moved = ask(spreads, content, START_LIMIT_S + problem.simulation.time_limit)
     except GbarError:  # a model that cannot run in fixed steps, say: its own protocols decide
@@ -125,7 +159,7 @@ def spreads(content: dict[str, Any]) -> list[float | None]:
     """
     from gbar.sim.cell import Reused
 
-    problem, cell = Problem.model_validate(content["problem"]), built(content)
+    problem, cell = Problem.model_validate(content["problem"]), elsewhere.built(content)
     binding = Reused(cell, problem.parameter, problem.model.init is not None or problem.model.advance is not None)
     own = [at[0] if at else p.middle for p, at in zip(problem.parameter, binding.own(), strict=True)]
     base, changed = _points(problem, own)

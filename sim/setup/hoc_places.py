@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import START_LIMIT_S, ask
+from gbar.sim.pool import START_LIMIT_S, ask, elsewhere
 from gbar.sim.problem import Model, Parameter, Problem, Rheobase, Step
-from gbar.sim.setup import elsewhere
 
 ADDED = ""  # no parameter is called so: what the model's own table adds
 SITE = "at "  # nor so: before a place of a stimulus or a recording

@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from gbar.sim.errors import GbarError
-from gbar.sim.pool import START_LIMIT_S, ask
+from gbar.sim.pool import START_LIMIT_S, ask, elsewhere
 from gbar.sim.problem import Problem
-from gbar.sim.setup import elsewhere
 
 
 def write_out(problem: Problem, x: dict[str, float]) -> list[str]:

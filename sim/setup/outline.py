@@ -4,9 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gbar.sim.pool import START_LIMIT_S, ask
+from gbar.sim.pool import START_LIMIT_S, ask, elsewhere
 from gbar.sim.problem import Problem
-from gbar.sim.setup import elsewhere
 
 MOST_POINTS = 12  # of a section's 3-d points
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gbar.sim.pool import elsewhere
 from gbar.sim.problem import Model
-from gbar.sim.setup import elsewhere
 
 DEFAULT_CELSIUS = 6.3  # NEURON's own
 SETTLE_MS, PULSE_MS, AFTER_MS, DT_MS = 100.0, 50.0, 10.0, 0.025

@@ -1,5 +1,6 @@
 """What reaches a terminal: letters that it has, nothing that steers it, and one line for what cannot be done."""
 
+import json
 import os
 import shlex
 import shutil
@@ -160,3 +161,19 @@ def test_verify_says_what_a_person_needs(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert "272412" not in shown and "> 10" in shown and "0.21" in shown
     assert "kept from it" in shown
+
+
+def test_the_space_between_a_number_and_its_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    say("71.2\N{NO-BREAK SPACE}Hz")
+    assert capsys.readouterr().out == "71.2 Hz\n"
+
+
+def test_check_shows_starts_and_priors_and_asks_about_one_far_from_the_other(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(HH, tmp_path / "hh"))
+    text = (folder / "problem.toml").read_text()
+    guess = 'start = 0.2\nprior = {mean = 0.1, sd = 0.01}\nscale = "log"'
+    (folder / "problem.toml").write_text(text.replace('scale = "log"', guess, 1))
+    done = CliRunner().invoke(app, ["check", str(folder), "--quick"])
+    assert done.exit_code == 0 and "0.1 ± 0.01" in done.stdout and "start = 0.2 is 7 SD" in done.stdout
+    read = json.loads(CliRunner().invoke(app, ["check", str(folder), "--quick", "--json"]).stdout)
+    assert read["starts"] == {"gnabar": 0.2} and read["priors"] == {"gnabar": {"mean": 0.1, "sd": 0.01}}

@@ -25,6 +25,9 @@ def tune(
     budget: Annotated[int, typer.Option(min=1, help="Evaluations; an unsolved run counts as this many.")] = 2000,
     workers: WorkersOption = 2,
     time_limit: Annotated[float, typer.Option(min=1, help="Seconds for one run; a longer one is unsolved.")] = 3600,
+    archive: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Every run begins with a copy of it: gbar sample makes one.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="CSV", help="Rows in it are kept, not run again.")] = Path("bench.csv"),
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.")] = None,
     as_json: JsonFlag = False,
@@ -40,7 +43,7 @@ def tune(
     ]
     if figure:
         check_figure(figure)
-    settings = Settings(tolerance, budget, workers, time_limit)
+    settings = Settings(tolerance, budget, workers, time_limit, archive and archive.resolve())
     scores = []
     for score in compare(asked, _between_commas(methods), range(seeds), out, settings):
         scores.append(score)

@@ -1,8 +1,4 @@
-"""BoTorch with a trust region: TuRBO on the score, and the same with a Gaussian process for every feature.
-
-TuRBO is Eriksson et al. 2019 (NeurIPS), with the settings of BoTorch's own tutorial. The composite form models the
-features instead of the score and scores what it draws from them (Astudillo & Frazier 2019, ICML).
-"""
+"""BoTorch with a trust region: TuRBO on the score (Eriksson et al. 2019, NeurIPS), as in BoTorch's own tutorial."""
 
 import math
 from collections.abc import Callable
@@ -11,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gbar.agent.learning import UNDEFINED
 from gbar.scripts.bench.trial import Trial, sum_score
 from gbar.sim import design
 
 BATCH = 16
 LONGEST, SHORTEST, FIRST = 1.6, 0.5**7, 0.8  # sides of the trust region, in units of the cube
 SUCCESSES = 10  # batches in a row that improve before it grows
-ROWS = 512  # nearest to the best point, that the features' processes are fitted to
-DRAWN = 1024  # candidates at which all features are drawn together
 
 Propose = Callable[[np.ndarray, np.ndarray, "Region", int], np.ndarray]  # u [N, D], z [N, F], region, seed -> [B, D]
 
@@ -29,6 +22,7 @@ class Region:
     """The trust region around the best point since the last restart."""
 
     dimension: int
+    batch: int = BATCH
     length: float = FIRST
     best: float = math.inf
     successes: int = 0
@@ -40,22 +34,18 @@ class Region:
         self.successes, self.failures = (self.successes + 1, 0) if better else (0, self.failures + 1)
         if self.successes == SUCCESSES:
             self.length, self.successes = min(2 * self.length, LONGEST), 0
-        elif self.failures == math.ceil(max(4, self.dimension) / BATCH):
+        elif self.failures == math.ceil(max(4, self.dimension) / self.batch):
             self.length, self.failures = self.length / 2, 0
         self.best = min(self.best, float(scores.min()))
 
 
 def search_turbo(trial: Trial, seed: int) -> None:
     """TuRBO-1 with Thompson sampling on the sum score."""
-    _search(trial, seed, _by_score)
+    search_in_region(trial, seed, _by_score)
 
 
-def search_composite(trial: Trial, seed: int) -> None:
-    """The same trust region with a Gaussian process for every feature."""
-    _search(trial, seed, _by_features)
-
-
-def _search(trial: Trial, seed: int, propose: Propose) -> None:
+def search_in_region(trial: Trial, seed: int, propose: Propose, batch: int = BATCH) -> None:
+    """A design, then batches from the region around the best point; where it has shrunk away, anew."""
     import torch
 
     torch.set_num_threads(1)  # at these sizes threads cost more than they give, ten times more on a busy machine
@@ -63,7 +53,7 @@ def _search(trial: Trial, seed: int, propose: Propose) -> None:
     while True:
         u = design(trial.dimension, 2 * trial.dimension, 1000 * restart + seed)
         z = trial(u)
-        region = Region(trial.dimension)
+        region = Region(trial.dimension, batch)
         region.update(sum_score(z))
         while region.length >= SHORTEST:
             new = propose(u, z, region, 1000 * restart + seed + len(u))
@@ -79,35 +69,16 @@ def _by_score(u: np.ndarray, z: np.ndarray, region: Region, seed: int) -> np.nda
 
     torch.manual_seed(seed)
     score = torch.tensor(-sum_score(z))[:, None]
-    model = _fitted(torch.tensor(u), score)
+    model = fitted(torch.tensor(u), score)
     count = min(5000, max(2000, 200 * region.dimension))
     centre = torch.tensor(u[int(np.argmin(sum_score(z)))])
-    candidates = _candidates(centre, _lengthscales(model), region, count, seed)
+    candidates = _candidates(centre, lengthscales(model), region, count, seed)
     with torch.no_grad():
         sampling: Any = MaxPosteriorSampling(model=model, replacement=False)
         return np.asarray(sampling(candidates, num_samples=BATCH))
 
 
-def _by_features(u: np.ndarray, z: np.ndarray, region: Region, seed: int) -> np.ndarray:
-    import torch
-
-    torch.manual_seed(seed)
-    best = u[int(np.argmin(sum_score(z)))]
-    near = np.argsort(np.max(np.abs(u - best), axis=1), kind="stable")[:ROWS]
-    r = torch.tensor(np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED)[near])
-    model = _fitted(torch.tensor(u[near]), r)
-    candidates = _candidates(torch.tensor(best), _lengthscales(model), region, DRAWN, seed)
-    with torch.no_grad():
-        drawn = model.posterior(candidates).rsample(torch.Size([BATCH]))  # [B, Q, F]
-    scores = (drawn**2).mean(dim=-1)
-    chosen: list[int] = []
-    for row in scores:
-        row[chosen] = math.inf
-        chosen.append(int(row.argmin()))
-    return np.asarray(candidates[chosen])
-
-
-def _fitted(u: Any, y: Any) -> Any:
+def fitted(u: Any, y: Any) -> Any:
     """A Gaussian process for every column of y [N, F], each with a lengthscale for every parameter."""
     import torch
     from botorch.fit import fit_gpytorch_mll
@@ -133,7 +104,7 @@ def _fitted(u: Any, y: Any) -> Any:
     return model
 
 
-def _lengthscales(model: Any) -> Any:  # [D]
+def lengthscales(model: Any) -> Any:  # [D]
     """Of all features together: the geometric mean."""
     scales = model.covar_module.base_kernel.lengthscale.detach()
     return scales.log().reshape(-1, scales.shape[-1]).mean(dim=0).exp()
@@ -143,12 +114,17 @@ def _candidates(centre: Any, scales: Any, region: Region, count: int, seed: int)
     """Sobol points in the trust region, each differing from the centre in some 20 parameters at most."""
     import torch
 
-    weights = scales / scales.mean()
-    weights = weights / weights.prod() ** (1.0 / len(weights))
-    low = (centre - weights * region.length / 2).clamp(0.0, 1.0)
-    high = (centre + weights * region.length / 2).clamp(0.0, 1.0)
+    low, high = ends(centre, scales, region)
     points = low + (high - low) * torch.tensor(design(region.dimension, count, seed))
     moved = torch.rand(count, region.dimension, dtype=torch.double) <= min(20.0 / region.dimension, 1.0)
     still = ~moved.any(dim=1)
     moved[still, torch.randint(0, region.dimension, (int(still.sum()),))] = True
     return torch.where(moved, points, centre)
+
+
+def ends(centre: Any, scales: Any, region: Region) -> tuple[Any, Any]:  # [D], [D] -> [D], [D]
+    """The corners of the trust region: wider where the response is smoother."""
+    weights = scales / scales.mean()
+    weights = weights / weights.prod() ** (1.0 / len(weights))
+    reach = weights * region.length / 2
+    return (centre - reach).clamp(0.0, 1.0), (centre + reach).clamp(0.0, 1.0)

@@ -78,23 +78,27 @@ def feature_rows(table: Path) -> list[tuple[str, Json]]:
             where = f"{table}, {protocol}.{location}"
             place = location.removesuffix(".v")
             name = _name(protocol) if place == "soma" else f"{_name(protocol)}:{_name(place)}"
-            for feature, pair in _pairs(measured, where):
+            for feature, pair, weight in _pairs(measured, where):
                 if not isinstance(pair, list) or len(pair) != 2 or not all(_is_number(part) for part in pair):
                     raise GbarError(f"{where}.{feature}: expected [mean, sd], got {json.dumps(pair)}")
+                if not _is_number(weight) or weight <= 0:
+                    raise GbarError(f"{where}.{feature}: weight: expected a number above 0, got {json.dumps(weight)}")
                 row = {"protocol": name, "feature": feature, "mean": pair[0], "sd": pair[1], "unit": unit_of(feature)}
+                row |= {"weight": float(weight)} if weight != 1 else {}
                 rows.append((f"{where}.{feature}", row))
     if not rows:
         raise GbarError(f"{table}: no features in it: expected {{protocol: {{location: {{feature: [mean, sd]}}}}}}")
     return rows
 
 
-def _pairs(measured: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Features of one location: an object, or in newer files a list of objects."""
+def _pairs(measured: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """Features of one location, [mean, sd] and weight: an object, or in newer files a list of objects."""
     if isinstance(measured, Mapping):
-        yield from measured.items()
+        yield from ((feature, pair, 1) for feature, pair in measured.items())
         return
     for entry in _listed(measured, where):
-        yield str(_need(entry, "feature", where)), _need(entry, "val", where)
+        feature, pair = (_need(entry, key, where) for key in ("feature", "val"))
+        yield str(feature), pair, entry.get("weight", 1)
 
 
 # --- the model

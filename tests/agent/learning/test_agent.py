@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from gbar.agent.learning.agent import Agent, Forecast, Planner
+from gbar.agent.learning.agent import BELIEVED, Agent, Forecast, Planner
 from gbar.agent.learning.planner import PROPOSERS
 from gbar.agent.learning.target import Target, distance, z_scores
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
@@ -157,3 +157,13 @@ def test_candidates_stay_in_the_trust_region() -> None:
     best = u[np.argsort(distance(z_scores(features, TARGET)), kind="stable")[: agent.config.plan.anchors]]
     away = np.linalg.norm(agent.plan(u, features).u[:, None] - best[None], axis=2).min(axis=1)
     assert away.max() == pytest.approx(0.05, abs=1e-6)
+
+
+def test_a_few_plans_start_where_a_prior_believes_the_values_to_be() -> None:
+    u = np.random.default_rng(0).uniform(0.0, 0.4, (16, 3))
+    believed = np.array([0.9, np.nan, np.nan]), np.array([0.01, np.nan, np.nan])
+    plain, guided = agent_of(), Agent(jax.random.key(0), 3, TARGET, 2.0, ROWS, AGENT, None, believed)
+    before, after = (np.asarray(agent._starts(u, response(u))) for agent in (plain, guided))
+    few = AGENT.plan.starts // BELIEVED
+    assert np.array_equal(before[:, :-few], after[:, :-few]) and np.array_equal(before[..., 1:], after[..., 1:])
+    assert np.abs(after[:, -few:, 0] - 0.9).max() < 0.05

@@ -24,9 +24,9 @@ from gbar.agent.learning.planner import (
     select_batch,
     shortfalls,
 )
-from gbar.agent.learning.target import UNDEFINED
+from gbar.agent.learning.target import UNDEFINED, Target, as_float32
 from gbar.surrogate import FitConfig
-from tests.synthetic import MEAN, SD, Fitted, aims
+from tests.synthetic import MEAN, SD, Fitted, aims, linear_dynamics, linear_network
 
 TOLERANCE = 2.0
 EDGE = np.arcsinh(TOLERANCE)
@@ -112,12 +112,30 @@ def test_far_from_a_solution_a_batch_goes_by_what_is_minimised() -> None:
     assert set(nearest(proposals, 1, 3)) == {0, 1, 2}, "what comes after two is by the next"
 
 
-def test_what_is_merely_unsure_is_not_preferred_where_nothing_is_in_sight() -> None:
-    """By chance the one comes first whose worst feature is only badly known; by shortfall the nearer."""
-    r = np.array([[[2.0, 2.0], [5.0, 0.0]]] * 4)
-    noise = np.array([2.0, 0.1])
-    by_chance = log_feasibility(proposals_of(r), TOLERANCE, noise).mean(axis=0)
-    assert np.argmax(by_chance) == 1 and nearest(proposals_of(r), 0)[0] == 0
+def test_far_from_a_solution_weights_and_what_must_hold_decide() -> None:
+    """Of two that miss one measurement each, the one is chosen that misses what counts less, or need not hold."""
+    r = np.repeat(np.arcsinh([[[6.0, 0.0], [0.0, 7.0]]]), 4, axis=0)
+    plain, ones = shortfalls(proposals_of(r)).mean(axis=1), np.ones(2)
+    weighted = shortfalls(proposals_of(r), Target(ones, ones, np.array([1.5, 0.5])), TOLERANCE).mean(axis=1)
+    holding = shortfalls(proposals_of(r), Target(ones, ones, None, np.array([True, False])), TOLERANCE).mean(axis=1)
+    assert (np.argmin(plain, axis=1) == 0).all()
+    assert (np.argmin(weighted, axis=1) == [1, 1, 0]).all(), "the largest |z| is what it is"
+    assert (np.argmin(holding, axis=1) == 1).all() and np.array_equal(holding[:, 1], plain[:, 1])
+
+
+def test_descents_meet_what_must_hold() -> None:
+    """Two measurements that one parameter cannot meet together."""
+    dynamics = linear_dynamics([np.array([[3.0, 3.0]])], [np.array([2.0, -2.0])])
+    starts, zeros, ones = jnp.full((1, 6, 1), 0.5), np.zeros(2), np.ones(2)
+
+    def reached(*must_hold: bool) -> np.ndarray:  # [2], |z| of both at the end
+        target = as_float32(Target(zeros, ones, None, np.array(must_hold)))
+        end = descend(dynamics, starts, target, linear_network(2), PLAN._replace(descent=60))[-1:]
+        return np.abs(np.sinh(assess(dynamics, end, target, linear_network(2))[0][0, 0]))
+
+    assert (reached(True, True) > TOLERANCE).all()
+    assert (reached(True, False) <= TOLERANCE).tolist() == [True, False]
+    assert (reached(False, True) <= TOLERANCE).tolist() == [False, True]
 
 
 def random_proposals(count: int = 300, seed: int = 0) -> Proposals:

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, residual, target_of, worst, z_scores
+from gbar.agent.learning.target import (
+    BEHIND,
+    UNDEFINED,
+    Target,
+    as_float32,
+    breaks,
+    distance,
+    rank,
+    residual,
+    target_of,
+    worst,
+    z_scores,
+)
 from gbar.sim import Measurement
 from gbar.surrogate import Scaling
 from gbar.surrogate.scaling import squash
@@ -70,3 +82,26 @@ def test_residual_undoes_the_scaling() -> None:
         predicted = jnp.asarray(squash(scaling, features))
         found = residual(scaling, predicted, as_float32(TARGET))
         assert np.asarray(found) == pytest.approx(np.arcsinh(z_scores(features, TARGET)), abs=1e-3)
+
+
+def test_weights_count_in_the_distance_and_what_must_hold_comes_before_it() -> None:
+    rows = [("b", 10, 2, 3.0, False), ("a", -70, 5, 1.0, True)]
+    target = target_of(
+        [
+            Measurement(protocol="p", feature=f, mean=m, sd=s, unit="", weight=w, must_hold=must)
+            for f, m, s, w, must in rows
+        ]
+    )
+    features = np.array([[10 + 2 * 3, -70.0], [10.0, -70.0 + 5 * 3], [10.0, -70.0], [10.0, np.nan], [1e9, -70.0]])
+    found = rank(features, target, 2.0)
+    r = np.arcsinh(3.0)
+    assert found[0] == pytest.approx(np.sqrt(0.75) * r) and found[1] == pytest.approx(BEHIND + np.sqrt(0.25) * r)
+    assert found[2] == 0 and min(found[1], found[3]) > 9 > max(found[0], found[2]), "must hold"
+    assert breaks(z_scores(features, target), target, 2.0).tolist() == [False, True, False, True, False]
+    weight = as_float32(target).weight
+    assert weight is not None and np.allclose(weight, np.array([3.0, 10.0]) * 2 / 13)
+
+
+def test_plain_rows_demand_nothing() -> None:
+    target = target_of([Measurement(protocol="p", feature="b", mean=1, sd=1, unit="")])
+    assert target.weight is None and target.must_hold is None and as_float32(target).weight is None

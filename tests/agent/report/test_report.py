@@ -127,6 +127,7 @@ def a_result(
             z=z,
             max_abs_z=None if undefined else max(abs(s) for s in z.values() if s is not None),
             undefined=int(undefined),
+            gives_up=[key for key, s in z.items() if s is None or abs(s) > 2],
             proposer=("policy", "gradient")[number % 2],
             evaluation=50 + number,
         )
@@ -330,7 +331,8 @@ def test_outcome_without_solutions_names_what_is_missed(tmp_path: Path) -> None:
     assert "No parameter set found that reproduces all 9 measurements within 2 SD." in text
     missed = [z for z in result.nearest.z.values() if z is not None and abs(z) > 2]
     assert f"misses {len(missed)} of 9 measurements" in text
-    assert "What the nearest parameter set misses" in text
+    assert "What the nearest compromise misses" in text and "1 other gives up something else" in text
+    assert f"Compromise 1 misses {len(missed)} of 9: {result.nearest.gives_up[0]}" in text
     assert "+40.019 ms too high to be within tolerance" in text  # z in one cell, (40 − 2) × 0.5 ms
     assert "gbar export" not in text
 

@@ -23,6 +23,7 @@ seconds = st.floats(0, 100)
         (10.0, 0.02, 2, 64),  # simulating is free: think rarely
         (0.0, 2.0, 2, 4),
         (0.25, 0.5, 16, 8),  # sixteen would take as long, and be more
+        (1.0, 20.0, 8, 8),  # four would leave half of a vector empty
         (0.25, 0.5, 400, 400),  # a large cluster
     ],
 )

@@ -1,27 +1,33 @@
 """What is simulated first: where the modeller is, small steps from there, and further out where nothing is defined."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gbar.agent.learning import EngineBias
 from gbar.agent.tuning.definition import Definition, TuneConfig
-from gbar.agent.tuning.design import DEFINED, REACH, STEP, first_design, two_level, wider_design
+from gbar.agent.tuning.design import DEFINED, LEAST_STEP, REACH, STEP, first_design, two_level, wider_design
 from gbar.agent.tuning.findings import Findings, Observations
 from gbar.sim import load_problem
+from gbar.sim.problem import Prior
 from tests.problems import HH
 
 LEFT, OWN = 2000, np.array([0.12, 0.036, 0.0003])  # the model's own conductances
 
 
-def known(u: np.ndarray, features: np.ndarray, seed: int = 0) -> Findings:
-    """A run on the squid axon that knows some cells: u [N, 3], features [N, F]."""
-    definition = Definition.of(load_problem(HH), TuneConfig(seed=seed))
+def known(u: np.ndarray, features: np.ndarray, seed: int = 0, **guess: Any) -> Findings:
+    """A run on the squid axon that knows some cells: u [N, 3], features [N, F]; `guess` of its first parameter."""
+    problem = load_problem(HH)
+    first = problem.parameter[0].model_copy(update=guess)
+    problem = problem.model_copy(update={"parameter": (first, *problem.parameter[1:])})
+    definition = Definition.of(problem, TuneConfig(seed=seed))
     cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u))
     return Findings(definition, cells, EngineBias.unknown(definition.target))
 
 
-def nothing() -> Findings:
-    return known(np.empty((0, 3)), np.empty((0, 8)))
+def nothing(**guess: Any) -> Findings:
+    return known(np.empty((0, 3)), np.empty((0, 8)), **guess)
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 7, 8, 12, 25])
@@ -71,3 +77,28 @@ def test_further_out_only_where_a_feature_is_hardly_ever_defined() -> None:
     points = wider_design(known(u, features), LEFT, OWN)
     assert len(points) == TuneConfig().design(3) and np.abs(points - 0.5).max() <= REACH
     assert np.ptp(points, axis=0).min() > REACH
+
+
+def test_a_named_start_comes_first_and_steps_are_made_from_it() -> None:
+    findings = nothing(start=0.08)
+    points, (u, *_) = first_design(findings, LEFT, OWN), findings.definition.problem.unit(OWN * [2 / 3, 1, 1])
+    assert np.allclose(points[0], [u, 0.5, 0.5]) and np.allclose(points[1:3], 0.5)  # then own values, then the centre
+    assert np.allclose(np.abs(points[3:] - [u, 0.5, 0.5]), STEP)
+    assert np.allclose(first_design(nothing(start=0.06), LEFT, OWN)[3:, 0], STEP, atol=STEP + 1e-9)  # inside the bounds
+    assert len(first_design(nothing(start=0.12), LEFT, OWN)) == len(first_design(nothing(), LEFT, OWN))  # its own value
+
+
+def test_a_start_is_simulated_whatever_an_archive_holds() -> None:
+    u = np.random.default_rng(0).uniform(size=(16, 3))
+    assert len(first_design(known(u, np.ones((16, 8)), start=0.08), LEFT, OWN)) == 1
+
+
+def test_a_prior_moves_and_shortens_the_steps_and_draws_half_of_the_wider_points() -> None:
+    findings = nothing(prior=Prior(mean=0.2, sd=0.002))
+    median = findings.definition.problem.believed()[0][0]
+    assert np.allclose(np.abs(first_design(findings, LEFT, OWN)[2:] - [median, 0.5, 0.5]), [LEAST_STEP, STEP, STEP])
+    u = np.full((8, 3), 0.5) + np.linspace(-0.1, 0.1, 8)[:, None]
+    wide = wider_design(known(u, np.full((8, 8), np.nan), prior=Prior(mean=0.2, sd=0.002)), LEFT, OWN)
+    plain = wider_design(known(u, np.full((8, 8), np.nan)), LEFT, OWN)
+    assert np.abs(wide[::2, 0] - median).max() < 0.05 and np.array_equal(wide[1::2], plain[1::2])
+    assert np.array_equal(wide[:, 1:], plain[:, 1:])

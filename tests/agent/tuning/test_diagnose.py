@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gbar.agent import Result, tune
+from gbar.agent.report.limits import findings
+from gbar.agent.result import Achieved, Unreachable, write_result
 from gbar.agent.tuning.definition import TuneConfig
 from gbar.sim import load_problem
 from tests.problems import HH
@@ -18,6 +20,8 @@ HEIGHT = ("fire.AP_height", 35.8, 1.0, "mV")
 WIDTH = ("fire.AP_duration_half_width", 1.346, 0.03, "ms")
 WIDE_BASE = ("hyperpolarise.voltage_base", -65.0, 100.0, "mV")
 WIDE_TROUGH = ("hyperpolarise.minimum_voltage", -67.0, 50.0, "mV")
+
+CONFIG = TuneConfig(solutions=2, batch=8, agent=AGENT)
 
 pytestmark = [pytest.mark.neuron, pytest.mark.slow]
 Row = tuple[str, float, float, str]
@@ -37,9 +41,14 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
         (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
         problem = load_problem(model, tmp_path / "table.csv")
-        return tune(problem, TuneConfig(budget, solutions, batch=8, agent=AGENT), tmp_path / "run")
+        return tune(problem, CONFIG._replace(budget=budget, solutions=solutions), tmp_path / "run")
 
     return tuned
+
+
+def said(result: Result) -> str:
+    """What the page and the terminal say of what limits the answer."""
+    return "\n".join(sentence for finding in findings(result) for sentence in finding.sentences)
 
 
 def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result]) -> None:
@@ -80,9 +89,15 @@ def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[.
 
 
 def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
-    """An input resistance that only the largest conductances give."""
+    """An input resistance that only the largest conductances give, whatever a prior believes."""
     low = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 2.8, 0.04, "MOhm")
-    result = run(low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"))
+    believed = {"[0.018, 0.072]": "[0.018, 0.072]\nprior = {mean = 0.03, sd = 0.003}"}
+    result = run(
+        low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"), bounds=believed
+    )
+    (far,) = result.diagnosis.far_from_prior
+    assert (far.parameter, far.sets, far.of) == ("gkbar", far.of, len(result.solutions) or 1 + len(result.next_nearest))
+    assert far.sds > 3 and f"gkbar: {far.sets} of" in said(result)
     (pressing,) = [p for p in result.diagnosis.pressing if p.parameter == "gkbar"]
     assert (pressing.side, pressing.bound) == ("upper", 0.072)
     assert pressing.sets * 2 >= pressing.of == (len(result.solutions) or 1 + len(result.next_nearest))
@@ -95,6 +110,17 @@ def test_nothing_to_say(run: Callable[..., Result]) -> None:
 
 
 def test_a_short_budget_is_no_reason(run: Callable[..., Result]) -> None:
+    """And what a session says cannot be met is taken back when a later one meets it."""
     result = run(RIN, RATE, HEIGHT, WIDTH, budget=8)  # one batch after the design; with 11 it is solved
     assert result.solutions == [] and result.diagnosis.probed is not None
     assert not (result.diagnosis.unreachable or result.diagnosis.conflicts)
+    then = Achieved(feature="fire.AP_height", value=30.0, z=-5.8)
+    result.diagnosis.unreachable = [Unreachable(nearest=then, parameters={})]
+    write_result(result.folder, result)
+    later = tune(
+        load_problem(result.problem_folder, result.measurements_file), CONFIG._replace(budget=12), result.folder
+    )
+    (overturned,) = later.diagnosis.overturned
+    (now,) = overturned.since
+    assert overturned.before == [then] and now.feature == then.feature and now.z is not None and abs(now.z) <= 2
+    assert "an earlier session said that fire.AP_height cannot be met (nearest 30.0" in said(later)

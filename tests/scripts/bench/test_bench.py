@@ -12,11 +12,12 @@ import pytest
 
 from gbar.agent.learning.agent import AgentConfig
 from gbar.agent.learning.target import Target
-from gbar.scripts.bench.compare import Settings, compare, find_tables
+from gbar.scripts.bench.compare import Settings, check_archive, compare, find_tables
 from gbar.scripts.bench.figure import draw
 from gbar.scripts.bench.methods import ARMS, METHODS, PEERS, choose_methods, peer
+from gbar.scripts.bench.peers.amortised import LARGEST, SENTINEL, observed
 from gbar.scripts.bench.score import Score, append, read_scores, summarise
-from gbar.scripts.bench.trial import Over, Trial, max_score, sum_score
+from gbar.scripts.bench.trial import Known, Over, Trial, max_score, sum_score
 from gbar.sim import GbarError, load_problem
 from tests.problems import HH, MOTONEURON
 
@@ -186,11 +187,16 @@ def test_every_arm_changes_the_mind() -> None:
     assert len(set(changed)) == len(changed)
 
 
+def bowl(u: np.ndarray) -> np.ndarray:  # [B, 3] -> [B, 4]
+    z = 10 * (u - 0.7)
+    return np.concatenate([z, np.where(u[:, :1] > 0.2, z[:, 1:2] - z[:, :1], np.nan)], axis=1)
+
+
 class Bowl(Trial):
     """A response known in closed form instead of a simulator: |z| is the distance from 0.7, ten times over."""
 
     def __init__(self, budget: int):
-        self.problem = load_problem(HH)
+        self.problem, self.tolerance = load_problem(HH), 0.3
         self.target = Target(np.zeros(4), np.ones(4))
         self.keys = ["a.b", "a.c", "a.d", "a.e"]
         self.own = np.array([0.12, 0.036, 0.0003])  # the model's own values
@@ -200,8 +206,7 @@ class Bowl(Trial):
         assert u.ndim == 2 and u.shape[1] == 3
         assert ((u > -1e-9) & (u < 1 + 1e-9)).all()
         self.made, self.largest_batch = self.made + len(u), max(self.largest_batch, len(u))
-        z = 10 * (u - 0.7)
-        z = np.concatenate([z, np.where(u[:, :1] > 0.2, z[:, 1:2] - z[:, :1], np.nan)], axis=1)
+        z = bowl(u)
         if (np.nan_to_num(np.abs(z), nan=9.0).max(axis=1) <= 0.3).any():
             self.solved = True
             raise Over
@@ -210,16 +215,43 @@ class Bowl(Trial):
         return z
 
 
+def bowl_known() -> Known:
+    """What a few hundred simulations of the bowl would have given."""
+    u = np.random.default_rng(0).uniform(size=(512, 3))
+    return Known(u, bowl(u))
+
+
 @pytest.mark.parametrize("name", [name for name in PEERS if name != "random"])
 def test_peer_finds_the_bottom_of_a_bowl(name: str) -> None:
     package = PEERS[name].package
     if package != "cma":
         pytest.importorskip(package)
     trial = Bowl(1200)
+    trial.known = bowl_known() if PEERS[name].retargets else None
     with pytest.raises(Over):
         peer(name)(trial, 0)
     assert trial.solved, trial.made
     assert trial.largest_batch > 1 or name.startswith("dfo-ls")  # whole populations at a time; a least-squares step
+
+
+def test_what_is_not_defined_is_observed_far_off() -> None:
+    z = np.array([[0.0, 30.0], [np.nan, 1e9], [-3.0, np.nan]])
+    x = observed(z, np.random.default_rng(0), 1e-6)
+    assert np.isfinite(x).all() and np.allclose(x[[0, 2], 0], np.arcsinh([0.0, -3.0]), atol=1e-4)
+    assert x[1, 0] == pytest.approx(max(x[0, 0], x[2, 0]) + SENTINEL) and x[1, 1] == LARGEST and x[2, 1] > LARGEST
+
+
+def test_methods_that_learn_from_an_archive_ask_for_one(tmp_path: Path) -> None:
+    none = tmp_path / "none.sqlite"
+    with pytest.raises(GbarError, match=r"'npe' learns from an archive.*--archive FILE"):
+        check_archive(["gbar", "npe"], None)
+    with pytest.raises(GbarError, match="'random' begins from nothing"):
+        check_archive(["gbar", "npe", "random"], none)
+    with pytest.raises(GbarError, match="no such file: gbar sample"):
+        check_archive(["gbar", "npe"], none)
+    none.touch()
+    check_archive(["gbar", "npe"], none)
+    assert "npe" in METHODS and "npe" not in choose_methods(["random", "arms"])
 
 
 def test_scores() -> None:

@@ -8,7 +8,7 @@ import pytest
 from gbar.scripts.bench.compare import Settings, run_once
 from gbar.scripts.bench.once import Run
 from gbar.scripts.bench.progress import MARKS, Progress, Reached, fit_of, stages, told
-from gbar.scripts.bench.score import BEFORE, Score, append, read_scores, summarise
+from gbar.scripts.bench.score import BEFORE, PROGRESS, Score, append, read_scores, summarise
 from gbar.sim import load_problem
 from gbar.sim.files import as_csv
 from tests.problems import HH
@@ -46,9 +46,12 @@ def test_stages_are_medians_and_a_run_that_ended_counts_with_what_it_had() -> No
     assert [stage.sum_z for stage in rows[0].reached] == [79.0, 78.0, 76.0, 72.0]
 
 
-def test_rows_of_an_earlier_version_are_read_and_get_the_new_column_with_the_next_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", BEFORE, ids=len)
+def test_rows_of_an_earlier_version_are_read_and_get_new_columns_with_the_next_row(
+    before: tuple[str, ...], tmp_path: Path
+) -> None:
     file, newer = tmp_path / "scores.csv", SCORE._replace(seed=1, progress=(Reached(100, 3.0, None, 8.0, 1, 2),))
-    file.write_text(as_csv([BEFORE, SCORE[:-1]]))
+    file.write_text(as_csv([before, [*SCORE[:PROGRESS], "[]"][: len(before)]]))
     assert read_scores(file) == [SCORE]
     append(file, newer)
     assert read_scores(file) == [SCORE, newer]

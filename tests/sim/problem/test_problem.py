@@ -126,6 +126,8 @@ ALPHA = "weight = 1e-3\ntau1 = 1\ntau2 = 2\n"
 FIRST = '[[parameter]]\nname = "gnabar"\n'
 SECOND = '[[parameter]]\nname = "Ra"\nset = ["all.Ra"]\nbounds = [50, 200]\n'
 
+PRIOR = "prior = {{mean = {}, sd = {}}}\n"
+
 # what is changed in the valid problem; what the message must hold
 BAD_TOML = {
     "broken TOML": ([("[model]", "[model")], ["not valid TOML", "line 4"]),
@@ -136,6 +138,13 @@ BAD_TOML = {
     "unknown key in parameter": (
         [(FIRST, FIRST + "bound = 3\n")],
         ["unknown key 'parameter.gnabar.bound'", "'bounds'"],
+    ),
+    "start outside the bounds": ([(FIRST, FIRST + "start = 3.0\n")], ["start = 3", "[0.02, 0.5]", "widen"]),
+    "prior outside the bounds": ([(FIRST, FIRST + PRIOR.format(3.0, 1.0))], ["prior.mean = 3", "[0.02, 0.5]"]),
+    "prior without a width": ([(FIRST, FIRST + PRIOR.format(0.1, 0.0))], ["parameter.gnabar.prior.sd", "more than 0"]),
+    "unknown key in prior": (
+        [(FIRST, FIRST + PRIOR.replace("sd", "sdev").format(0.1, 0.1))],
+        ["unknown key 'parameter.gnabar.prior.sdev'", "'sd'"],
     ),
     "unknown key in protocol": (
         [(STEP, STEP + "amplitud = 3\n")],
@@ -727,11 +736,22 @@ def test_ends_and_middle_of_the_cube(low: float, ratio: float) -> None:
     np.testing.assert_allclose(ends, expected, rtol=1e-9)
 
 
+def test_a_start_and_a_prior_in_the_unit_cube(folder: Folder) -> None:
+    """On a log scale the prior is the log-normal distribution with the mean and SD that were given."""
+    problem = load_problem(folder((FIRST, f"{FIRST}start = 0.1\n{PRIOR.format(0.2, 0.1)}")))
+    assert problem.started(np.array([0.3, 70.0])).tolist() == [0.1, 70.0]
+    (median, other), (sd, _) = problem.believed()
+    drawn = problem.physical(np.random.default_rng(0).normal([median, 0.5], [sd, 0.0], (200_000, 2)))[:, 0]
+    assert np.isclose(drawn.mean(), 0.2, rtol=0.01) and np.isclose(drawn.std(), 0.1, rtol=0.02) and np.isnan(other)
+
+
 def test_identity_follows_what_decides_a_simulation(folder: Folder) -> None:
     """Model files, places and protocols count; bounds, measurements and what a run left in the folder do not."""
     here = folder()
     identity = load_problem(here).identity()
     assert load_problem(folder(("[50, 200]", "[50, 300]"), csv=CSV.replace("1.7", "1.8"))).identity() == identity
+    guesses = (FIRST, f"{FIRST}start = 0.1\n{PRIOR.format(0.2, 0.1)}")
+    assert load_problem(folder(guesses)).identity() == identity
     left = {"runs/a/x.hoc": "a", "out/archive.sqlite": "a", "out/solutions/01/cell.hoc": "a", "result.json": "{}"}
     built = {"mod/x86_64/a.json": "a", ".git/a.hoc": "a", "solutions/01/cell.hoc": "a"}
     assert load_problem(folder(**left, **built)).identity() == identity

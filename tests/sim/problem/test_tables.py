@@ -575,3 +575,54 @@ def test_typed_values_are_read_alike_and_asked_about(load: Load) -> None:
     assert any("'voltage_base' (mV)" in line for line in said)
     assert any("1.05 or 1050" in line for line in said)
     assert sum("ABOVE rest" in prompt for prompt in asked) == 2
+
+
+DEMANDING = "protocol;feature;mean;sd;unit;Weight;must hold\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "demand"),
+    [
+        ("2,5;yes", (2.5, True)),
+        (";", (1.0, False)),
+        ("", (1.0, False)),
+        ("1;no", (1.0, False)),
+        ("0.5;TRUE", (0.5, True)),
+    ],
+)
+def test_weights_and_what_must_hold(load: Load, row: str, demand: tuple[float, bool]) -> None:
+    (m,) = load(DEMANDING + "down;ohmic_input_resistance;10;1;MOhm" + (f";{row}" if row else "")).measurements
+    assert (m.weight, m.must_hold) == demand and bool(m.demand) == (demand != (1.0, False))
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ("0;no", ["weight", "above 0", "'0'"]),
+        ("-1;no", ["weight", "above 0"]),
+        ("50 %;no", ["weight", "'50 %'"]),
+        ("much;no", ["weight", "expected a number", "'much'"]),
+        ("1e7;no", ["weight", "at most"]),
+        ("1;perhaps", ["must_hold", "yes or no", "'perhaps'"]),
+    ],
+)
+def test_demands_that_are_none(load: Load, row: str, wanted: list[str]) -> None:
+    refusal(lambda: load(f"{DEMANDING}down;ohmic_input_resistance;10;1;MOhm;{row}"), "measurement 1", *wanted)
+
+
+def test_demands_of_a_workbook_and_of_a_features_json(load: Load) -> None:
+    row = ["down", "ohmic_input_resistance", 10, 1, "MOhm", 3, True]
+    (m,) = load(workbook([[*HEAD.strip().split(","), "weight", "must_hold"], row]), "cell.xlsx").measurements
+    assert m.demand == "must hold, weight 3"
+    entry = {"feature": "ohmic_input_resistance", "val": [10.0, 1.0], "weight": 3}
+    (m,) = load(json.dumps({"down": {"soma": [entry]}}), "features.json").measurements
+    assert (m.weight, m.must_hold) == (3.0, False)
+    entry["weight"] = "much"
+    refusal(lambda: load(json.dumps({"down": {"soma": [entry]}}), "features.json"), "weight", '"much"')
+
+
+def test_a_row_typed_into_a_table_with_demands_is_a_plain_one(load: Load, tmp_path: Path) -> None:
+    plain, demanding = load(PLAIN).measurements, f"{HEAD.strip()},weight,must_hold\n{RIN.strip()},2,yes\n"
+    (tmp_path / "more.csv").write_text(demanding)
+    add_rows(tmp_path / "more.csv", [plain[0].model_copy(update={"feature": "voltage_base"})])
+    assert [(row["weight"], row["must_hold"]) for _, row in rows_of(tmp_path / "more.csv")] == [(2, True), (1, False)]

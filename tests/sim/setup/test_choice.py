@@ -137,3 +137,16 @@ def test_a_build_that_does_not_end(write: Write, tmp_path: Path, monkeypatch: py
         time.sleep(0.05)
     assert not left
     assert not [path for path in (tmp_path / "own").rglob("*") if path.suffix in {".so", ".dylib", ".cpp"}]
+
+
+def test_engines_are_timed_where_a_search_begins() -> None:
+    """At the start that the problem names or the model's own values, and near them; the rest only says whether they
+    agree anywhere."""
+    problem = load_problem(HH)
+    own = np.array([0.12, 0.5, 0.0003])  # the second outside its bounds
+    near = problem.unit(choice._near(problem, own))
+    assert np.allclose(near[0], problem.nearest(own)) and len(near) == choice.POINTS - choice.FAR
+    assert np.abs(near - near[0]).max() <= choice.NEAR_STEP + 1e-9 and (near >= 0).all() and (near <= 1).all()
+    seconds = [9.0, 9.0, 1.0, 2.0]
+    found = choice.Reference(Integrator(), {i: Evaluation(seconds=s) for i, s in enumerate(seconds)}, 1.0)
+    assert found.seconds == 1.5 and found._replace(evaluations={0: Evaluation(seconds=9)}).seconds == 9.0

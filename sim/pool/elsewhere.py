@@ -34,3 +34,21 @@ def built(content: dict[str, Any]) -> "Cell":
 def parameters(content: dict[str, Any]) -> list[Parameter]:
     """The free parameters."""
     return [Parameter.model_validate(given) for given in content["parameters"]]
+
+
+def mechanisms_of(content: dict[str, Any]) -> list[str]:
+    """That process's side: the names of all mechanisms that the model has, in its sections or as points."""
+    cell = built(content)
+    found = {name for section in cell.sections for name in section.psection()["density_mechs"]}
+
+    from neuron import h
+
+    found |= {name for section in h.allsec() for name in section.psection()["density_mechs"]}
+    points = h.MechanismType(1)
+    for number in range(int(points.count())):
+        name = h.ref("")
+        points.select(number)
+        points.selected(name)
+        if h.List(name[0]).count():
+            found.add(name[0])
+    return sorted(found)

@@ -1,0 +1,50 @@
+"""Searching on a cheaper form of a dear model: what the model itself has said decides whether that goes on."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from gbar.agent.learning import distance, z_scores
+from gbar.agent.tuning.findings import Findings
+from gbar.sim import Integrator, Problem, with_engine
+
+PROBES = 3  # parameter sets simulated by both, before a cheaper form of the model is judged
+FARTHER, LEAST_FARTHER = (
+    2.0,
+    0.5,
+)  # times, and in RMS asinh(z): that they are farther from the measurements in the model
+WORSE = 1.1  # times: that the later ones, better in the form, are farther than an earlier one in the model
+
+
+class Misled(Exception):
+    """What a cheaper form of the model promises does not hold in the model."""
+
+
+def model_itself(problem: Problem) -> Problem:
+    """A problem that is searched on the model as it is, at the usual accuracy."""
+    usual = Integrator()
+    full = replace(Integrator.of(problem), atol=usual.atol, dt=usual.dt, segments=None)
+    return with_engine(problem, str(full), full.confirm)
+
+
+def check_form(findings: Findings) -> None:
+    """Hold a cheaper form of the model to what the model said of the same parameter sets, each the form's best by then.
+
+    Raises:
+        Misled: the last few are much farther from the measurements in the model, or the form leads away from them.
+    """
+    definition, bias = findings.definition, findings.bias
+    if not definition.cheaper or len(bias.searched) < PROBES:
+        return
+    promised, found = (
+        distance(z_scores(rows, definition.target)) for rows in (bias.searched + bias.shift, bias.confirmed)
+    )
+    here, there = float(np.median(promised[-PROBES:])), float(np.median(found[-PROBES:]))
+    first = 1 - PROBES  # of the later ones
+    away = found[first:].min() > WORSE * found[:first].min() and promised[first:].max() < promised[:first].min()
+    if away or (there > FARTHER * here and there > here + LEAST_FARTHER):
+        nearer = ", where an earlier one was nearer" if away else ""
+        raise Misled(
+            f"{definition.engine} misled: {PROBES} sets that it has at {here:.2g} from the measurements are at "
+            f"{there:.2g} in the model (RMS of asinh z){nearer}: the search went on on the model itself"
+        )
