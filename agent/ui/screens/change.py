@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gbar.agent.report import words
 from gbar.agent.result import Measured
-from gbar.agent.ui.drawing import plots, z_bars
+from gbar.agent.ui.drawing import plots, with_recorded, z_bars
 from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import packed
@@ -233,6 +233,7 @@ def _traces(visit: Visit) -> Response:
     drawn = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in (once.traces if once else {}).items()}
     measured = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
     found = plots(problem, drawn, "00", measured, "this try")
+    found = with_recorded(found, problem.measurements_file) if problem.measurements_file else found
     return Response(packed(found), media_type="application/octet-stream")
 
 
