@@ -145,14 +145,8 @@ def with_recorded(found: list[Plot], table: Path) -> list[Plot]:
         sweeps = read_kept(table)
     except GbarError:
         return found
-    return [
-        replace(
-            plot, lines=[*(Line("recorded", "measured", one.t, one.v) for one in sweeps[plot.name][:MOST]), *plot.lines]
-        )
-        if plot.name in sweeps
-        else plot
-        for plot in found
-    ]
+    real = {name: [Line("recorded", "measured", one.t, one.v) for one in of[:MOST]] for name, of in sweeps.items()}
+    return [replace(plot, lines=[*real.get(plot.name, []), *plot.lines]) for plot in found]
 
 
 def _line(number: str, t: object, v: object, best: str, word: str) -> Line:

@@ -22,6 +22,7 @@ from gbar.sim.setup import Once, simulate_once
 
 BEYOND = 10.0  # times that a log slider reaches past bounds and the model's own value
 STEPS = 1000
+SOON_S = 2.5  # that the page waits for the model's own values
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def _row(p: Parameter, own: tuple[float, float] | None, free: bool) -> Row:
 def _body(visit: Visit) -> str:
     problem = visit.problem
     job = outline_job(visit, problem)
+    if job is not None:
+        job.wait(SOON_S)
     return render(
         "change.html.j2",
         visit=visit,
