@@ -6,7 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gbar.agent.result import Achieved, Condition, HeldOut, Hold, Measured, Misbehaviour, Rate, Result, read_result
+from gbar.agent.result import (
+    Achieved,
+    Condition,
+    HeldOut,
+    Hold,
+    Measured,
+    Misbehaviour,
+    Rate,
+    Result,
+    read_result,
+    write_hold,
+)
 from gbar.agent.tuning.behaviour import SUSTAINED_MS, misbehaviour
 from gbar.sim import Evaluation, GbarError, Integrator, Problem, load_problem, open_pool
 from gbar.sim.problem import Step, Stimulus
@@ -24,7 +35,7 @@ def hold(
     workers: int = 2,
     observe: Callable[[str], None] = lambda doing: None,
 ) -> Hold:
-    """Simulate one solution of a run under other conditions.
+    """Simulate one solution of a run under other conditions, and keep what is found in its folder: hold/NN.json.
 
     Args:
         run: its folder.
@@ -52,7 +63,7 @@ def hold(
     strongest, curve, warnings = _curve(problem, x, tight)
     observe("what was held out")
     rows = _held_out(result, held_out, x, tight) if held_out else []
-    return Hold(
+    found = Hold(
         solution=number,
         tolerance=result.tolerance,
         accuracy=str(tight),
@@ -63,6 +74,8 @@ def hold(
         held_out_file=str(held_out or ""),
         held_out=rows,
     )
+    write_hold(run, found)
+    return found
 
 
 def _parameters_and_steps(problem: Problem, x: np.ndarray, tight: Integrator, workers: int) -> Iterator[Condition]:
