@@ -106,13 +106,14 @@ def _tables(folder: Path) -> list[Path]:
 def summary_of(cell: str, result: Result) -> CellSummary:
     """The row of one cell."""
     first, wall = result.first_batch, result.wall_s
+    largest = [found.max_abs_z for found in result.shown if found.max_abs_z is not None]
     return CellSummary(
         cell,
         result.status,
         len(result.solutions),
         result.first_solution_at,
         result.evaluations,
-        result.nearest.max_abs_z if result.nearest else None,
+        min(largest, default=None),
         first.evaluations if first else None,
         first.best_max_abs_z if first else None,
         result.memory.evaluations if result.memory else 0,

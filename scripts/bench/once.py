@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from gbar.scripts.bench.trial import Known
 
 
+LEARNED = ".npz"  # what a pretrained agent is kept in
+
+
 class Run(NamedTuple):
     """What is to be run."""
 
@@ -87,20 +90,24 @@ def _search_arm(problem: Problem, run: Run, progress: Progress) -> RunOutcome:
     config = TuneConfig(run.budget, 1, run.tolerance, run.seed, run.workers, agent=agent)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "archive.sqlite"
-        _copy_archive(run.archive, path)
+        if run.archive:
+            _copy_archive(Path(run.archive), path, {".sqlite", LEARNED})
         with _Watched(path, problem, progress) as archive:
             outcome = search(problem, config, archive, Path(scratch) / "neuron.log")
+        if run.archive:
+            _copy_archive(path, Path(run.archive), {LEARNED})
     first = outcome.findings.first_solution_at
     largest = outcome.batch.size if run.archive else max(outcome.batch.size, config.design(len(problem.names)))
     simulated, reason = outcome.ledger.seconds["simulate"], "out of budget" if first is None else ""
     return RunOutcome(first is not None, first or run.budget, largest, simulated, reason, *accuracy_of(outcome))
 
 
-def _copy_archive(archive: str, to: Path) -> None:
-    """An archive as it is, with what it has taught where that is kept beside it: a run adds to a copy."""
-    for file in Path(archive).parent.glob(f"{Path(archive).name}*") if archive else ():
-        if file.suffix in {".sqlite", ".npz"}:
-            shutil.copy(file, to.with_name(to.name + file.name.removeprefix(Path(archive).name)))
+def _copy_archive(archive: Path, to: Path, kinds: set[str]) -> None:
+    """An archive, or what it has taught, which is kept beside it: a run adds to a copy, what it learned is kept."""
+    for file in archive.parent.glob(f"{archive.name}*"):
+        copy = to.with_name(to.name + file.name.removeprefix(archive.name))
+        if file.suffix in kinds and not copy.exists():
+            shutil.copy(file, copy)
 
 
 def known_of(problem: Problem, archive: str) -> "Known | None":

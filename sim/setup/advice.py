@@ -88,6 +88,9 @@ def notes(problem: Problem, found: Effects | None) -> Iterator[str]:
 
 def _settling(problem: Problem, found: Effects) -> Iterator[str]:
     """What twice the delay changes, a line for each protocol: there the cell had not settled, or fires by itself."""
+    if found.unsettled is None:
+        yield "not found out in the time there is whether the cell has settled when stimuli begin"
+        return
     moved: dict[str, list[tuple[float, str]]] = {}
     for m in problem.measurements:
         if m.key in found.unsettled:

@@ -23,7 +23,7 @@ SAME_MV = 1e-9
 SHORT_S = 20.0  # for the short simulations of all parameters
 MOVED = 0.5  # SDs that a measurement moves by with twice the delay, where the cell had not settled
 SAME_TIME_MS = 0.2
-VALUES_S = 5.0  # for what is measured, in the model as it is
+VALUES_S = 10.0  # for what is measured, in the model as it is, and twice as long with twice the delay
 PROTOCOLS_S = 30.0  # for the protocols of those that moved nothing in them
 
 
@@ -35,9 +35,8 @@ class Effects:
     inert: list[str]  # parameters that change nothing
     untried: list[str]  # those that there was no time for
     values: dict[str, float] = field(default_factory=dict)  # what is measured, in the model as it is, in bounds
-    unsettled: dict[str, float | None] = field(
-        default_factory=dict
-    )  # SDs by which twice the delay moves what is measured
+    # SDs by which twice the delay moves what is measured, see `_unsettled`; None: no time to find out
+    unsettled: dict[str, float | None] | None = field(default_factory=dict)
     choice: Choice | None = None  # the engine that is to simulate the model, where it was asked for
 
     def as_json(self) -> dict[str, Any]:
@@ -74,10 +73,10 @@ def looked_at(problem: Problem) -> Effects:
     return Effects(pool.found, [problem.names[i] for i in inert], [problem.names[i] for i in later], values, unsettled)
 
 
-def _values(problem: Problem, pool: Workers) -> dict[str, float]:
+def _values(problem: Problem, pool: Workers, within: float = VALUES_S) -> dict[str, float]:
     """Features of the model as it is; none where it takes long."""
     base, _ = _points(problem, pool.found.own)
-    done = dict(pool.run([base], within=VALUES_S))
+    done = dict(pool.run([base], within=within))
     return done[0].features if 0 in done and done[0].status == "ok" else {}
 
 
@@ -88,13 +87,18 @@ def _later(problem: Problem) -> dict[str, float]:
     protocols = {name: stimulus.later(stimulus.delay) for name, stimulus in problem.stimuli.items()}
     changed = problem.model_copy(update={"protocol": {**problem.protocol, **protocols}})
     with Workers(with_process(changed, "each"), 1) as pool:
-        return _values(changed, pool)
+        return _values(changed, pool, 2 * VALUES_S)
 
 
-def _unsettled(problem: Problem, values: dict[str, float], later: dict[str, float]) -> dict[str, float | None]:
-    """By how many SDs each measurement moves, where by MOVED or more; None where it is defined only once."""
+def _unsettled(problem: Problem, values: dict[str, float], later: dict[str, float]) -> dict[str, float | None] | None:
+    """By how many SDs each measurement moves, where by MOVED or more; None where it is defined only once.
+
+    None instead of all that where one of the two is not known.
+    """
     found: dict[str, float | None] = {}
-    for m in problem.measurements if values and later else ():
+    if problem.measurements and not (values and later):
+        return None
+    for m in problem.measurements:
         before, after = values[m.key], later[m.key]
         delay = problem.stimuli[m.under].delay if m.under in problem.stimuli else math.inf
         if math.isclose(after - before, delay, abs_tol=SAME_TIME_MS):  # the time of an event, from the beginning

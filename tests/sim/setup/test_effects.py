@@ -25,7 +25,7 @@ def test_a_cell_that_has_not_settled_is_noticed(tmp_path: Path) -> None:
     )
     problem = load_problem(folder)
     found = looked_at(problem)
-    assert {key.partition(".")[0] for key in found.unsettled} == {"hyperpolarise"}
+    assert found.unsettled and {key.partition(".")[0] for key in found.unsettled} == {"hyperpolarise"}
     moved = found.unsettled["hyperpolarise.voltage_base"]
     assert moved is not None and abs(moved) > MOVED
     (said,) = [note for note in notes(problem, found) if "settled" in note]
@@ -37,7 +37,8 @@ def test_what_counts_as_moved() -> None:
     problem = load_problem(HH)
     at_rest = {m.key: m.mean for m in problem.measurements}
     (base, *_, last) = (m for m in problem.measurements)
-    assert _unsettled(problem, at_rest, at_rest) == {} == _unsettled(problem, at_rest, {})
+    assert _unsettled(problem, at_rest, at_rest) == {}
+    assert _unsettled(problem, at_rest, {}) is None is _unsettled(problem, {}, at_rest), "no time to find out"
     for by, moved in ((0.9 * MOVED, {}), (-3.0, {base.key: -3.0})):
         assert _unsettled(problem, at_rest, at_rest | {base.key: base.mean + by * base.sd}) == pytest.approx(moved)
     assert _unsettled(problem, at_rest, at_rest | {last.key: math.nan}) == {last.key: None}
