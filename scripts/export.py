@@ -9,7 +9,7 @@ import typer
 from gbar.scripts.interrupts import as_process
 from gbar.scripts.terminal import JsonFlag, RunArgument, guarded, print_json, say
 
-Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet"])
+Form = StrEnum("Form", ["hoc", "python", "json", "bluepyopt", "csv", "parquet", "methods"])
 
 
 @guarded
@@ -24,17 +24,18 @@ def export(
 ) -> None:
     """Write a solution as hoc, as a stand-alone Python script, as JSON or as BluePyOpt's fixed parameters.
 
-    csv and parquet are one table of all solutions. Prints what was written. hoc and python copy the model beside it.
+    csv and parquet are one table of all solutions, methods a paragraph for a paper. Prints what was written.
+    hoc and python copy the model beside it.
 
     Exit codes: 0 written, 2 bad input.
     """
-    from gbar.agent.export import export_solution, export_table
+    from gbar.agent.export import export_methods, export_solution, export_table
     from gbar.sim import GbarError
 
-    if to in {Form.csv, Form.parquet}:
+    if to in {Form.csv, Form.parquet, Form.methods}:
         if solution is not None:
             raise GbarError(f"--to {to.value} writes all solutions: leave --solution out")
-        written = export_table(run, cast(Any, to.value), out)
+        written = export_methods(run, out) if to is Form.methods else export_table(run, cast(Any, to.value), out)
     else:
         written = export_solution(run, 1 if solution is None else solution, cast(Any, to.value), out)
     if as_json:

@@ -10,7 +10,6 @@ from gbar.scripts import terminal
 from gbar.scripts.interrupts import as_process
 
 Planner = StrEnum("Planner", ["auto", "policy", "gradient", "both"])
-Schedule = StrEnum("Schedule", ["auto", "whole", "greedy"])
 
 
 @terminal.archiving
@@ -27,7 +26,7 @@ def tune(
     planner: Annotated[Planner, typer.Option(help="Who proposes candidates.")] = Planner.auto,
     batch: terminal.BatchOption = None,
     engine: terminal.EngineOption = None,
-    schedule: Annotated[Schedule, typer.Option(help="Protocols of an evaluation: whole, or in turn.")] = Schedule.auto,
+    schedule: terminal.ScheduleOption = terminal.Schedule.auto,
     dask: terminal.DaskOption = None,
     as_json: terminal.JsonFlag = False,
 ) -> None:
@@ -45,15 +44,15 @@ def tune(
     from gbar.agent.tuning import TuneConfig, show_progress
 
     terminal.say_how_read(loaded)
-    loaded = with_engine(loaded, engine) if engine is not None else loaded  # else the run finds one
+    loaded = with_engine(loaded, engine) if engine is not None else loaded
     who, in_turn = cast(Any, (planner.value, schedule.value))
     config = TuneConfig(budget, solutions, tolerance, seed, workers, batch, AgentConfig(planner=who), dask, in_turn)
-    folder, kept = out or terminal.default_folder(loaded), archive and archive.resolve()
+    folder = out or terminal.default_folder(loaded)
     with show_progress(solutions) as watch:
-        result = run(loaded, config, folder, kept, watch, terminal.remark)
+        result = run(loaded, config, folder, archive and archive.resolve(), watch, terminal.remark)
     terminal.print_json(result.model_dump()) if as_json else terminal.print_summary(result, folder)
-    if result.status == "interrupted" or not result.solutions:
-        raise typer.Exit(130 if result.status == "interrupted" else 3)
+    if (stopped := result.status == "interrupted") or not result.solutions:
+        raise typer.Exit(130 if stopped else 3)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """solution.hoc: the user's unchanged model with one solution's parameters, for `nrngui solution.hoc`."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gbar.agent.export.chosen import Chosen, hoc_string
 from gbar.agent.export.model import copy_model, mechanism_name
 from gbar.sim import Integrator
+from gbar.sim.engine import amplitude
 from gbar.sim.files import write_whole
-from gbar.sim.problem import FACTOR, Formula
-from gbar.sim.setup import ADDED, Place, find_places, is_explicit, write_out
+from gbar.sim.problem import FACTOR, Formula, Rheobase, Step
+from gbar.sim.setup import ADDED, SITE, Place, find_places, is_explicit, write_out
 
 
 def check(chosen: Chosen) -> None:
@@ -30,7 +32,14 @@ def write(chosen: Chosen, folder: Path) -> list[Path]:
     written = _written_out(chosen)
     mechanisms = copy_model(problem, chosen.model)
     model = Path(os.path.relpath(chosen.model, folder)).as_posix()
-    loading: dict[str, Any] = {"cell": written, "parameters": [], "added": [], "arguments": [], "calls": []}
+    loading: dict[str, Any] = {
+        "cell": written,
+        "parameters": [],
+        "added": [],
+        "arguments": [],
+        "calls": [],
+        "shown": [],
+    }
     text = chosen.render(
         "solution.hoc.j2",
         model=model,
@@ -63,7 +72,43 @@ def _spoken(chosen: Chosen) -> dict[str, Any]:
         "added": [statement(place, 0.0, owner) for place in found[ADDED]],
         "arguments": [hoc_string(a) if isinstance(a, str) else repr(a) for a in problem.model.arguments],
         "calls": [spelled(text, values, owner) for text in calls],
+        "shown": _shown(chosen, found, owner),
     }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A stimulus that NEURON's own window offers."""
+
+    words: str
+    section: str  # as hoc has it
+    x: str
+    recorded: str  # an expression
+    amplitude: float  # nA
+    holding: float  # nA
+    delay: float  # ms
+    duration: float
+    total: float
+
+
+def _shown(chosen: Chosen, found: dict[str, list[Place]], owner: str) -> list[Shown]:
+    """The square currents, each as this parameter set gets it, that go in and are recorded where hoc has words for."""
+    problem, features = chosen.problem, chosen.candidate.features
+    rheobases = {name: features.get(f"{name}.rheobase") for name in problem.rheobases}
+    shown = []
+    for name, protocol in problem.stimuli.items():
+        place, _, variable = protocol.record.rpartition(".")
+        at, recorded = (found.get(f"{SITE}{site}", []) for site in (protocol.at, place))
+        if not isinstance(protocol, Step | Rheobase) or not at or not recorded or variable != "v":
+            continue
+        if (current := amplitude(problem, name, rheobases)) is None:
+            continue
+        owned = [f"{owner if one.of_cell else ''}{one.name}" for one in (at[0], recorded[0])]
+        voltage = f"{owned[1]}.v({recorded[0].variable})"
+        words = f"{name}: {current:.4g} nA for {protocol.duration:g} ms"
+        times = protocol.delay, protocol.duration, protocol.total
+        shown.append(Shown(words, owned[0], at[0].variable, voltage, current, protocol.holding, *times))
+    return shown
 
 
 def _said(unit: str, value: float) -> str:

@@ -56,4 +56,5 @@ KNOWN: dict[str, Known] = {
     "parameters.json": lambda content: {"problem", "solution", "provenance"} <= set(_keys(content)),
     "solutions.csv": lambda content: content.startswith(b"solution,") and b",max_abs_z," in content,
     "solutions.parquet": _of_parquet,
+    "methods.txt": lambda content: b" with gbar " in content and b"of its measured mean" in content,
 }

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gbar.agent.export import bluepyopt, hoc, script, table
 from gbar.agent.export.chosen import Chosen
+from gbar.agent.export.methods import methods
 from gbar.agent.export.model import refuse_inside
 from gbar.agent.export.ours import refuse_foreign, refuse_foreign_model
 from gbar.agent.result import Candidate, Result, read_result
@@ -42,7 +43,7 @@ def export_solution(run: Path, number: int, to: Form, out: Path | None = None) -
     """
     run, out = Path(run), out and resolved(out, "--out")
     if to not in {"hoc", "python", "json", "bluepyopt"}:
-        raise GbarError(f"'{to}' is no form of export: expected hoc, python, json, bluepyopt, csv or parquet")
+        raise GbarError(f"'{to}' is no form of export: expected hoc, python, json, bluepyopt, csv, parquet or methods")
     result = read_result(run)
     candidate = _candidate(run, result, number)
     problem = _problem(run, result)
@@ -101,6 +102,20 @@ def export_table(run: Path, to: TableForm, out: Path | None = None) -> list[Path
         refuse_foreign(file)
         folder.mkdir(parents=True, exist_ok=True)
         (table.write_csv if to == "csv" else table.write_parquet)(result, file)
+    except OSError as error:
+        raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
+    return [file]
+
+
+def export_methods(run: Path, out: Path | None = None) -> list[Path]:
+    """Write a paragraph for a methods section, methods.txt, to RUN/solutions or `out`. Raises GbarError."""
+    run, out = Path(run), out and resolved(out, "--out")
+    result, folder = read_result(run), out or run / "solutions"
+    file = folder / "methods.txt"
+    try:
+        refuse_foreign(file)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, methods(result) + "\n")
     except OSError as error:
         raise GbarError(f"{folder}: cannot be written: {error.strerror}") from None
     return [file]

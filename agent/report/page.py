@@ -94,23 +94,27 @@ def render(contents: Contents) -> str:
     )
 
 
+def _front_last(drawn: Iterable[Drawn], best: int) -> list[Drawn]:
+    """What is drawn of each solution, the one in front last: SVG draws that on top."""
+    return sorted(drawn, key=lambda one: one.number == best)
+
+
+FILTERS = {
+    "number": words.number,
+    "short": words.short,
+    "breakable": words.breakable,
+    "z": words.z_score,
+    "unit": words.unit_of,
+    "count": words.count,
+    "listed": words.listed,
+    "minutes": words.minutes,
+    "sort_front": _front_last,
+}  # of the templates, and of those that use their parts
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "number": words.number,
-        "short": words.short,
-        "breakable": words.breakable,
-        "z": words.z_score,
-        "unit": words.unit_of,
-        "count": words.count,
-        "listed": words.listed,
-        "sort_front": _front_last,
-    }
+    environment.filters |= FILTERS
     return environment
-
-
-def _front_last(drawn: Iterable[Drawn], best: int) -> list[Drawn]:
-    """What is drawn of each solution, the one in front last: SVG draws that on top."""
-    return sorted(drawn, key=lambda one: one.number == best)

@@ -68,10 +68,9 @@ def write_hold(run: Path, found: Hold) -> Path:
     return file
 
 
-def read_hold(run: Path, number: int) -> tuple[Hold, float] | None:
-    """What was found last and when (s since 1970); nothing where nobody has asked, or an older version was."""
-    file = hold_file(run, number)
+def read_hold(run: Path, number: int) -> Hold | None:
+    """What was found last; nothing where nobody has asked, or an older version was."""
     try:
-        return Hold.model_validate(read_json(file)), file.stat().st_mtime
-    except (GbarError, ValidationError, OSError):
+        return Hold.model_validate(read_json(hold_file(run, number)))
+    except (GbarError, ValidationError):
         return None

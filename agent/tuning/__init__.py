@@ -9,12 +9,15 @@ from gbar.agent.tuning.outcome import Outcome
 from gbar.agent.tuning.progress import show_progress
 from gbar.agent.tuning.run import tune_into
 from gbar.agent.tuning.said import accuracies
+from gbar.agent.tuning.standin import Expected, StandIn
 from gbar.agent.tuning.verify import Verification, verify_run
 
 __all__ = [
     "CellSummary",
+    "Expected",
     "Observer",
     "Outcome",
+    "StandIn",
     "Status",
     "TuneConfig",
     "Verification",

@@ -169,7 +169,7 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
-        if self.definition.cheaper and not near:
+        if self.definition.cheaper and not near and np.isfinite(findings.best):
             best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []

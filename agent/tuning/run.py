@@ -103,16 +103,18 @@ def tune_into(
 
 
 def _plan(choice: Choice, config: TuneConfig) -> str:
-    """What a run on a dear model will cost at most."""
+    """What a run on a dear model will cost, as the cell is where a search begins."""
     form = next((trial for trial in choice.fidelities if trial.engine == choice.engine), None)
     each = form.seconds if form and form.seconds else choice.seconds
     minutes = config.budget * each / config.workers / 60
-    most = f"{config.budget} evaluations take up to {minutes:.0f} min on {config.workers} workers"
+    spent = (
+        f"{config.budget} evaluations take {minutes:.0f} min on {config.workers} workers, longer where the cell fires"
+    )
     if form is None:
-        return f"an evaluation of this model takes {each:.2g} s: {most}"
+        return f"an evaluation of this model takes {each:.2g} s: {spent}"
     return (
         f"an evaluation of this model takes {form.full_seconds:.2g} s: the search is on a cheaper form of it "
-        f"({form.engine}), {each:.2g} s each: {most}; what comes out is confirmed on the model itself"
+        f"({form.engine}), {each:.2g} s each: {spent}; what comes out is confirmed on the model itself"
     )
 
 

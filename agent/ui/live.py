@@ -78,8 +78,9 @@ def _on_one_grid(lines: list[Line]) -> tuple[np.ndarray, list[np.ndarray]]:
     if not lines:
         return np.empty(0), []
     start, end = min(line.t[0] for line in lines), max(line.t[-1] for line in lines)
-    longest = max(len(line.t) for line in lines)
-    count = min(longest, POINTS // len(lines)) // 2 * 2
+    finest = min(float(np.diff(line.t).min()) for line in lines)
+    count = min(round((end - start) / finest) + 1, POINTS // len(lines))
+    count += count % 2  # two a stretch
     x = np.linspace(start, end, count)
     return x, [_at(x, line) for line in lines]
 

@@ -1,5 +1,6 @@
 """What every screen is made of: a visit to a folder, a screen, the frame around it, and how forms are answered."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gbar.agent.report import TEMPLATES, words
+from gbar.agent.report import FILTERS, TEMPLATES
 from gbar.agent.ui.jobs import Jobs
 from gbar.agent.ui.memory import Memory
 from gbar.agent.ui.places import Places
@@ -150,6 +151,10 @@ def _answered(answer: Callable[[], str | Response]) -> Response:
         found = answer()
     except GbarError as error:
         return HTMLResponse(render("problem.html.j2", error=str(error)), 422)
+    except Exception as error:  # ours: said on the page, and where the window was started
+        traceback.print_exc()
+        said = f"The window failed at this ({type(error).__name__}: {error}). Runs are not touched by it."
+        return HTMLResponse(render("problem.html.j2", error=said), 500)
     return found if isinstance(found, Response) else HTMLResponse(found)
 
 
@@ -194,16 +199,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": words.number,
-        "short": words.short,
-        "breakable": words.breakable,
-        "z": words.z_score,
-        "unit": words.unit_of,
-        "count": words.count,
-        "listed": words.listed,
-        "minutes": words.minutes,
-    }
+    environment.filters |= FILTERS
     return environment
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from gbar.agent.result import Live, Result, is_running, read_live, read_result
+from gbar.agent.result import PROGRESS, Live, Result, is_running, read_live, read_result
 from gbar.agent.ui.memory import Memory
 from gbar.sim import GbarError, Problem
 from gbar.sim.pool import importable
@@ -49,6 +49,7 @@ class Runs:
     def __init__(self, memory: Memory):
         self._memory = memory
         self._children: list[subprocess.Popen[bytes]] = []
+        self._about: dict[Path, tuple[Path | None, int]] = {}
 
     def start(self, problem: Problem, out: Path, options: Sequence[str]) -> None:
         """Start `gbar tune` in a folder.
@@ -121,13 +122,22 @@ class Runs:
     def _is_of(self, run: Path, folder: Path, started: set[Path]) -> bool:
         if run in started:
             return True
-        live = read_live(run)
-        if live is not None:
-            return Path(live.problem_folder) in {folder, folder / "problem.toml"}
-        try:
-            return Path(read_result(run).problem_folder) == folder
-        except GbarError:
-            return False
+        return self._problem_of(run) in {folder, folder / "problem.toml"}
+
+    def _problem_of(self, run: Path) -> Path | None:
+        """What a run is about; read once for every state of its file."""
+        file = next((run / name for name in (PROGRESS, "result.json") if (run / name).is_file()), None)
+        if file is None:
+            return None
+        about, stamp = self._about.get(run, (None, 0))
+        if stamp != file.stat().st_mtime_ns:
+            live = read_live(run)
+            try:
+                about = Path(live.problem_folder if live is not None else read_result(run).problem_folder)
+            except GbarError:
+                about = None
+            self._about[run] = about, file.stat().st_mtime_ns
+        return about
 
     def _last_words(self, run: Path) -> str:
         try:

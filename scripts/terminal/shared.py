@@ -13,6 +13,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -67,6 +68,8 @@ BudgetOption = Annotated[
 DaskOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://HOST:8786.")
 ]
+Schedule = StrEnum("Schedule", ["auto", "whole", "greedy"])
+ScheduleOption = Annotated[Schedule, typer.Option(help="Protocols of an evaluation: whole, or in turn.")]
 EngineOption = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="As result.json names one, such as 'cvode atol 0.0001'.")
 ]

@@ -63,7 +63,7 @@ def tasks(count: int, workers: int, integrator: Integrator, copies: int = COPIES
 
     A batch is a share for each worker, in whole vectors of the processor and no larger than `copies`.
     """
-    size = min(copies, -(-count // (workers * LANES)) * LANES) if integrator.batched else 1
+    size = min(copies, -(-max(1, count) // (workers * LANES)) * LANES) if integrator.batched else 1
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 

@@ -6,7 +6,7 @@ from gbar.sim.setup.choice import Choice, choose_engine, with_engine
 from gbar.sim.setup.effects import Effects, tried
 from gbar.sim.setup.examples import bundled, copy_bundled
 from gbar.sim.setup.fidelity import DEAR_S
-from gbar.sim.setup.hoc_places import ADDED, Place, find_places, is_explicit
+from gbar.sim.setup.hoc_places import ADDED, SITE, Place, find_places, is_explicit
 from gbar.sim.setup.hoc_sections import write_out
 from gbar.sim.setup.initial import begin
 from gbar.sim.setup.measuring import FeatureRow, Once, assigned, measure, measure_once, seconds_each, simulate_once
@@ -23,6 +23,7 @@ __all__ = [
     "Once",
     "Outline",
     "Place",
+    "SITE",
     "assigned",
     "begin",
     "bundled",

@@ -4,6 +4,7 @@ A plain value goes to whole sections and lists. What hoc has no words for (formu
 path distance) is written out segment by segment, with the numbers that gbar has set.
 """
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Any
 
 from gbar.sim.errors import GbarError
 from gbar.sim.pool import START_LIMIT_S, ask, elsewhere
-from gbar.sim.problem import Model, Parameter, Problem
+from gbar.sim.problem import Model, Parameter, Problem, Rheobase, Step
 
 ADDED = ""  # no parameter is called so: what the model's own table adds
+SITE = "at "  # nor so: before a place of a stimulus or a recording
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Place:
 
 
 def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]:
-    """Load the model and find every place of every parameter.
+    """Load the model and find every place of every parameter; under `SITE` and its name, every place of an electrode.
 
     Args:
         problem: says where they are.
@@ -40,7 +42,11 @@ def find_places(problem: Problem, x: dict[str, float]) -> dict[str, list[Place]]
         GbarError: the model cannot be loaded, or hoc cannot reach a place.
     """
     explicit = any(is_explicit(parameter) for parameter in problem.parameter)
-    content = elsewhere.packed(problem, x=[x[name] for name in problem.names] if explicit else None)
+    squares = [p for p in problem.stimuli.values() if isinstance(p, Step | Rheobase) and p.record.endswith(".v")]
+    sites = {site for p in squares for site in (p.at, p.record.removesuffix(".v"))}
+    content = elsewhere.packed(
+        problem, sites=sorted(sites), x=[x[name] for name in problem.names] if explicit else None
+    )
     return _asked(json.dumps(content), problem.identity(), max(START_LIMIT_S, problem.simulation.time_limit))
 
 
@@ -163,4 +169,8 @@ def answer(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for p in parameters:
         by = written_out if is_explicit(p) else spoken
         found[p.name] = [vars(place) for target in (*p.set, *p.tied) for place in by(built, target)]
+    for site in content["sites"]:
+        with contextlib.suppress(GbarError):  # where there is no such place, its protocol is left out
+            at = cell.segment(built, site)
+            found[f"{SITE}{site}"] = [vars(_section(built, at.sec, repr(at.x)))]
     return found

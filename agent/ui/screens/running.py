@@ -194,7 +194,9 @@ def _again(visit: Visit, form: Form) -> Response:
         raise GbarError("the run is only starting: in a moment")
     problem, window = visit.problem, visit.window
     given = {key: form.get(key) for key in ("solutions", "tolerance", "budget")}
-    given |= {"seed": live.seed, "workers": live.workers, "measurements": live.measurements_file}
+    check_consent(visit, form)
+    table = window.places.inside(live.measurements_file)
+    given |= {"seed": live.seed, "workers": live.workers, "measurements": table}
     if float(given["tolerance"] or 1) <= 0:
         raise GbarError("tolerance: expected more than 0 SD")
 

@@ -919,7 +919,7 @@ def test_other_refusals(hh: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = hh
     with pytest.raises(GbarError, match=r"no result\.json"):
         export_solution(tmp_path, 1, "json")
-    with pytest.raises(GbarError, match="expected hoc, python, json, bluepyopt, csv or parquet"):
+    with pytest.raises(GbarError, match="expected hoc, python, json, bluepyopt, csv, parquet or methods"):
         export_solution(run, 1, "matlab")  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(GbarError, match="cannot be written"):

@@ -17,7 +17,8 @@ import pytest
 from gbar.agent.report import trust, write_report
 from gbar.agent.report.axis import Axis, around
 from gbar.agent.report.closeup import close_ups, peaks
-from gbar.agent.report.contents import read_contents
+from gbar.agent.report.contents import Contents, read_contents
+from gbar.agent.report.families import families
 from gbar.agent.report.firing import rate, rate_curves
 from gbar.agent.report.limits import findings
 from gbar.agent.report.trust import verdict
@@ -597,6 +598,19 @@ def test_parameters_that_make_up_for_one_another(tmp_path: Path) -> None:
     page = Page(write_report(run).read_text(encoding="utf-8"))
     assert "one rises as the other falls" in page.text and "correlation −0.75" in page.text
     assert len(page.having("circle", "lift")) == len(result.solutions)
+
+
+def test_families_lie_apart() -> None:
+    result = a_result(9, parameters=2)
+    low, high = (r.low for r in result.parameters), (r.high for r in result.parameters)
+    ends = [dict(zip((r.name for r in result.parameters), end, strict=True)) for end in (low, high)]
+    sets = [s.model_copy(update={"parameters": ends[k % 3 == 0]}) for k, s in enumerate(result.solutions)]
+    contents = Contents(Path(), result.model_copy(update={"solutions": sets}), {}, {})
+    many, few = families(contents)
+    assert (many.numbers, few.numbers) == ([2, 3, 5, 6, 8, 9], [1, 4, 7])
+    names = [r.name for r in result.parameters]
+    assert many.special == [(name, "low") for name in names] and few.special == [(name, "high") for name in names]
+    assert [one.numbers for one in families(Contents(Path(), a_result(1), {}, {}))] == [[1]]
 
 
 def test_files_are_linked_and_there(tmp_path: Path) -> None:

@@ -290,5 +290,81 @@ def run_of_first(session: Session) -> Path:
     return found
 
 
+def test_solutions_are_sorted_brushed_and_compared(session: Session) -> None:
+    page = session.page
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(session.address("solutions"))
+    sets = page.locator("#sets tbody tr")
+    count = sets.count()
+    assert count == len(read_result(run_of_first(session)).solutions) > 0
+    page.get_by_role("button", name="largest |z|").click()
+    worst = [float(text) for text in page.locator("#sets tbody td:nth-child(2)").all_inner_texts()]
+    assert worst == sorted(worst)
+    page.locator("#sets .keep").last.click()
+    number = page.locator("#sets tr.kept").get_attribute("data-s")
+    assert page.locator(".drawn .trace.on").first.get_attribute("data-s") == number
+    box = page.locator("#parallel").bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 17)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 12, box["y"] + 17)  # a |z| that hardly any set has
+    page.mouse.up()
+    expect(page.locator("#passing")).to_have_text(re.compile(rf"^\d+ of {count} shown$"))
+    page.click("#clear")
+    expect(page.locator("#passing")).to_have_text(f"{count} of {count} shown")
+    if count > 1:
+        page.select_option("#c-second", "1")
+        expect(page.locator("#two-parameters tbody tr")).to_have_count(3)
+    assert serious(page) == []
+
+
+def test_a_slider_is_answered_at_once_and_by_neuron_a_moment_later(session: Session) -> None:
+    page = session.page
+    said = page.locator("#expected [role=status]")
+    expect(said).to_have_text(re.compile(r"of 8 measurements within 2 SD, in \d+ ms"))
+    slider = page.locator("#move input[type=range]").first
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    expect(page.locator("#neuron-said")).to_have_text(re.compile("of 8 measurements within 2 SD"))
+    took = re.search(r"in (\d+) ms", said.inner_text())
+    assert took and int(took[1]) <= 50
+    assert serious(page) == []
+
+
+def test_whether_a_solution_holds_is_found_out_and_kept(session: Session) -> None:
+    page = session.page
+    page.goto(session.address("hold"))
+    page.click("#hold")
+    expect(page.locator("#held-lead")).to_have_text(re.compile(r"Solution \d+: holds under \d+ of 16 changes"))
+    assert page.locator("#held-each tbody tr").count() == 3
+    page.reload()
+    expect(page.locator("#held-lead")).to_be_visible()
+    assert serious(page) == []
+
+
+def test_what_cannot_be_is_said(session: Session) -> None:
+    page = session.page
+    page.goto(session.address("cannot"))
+    expect(page.locator("#lead")).to_contain_text("It can:")
+    assert serious(page) == []
+
+
+def test_a_solution_is_taken_away(session: Session) -> None:
+    page = session.page
+    page.goto(session.address("take"))
+    assert "was fitted to 8 measurements" in page.locator("#methods").inner_text()
+    page.click("#take-hoc")
+    expect(page.locator("#written")).to_contain_text("solution.hoc")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="solution.hoc").click()
+    assert "nrncontrolmenu()" in Path(saved.value.path()).read_text()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("screen", ["solutions", "hold", "cannot", "take"])
+def test_a_telephone_in_the_dark_shows_answers_too(session: Session, screen: str) -> None:
+    test_a_telephone_in_the_dark_shows_it_too(session, screen)
+
+
 def test_no_complaint_and_nothing_asked_of_anybody_else(session: Session) -> None:
     assert (session.complaints, session.elsewhere) == ([], [])

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from gbar.sim import Evaluation, GbarError, Integrator, Problem, Workers, load_problem, simulate
-from gbar.sim.pool.workers import LOADS
+from gbar.sim import Evaluation, GbarError, Integrator, Problem, Workers, load_problem, simulate, with_engine
+from gbar.sim.pool.workers import LOADS, tasks
 from tests.problems import HH, ROOT, TROUBLE, free, model_of, step_of, toml_of
 
 GONE_WITHIN_S = 10.0
@@ -542,3 +542,8 @@ def test_what_the_model_folder_holds_afterwards(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     simulate(load_problem(tmp_path / "trouble", measured=False), [cell(FINE), cell(SEGFAULT)])
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("engine", ["coreneuron dt 0.025", "cvode atol 0.0001"])
+def test_a_batch_that_is_known_already_asks_for_nothing(engine: str) -> None:
+    assert tasks(0, 2, Integrator.of(with_engine(load_problem(HH), engine))) == []

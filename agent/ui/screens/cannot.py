@@ -1,0 +1,28 @@
+"""It cannot: what stands in the way of a solution, and the nearest that can be had."""
+
+from gbar.agent.report import findings
+from gbar.agent.ui.drawing import z_bars
+from gbar.agent.ui.pages import Screen, Visit, render
+from gbar.agent.ui.screens.answer import contents_of, needs_sets
+
+IN_THE_WAY = {"Out of reach", "One at a time", "Not met so far", "Not met together so far", "Nothing in the way"}
+
+
+def _body(visit: Visit) -> str:
+    contents = contents_of(visit)
+    result, found = contents.result, findings(contents.result)
+    nearest = contents.shown[contents.best] if contents.shown else None
+    bars = z_bars(contents.measurements, nearest.z, nearest.features, result.tolerance) if nearest else None
+    return render(
+        "cannot.html.j2",
+        visit=visit,
+        result=result,
+        state=contents.state,
+        obstacles=[finding for finding in found if finding.title in IN_THE_WAY],
+        others=[finding for finding in found if finding.title not in IN_THE_WAY],
+        bars=bars,
+        missed=[row for row in bars.rows if not row.passes] if bars else [],
+    )
+
+
+CANNOT = Screen("cannot", "It cannot", _body, group="answer", ready=needs_sets)
