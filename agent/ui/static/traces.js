@@ -64,7 +64,7 @@ gbar.traces = {
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 }, font: "12px system-ui, sans-serif" };
     const look = {
       best: { stroke: colour("--one"), width: 1.5 },
-      other: { stroke: colour("--others"), width: 1 },
+      other: { stroke: colour("--back"), width: 1 },
       measured: { stroke: colour("--ink"), width: 1, dash: [4, 3] },
     };
     return {
