@@ -253,7 +253,7 @@ class Diagnosis(Plain):
 
     pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
     far_from_prior: list[FarFromPrior] = Field(
-        default_factory=list, description="parameters that most sets have 2 SD or more from their prior"
+        default_factory=list, description="parameters that half of the sets have 2 SD or more from their prior"
     )
     unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
     conflicts: list[Conflict] = Field(
