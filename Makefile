@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-THINKING = tests/agent tests/surrogate tests/scripts tests/docs
 OLDER = .venv-neuron8
 ON_OLDER = tests/models/test_hh.py tests/sim/cell/test_cell.py tests/sim/engine/test_response.py \
 	tests/sim/engine/test_steps.py tests/sim/mechanisms/test_mechanisms.py
@@ -22,14 +21,7 @@ ui: $(STAMP) ## the window, on the bundled motoneuron
 
 test: lint ## everything CI runs: ruff, mypy, pytest
 	$(BIN)/mypy
-	@$(MAKE) --no-print-directory -j 2 tests-thinking tests-simulating
-
-# Two halves side by side, one a core: what each prints is mixed with what the other does, until their own summaries.
-tests-thinking:
-	@$(BIN)/pytest $(THINKING)
-
-tests-simulating:
-	@$(BIN)/pytest $(THINKING:%=--ignore %)
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-neuron8: $(OLDER)/.installed ## a fast part of the tests on NEURON 8
 	@$(OLDER)/bin/python -m pytest -q $(ON_OLDER)

@@ -14,9 +14,20 @@ suppress_warnings = ["misc.highlighting_failure"]  # there is no lexer for CSV
 
 PAGES = [
     "start", "install", "your-model", "measurements", "problem", "features", "result",
-    "how-it-works", "comparison", "cluster", "faults", "notes/index",
+    "window", "how-it-works", "comparison", "cluster", "faults", "notes/index",
 ]  # fmt: skip
-NOTES = ["measured", "benchmarks", "dfo-ls", "agent", "simulation", "inside", "compatibility", "faults"]
+NOTES = [
+    "measured",
+    "benchmarks",
+    "dfo-ls",
+    "agent",
+    "simulation",
+    "dear-models",
+    "inside",
+    "compatibility",
+    "window",
+    "faults",
+]
 
 
 def contents(app: Sphinx, page: str, source: list[str]) -> None:

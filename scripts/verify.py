@@ -25,45 +25,18 @@ def verify(
     Exit codes: 0 every solution is confirmed, 1 one is not, 2 bad input.
     """
     terminal.start_jax()
-    if hold is not None:
-        _hold(run, hold, held_out and held_out.resolve(), workers, as_json)
-        return
-    from gbar.agent.tuning import verify_run
+    from gbar.agent import tuning
 
+    if hold is not None:
+        with terminal.waiting(f"Simulating solution {hold} under other conditions"):
+            held = tuning.hold(run, hold, held_out and held_out.resolve(), workers)
+        terminal.print_json(held.model_dump()) if as_json else terminal.print_hold(held)
+        return
     with terminal.waiting("Simulating the solutions again, testing the surrogate"):
-        found = verify_run(run, workers)
-    if as_json:
-        terminal.print_json(found.model_dump())
-    else:
-        rows = [
-            (f"{s.solution:02d}", s.verdict, _shown(s.max_abs_z), _shown(s.largest_change)) for s in found.solutions
-        ]
-        columns = ["solution", "verdict", "largest |z|", "largest change of z"]
-        if rows:
-            terminal.print_table(f"Simulated again at {found.confirmed_by}", columns, rows, left=2)
-        else:
-            terminal.say("This run has no solutions to simulate again.\n")
-        terminal.print_accuracy(found)
+        found = tuning.verify_run(run, workers)
+    terminal.print_json(found.model_dump()) if as_json else terminal.print_verification(found)
     if any(s.verdict != "confirmed" for s in found.solutions):
         raise typer.Exit(1)
-
-
-def _hold(run: Path, number: int, held_out: Path | None, workers: int, as_json: bool) -> None:
-    from gbar.agent import tuning
-    from gbar.agent.result import write_hold
-
-    with terminal.waiting(f"Simulating solution {number} under other conditions"):
-        found = tuning.hold(run, number, held_out, workers)
-    file = write_hold(run, found)
-    if as_json:
-        terminal.print_json(found.model_dump())
-    else:
-        terminal.print_hold(found)
-        terminal.say(f"Written: {file}")
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Mechanisms are built into a folder of this session's, not into the user's cache."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Mechanisms are built into a folder of this session's, which its workers share, not into the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(mode=0o700, exist_ok=True)
     os.environ["GBAR_CACHE"] = str(folder)
     os.environ["GBAR_ENGINE"] = "cvode atol 0.0001"  # trying engines builds CoreNEURON's, half a minute for each model
     os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"

@@ -19,7 +19,7 @@ def methods(result: Result) -> str:
     found = (
         f"{_count(sets, 'parameter set')} {'was' if sets == 1 else 'were'} accepted"
         if sets
-        else f"no parameter set was accepted; the nearest is reported, with a largest |z| of {_nearest(result)},"
+        else f"no parameter set was accepted; the nearest is reported, with a largest |z| of {_nearest(result)}"
     )
     return " ".join(
         [

@@ -82,7 +82,6 @@ def _curve(contents: Contents, name: str, steps: list[str]) -> RateCurve | None:
 
 
 def rate(t: np.ndarray, v: np.ndarray, stimulus: Stimulus) -> float:
-    """Spikes during the stimulus over the time to the last of them, in Hz, as eFEL's mean_frequency."""
+    """Spikes during the stimulus over its duration, in Hz: a cell in depolarisation block has a low rate."""
     at = peaks(t, v, stimulus)
-    during = at[at <= stimulus.duration]
-    return 1e3 * len(during) / float(during[-1]) if len(during) and during[-1] > 0 else 0.0
+    return 1e3 * int((at <= stimulus.duration).sum()) / stimulus.duration

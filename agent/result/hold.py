@@ -27,7 +27,7 @@ class Rate(Plain):
     """One point of the firing curve."""
 
     current: float = Field(description="nA")
-    rate: float = Field(description="Hz; 0 where nothing fires")
+    rate: float = Field(description="Hz: spikes over the whole step")
 
 
 class HeldOut(Plain):

@@ -24,7 +24,7 @@ class Candidate(Plain):
     """One parameter set and what NEURON makes of it at the confirming accuracy."""
 
     parameters: dict[str, InNeuronsUnit] = Field(description="name → value")
-    features: dict[str, InItsUnit | None] = Field(description="every feature that was computed, measured or not")
+    features: dict[str, InItsUnit | None] = Field(description="every computed feature, measured or not")
     z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
     max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
     undefined: int = Field(default=0, description="how many measured features are not defined")
@@ -37,7 +37,7 @@ class Candidate(Plain):
         "is not defined",
     )
     proposer: str = Field(description="`design`, `policy`, `gradient`, or `archive` for another run's")
-    evaluation: int = Field(description="the how-manieth of the run it was")
+    evaluation: int = Field(description="its number in the run")
 
 
 class Accuracy(Plain):
@@ -65,8 +65,8 @@ class Wall(Plain):
     total: Seconds = Field(description="this session from beginning to end")
     choose: Seconds = Field(default=0.0, description="trying engines, once for a model")
     start: Seconds = Field(default=0.0, description="building the mechanisms, starting NEURON, loading the model")
-    diagnose: Seconds = Field(default=0.0, description="where nothing was found: looking for what is in the way")
-    earlier: Seconds = Field(default=0.0, description="earlier sessions of this run, as far as they left a result")
+    diagnose: Seconds = Field(default=0.0, description="looking for what is in the way")
+    earlier: Seconds = Field(default=0.0, description="earlier sessions that left a result")
     write: Seconds = Field(default=0.0, description="summing up, the page and every solution's files")
     compile: Seconds = Field(default=0.0, description="JAX compiling; contained in `fit` and `plan`")
 
@@ -94,13 +94,13 @@ class Wall(Plain):
 
 
 class Measured(Plain):
-    protocol: str = Field(description="as in the table")
-    feature: str = Field(description="as in the table")
-    mean: InItsUnit = Field(description="as in the table")
-    sd: InItsUnit = Field(description="as in the table")
-    unit: str = Field(description="as in the table")
-    weight: float = Field(default=1.0, description="as in the table")
-    must_hold: bool = Field(default=False, description="as in the table")
+    protocol: str = Field(description="the table's")
+    feature: str = Field(description="the table's")
+    mean: InItsUnit = Field(description="the table's")
+    sd: InItsUnit = Field(description="the table's")
+    unit: str = Field(description="the table's")
+    weight: float = Field(default=1.0, description="the table's")
+    must_hold: bool = Field(default=False, description="the table's")
 
     @property
     def demand(self) -> str:
@@ -116,7 +116,7 @@ class Range(Plain):
     high: InNeuronsUnit = Field(description="upper bound")
     scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
     unit: str = Field(description="as NEURON has it; empty where NEURON names none")
-    start: InNeuronsUnit | None = Field(default=None, description="as named; `null` where the model's own value is it")
+    start: InNeuronsUnit | None = Field(default=None, description="as given; `null`: the model's own value")
     prior_mean: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
     prior_sd: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
     uncertainty_left: Share | None = Field(
@@ -130,8 +130,8 @@ class Compensation(Plain):
     first: str = Field(description="name of the one")
     second: str = Field(description="name of the other")
     correlation: float = Field(
-        description="−1 to 1, of what the measurements leave open, by the surrogate's slopes: above 0 both rise, below "
-        "0 one rises as the other falls; on the parameters' own scales"
+        description="−1 to 1, by the surrogate's slopes, on the parameters' own scales: above 0 both rise, below 0 one "
+        "falls"
     )
 
 
@@ -139,7 +139,7 @@ class BatchTiming(Plain):
     """What the batch was chosen from, measured once for a model and remembered (agent.tuning.batch_size)."""
 
     batch: Evaluations = Field(description="between two fits")
-    think_s: Seconds = Field(description="fitting and planning of one batch, once everything is compiled")
+    think_s: Seconds = Field(description="fitting and planning one batch, once compiled")
     round_s: Seconds = Field(description="simulating `at_once` evaluations")
     at_once: Evaluations = Field(
         description="that take as long as one: one a worker, or eight where copies are simulated together"
@@ -149,7 +149,7 @@ class BatchTiming(Plain):
 class FirstBatch(Plain):
     """How far the first batch came, before anything was learned from this cell."""
 
-    evaluations: int = Field(description="in the batch, before anything was learned from this cell")
+    evaluations: int = Field(description="in the batch")
     best_max_abs_z: SDs | None = Field(
         description="the smallest largest |z|; `null` where none had every measured feature defined"
     )
@@ -162,8 +162,8 @@ class Recalled(Plain):
 
     evaluations: int = Field(description="it was learned from")
     digest: str = Field(description="runs with the same digest began with the same surrogate and policy")
-    learned_now: bool = Field(description="whether this run learned it; `false`: it was kept")
-    why: str = Field(description="it was learned now; empty where it was kept")
+    learned_now: bool = Field(description="by this run; `false`: kept")
+    why: str = Field(description="it was learned now; empty where kept")
 
 
 class Pressing(Plain):
@@ -172,8 +172,8 @@ class Pressing(Plain):
     parameter: str = Field(description="its name")
     side: Literal["lower", "upper"] = Field(description="`lower` or `upper`")
     bound: InNeuronsUnit = Field(description="the bound on that side")
-    sets: int = Field(description="how many of the solutions (of the compromises where there are none) lie there")
-    of: int = Field(description="how many there are")
+    sets: int = Field(description="how many solutions (or compromises) lie there")
+    of: int = Field(description="of how many")
 
 
 class FarFromPrior(Plain):
@@ -181,8 +181,8 @@ class FarFromPrior(Plain):
 
     parameter: str = Field(description="its name")
     sds: SDs = Field(description="of the prior, from its middle to the set that lies nearest to it")
-    sets: int = Field(description="how many of the solutions (of the compromises where there are none) are 2 SD away")
-    of: int = Field(description="how many there are")
+    sets: int = Field(description="how many solutions (or compromises) are 2 SD away")
+    of: int = Field(description="of how many")
 
 
 class Achieved(Plain):
@@ -244,8 +244,8 @@ class Misbehaviour(Plain):
         "own rheobase; `fires before the stimulus`, later than 20 ms; `fires after the stimulus`, later than 50 ms; "
         "`does not return to rest`: 10 mV away at the end"
     )
-    sets: list[int] = Field(description="numbers of the solutions, from 1; of the compromises where there are none")
-    of: int = Field(description="how many there are")
+    sets: list[int] = Field(description="which solutions (or compromises), from 1")
+    of: int = Field(description="of how many")
 
 
 class Diagnosis(Plain):
@@ -253,14 +253,14 @@ class Diagnosis(Plain):
 
     pressing: list[Pressing] = Field(default_factory=list, description="parameters at a bound")
     far_from_prior: list[FarFromPrior] = Field(
-        default_factory=list, description="parameters that half of the sets have 2 SD or more from their prior"
+        default_factory=list, description="parameters that most sets have far from their prior"
     )
     unreachable: list[Unreachable] = Field(default_factory=list, description="measurements that no parameter set met")
     conflicts: list[Conflict] = Field(
         default_factory=list, description="pairs that were only met one at a time, the furthest off first"
     )
     overturned: list[Overturned] = Field(
-        default_factory=list, description="what an earlier session said cannot be met, and has been met since"
+        default_factory=list, description="called unreachable or in conflict by an earlier session, and met since"
     )
     uninformative: list[Uninformative] = Field(
         default_factory=list, description="measurements that tell no parameter set from another"

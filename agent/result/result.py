@@ -56,7 +56,7 @@ class Result(Plain):
     )
     workers: int = Field(description="processes that simulated")
     engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
-    engine_why: str = Field(default="", description="what was tried when the engine was chosen, and what each did")
+    engine_why: str = Field(default="", description="which engines were tried, and what each did")
     confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
     schedule: Literal["whole", "greedy"] = Field(
         default="whole",
@@ -68,8 +68,8 @@ class Result(Plain):
     )
     arms_s: dict[str, float] = Field(
         default_factory=dict,
-        description="schedule → seconds of one worker that the last session's search would have taken with it, at "
-        "what each protocol took; empty where cells are simulated together",
+        description="schedule → seconds of one worker that the last session's search would have taken; empty where "
+        "cells are simulated together",
     )
     evaluations: int = Field(
         description="made for this run, in earlier sessions too; one is all protocols simulated once"
@@ -90,9 +90,7 @@ class Result(Plain):
         description="the other compromises; empty where there are solutions",
     )
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
-    warnings: list[Misbehaviour] = Field(
-        default_factory=list, description="what the sets do in protocols without a measurement that a cell should not"
-    )
+    warnings: list[Misbehaviour] = Field(default_factory=list, description="what the sets do that a cell should not")
     compensating: list[Compensation] = Field(
         default_factory=list, description="pairs of parameters that make up for one another, the strongest first"
     )

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from gbar.agent.result import Achieved, Condition, HeldOut, Hold, Measured, Misbehaviour, Rate, Result, read_result
+from gbar.agent.result import (
+    Achieved,
+    Condition,
+    HeldOut,
+    Hold,
+    Measured,
+    Misbehaviour,
+    Rate,
+    Result,
+    read_result,
+    write_hold,
+)
 from gbar.agent.tuning.behaviour import SUSTAINED_MS, misbehaviour
 from gbar.sim import Evaluation, GbarError, Integrator, Problem, load_problem, open_pool
-from gbar.sim.problem import Step
+from gbar.sim.problem import Step, Stimulus
 
 SHARES = (-0.10, -0.02, 0.02, 0.10)  # of each parameter's own value
 STEPS_MS = (0.025, 0.01)  # fixed time steps
@@ -24,7 +35,7 @@ def hold(
     workers: int = 2,
     observe: Callable[[str], None] = lambda doing: None,
 ) -> Hold:
-    """Simulate one solution of a run under other conditions.
+    """Simulate one solution of a run under other conditions, and keep what is found in its folder: hold/NN.json.
 
     Args:
         run: its folder.
@@ -52,7 +63,7 @@ def hold(
     strongest, curve, warnings = _curve(problem, x, tight)
     observe("what was held out")
     rows = _held_out(result, held_out, x, tight) if held_out else []
-    return Hold(
+    found = Hold(
         solution=number,
         tolerance=result.tolerance,
         accuracy=str(tight),
@@ -63,6 +74,8 @@ def hold(
         held_out_file=str(held_out or ""),
         held_out=rows,
     )
+    write_hold(run, found)
+    return found
 
 
 def _parameters_and_steps(problem: Problem, x: np.ndarray, tight: Integrator, workers: int) -> Iterator[Condition]:
@@ -122,12 +135,16 @@ def _curve(problem: Problem, x: np.ndarray, tight: Integrator) -> tuple[str, lis
     alone = problem.model_copy(update={"protocol": protocols, "measurements": ()})
     with open_pool(alone, 1, tight) as pool:
         ((_, done),) = pool.run([x], traces=True, integrator=tight)
-    features = done.features
-    curve = [
-        Rate(current=i, rate=rate if np.isfinite(rate := features.get(f"{i:g} nA.mean_frequency", np.nan)) else 0.0)
-        for i in currents
-    ]
-    return strongest, curve, misbehaviour(alone, [done.traces], [features])
+    crossing = float(problem.efel_settings(strongest)["Threshold"])
+    curve = [Rate(current=i, rate=_rate(*done.traces[f"{i:g} nA"], step, crossing)) for i in currents if done.traces]
+    return strongest, curve, misbehaviour(alone, [done.traces], [done.features])
+
+
+def _rate(t: np.ndarray, v: np.ndarray, step: Stimulus, crossing: float) -> float:
+    """Spikes over the whole step, in Hz: a cell in depolarisation block has a low rate."""
+    at = t[1:][(v[1:] >= crossing) & (v[:-1] < crossing)]
+    during = (at >= step.delay) & (at <= step.delay + step.duration)
+    return 1e3 * int(during.sum()) / step.duration
 
 
 def _held_out(result: Result, table: Path, x: np.ndarray, tight: Integrator) -> list[HeldOut]:

@@ -65,7 +65,7 @@ def tree(outline: Outline) -> Tree:
     for i in order:
         branch = branches[i]
         x1, x2 = start[i] * scale + 4, (start[i] + branch.L) * scale + 4
-        above = x2 - x1 > 8 * len(branch.name)  # else beside it
+        below = x2 - x1 > 8 * len(branch.name)  # else beside it
         pieces.append(
             Piece(
                 branch.name,
@@ -77,8 +77,8 @@ def tree(outline: Outline) -> Tree:
                 round(max(1.4, min(THICKEST, row * 0.8) * (branch.diam / thick) ** 0.5), 1),
                 None if branch.parent is None else round(y[branch.parent], 1),
                 branch.name if len(branches) <= LABELLED else "",
-                round(x1 + 4 if above else x2 + 7, 1),
-                round(y[i] - 11 if above else y[i] + 4, 1),
+                round(x1 + 4 if below else x2 + 7, 1),
+                round(y[i] + 18 if below else y[i] + 4, 1),
             )
         )
     unit = _round_length(longest / 5)

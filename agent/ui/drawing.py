@@ -1,15 +1,17 @@
 """What is drawn of measurements and traces: z as bars, and what was measured as regions of a plot."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gbar.agent.report import Axis, words
 from gbar.agent.result import Candidate, LiveFeature, Measured, Traces
 from gbar.agent.ui.live import Band, Line, Plot
-from gbar.sim import Problem
+from gbar.sim import GbarError, Problem
 from gbar.sim.features import unit_of
 from gbar.sim.problem import MAIN, ResponseKey, Rheobase, Stimulus
 
+MOST = 2  # recorded sweeps in a plot
 REACH = 2.0  # tolerances that a z bar shows
 LEVELS = {  # features that are a voltage, drawn as a region
     "voltage_base", "steady_state_voltage_stimend", "AP_height", "AP1_peak", "AHP_depth_abs", "minimum_voltage",
@@ -133,6 +135,18 @@ def plots(
             )
         )
     return found
+
+
+def with_recorded(found: list[Plot], table: Path) -> list[Plot]:
+    """The plots with what was recorded under the same protocols, where `gbar recordings` has kept it beside a table."""
+    from gbar.sim.recordings import read_kept  # loads SciPy
+
+    try:
+        sweeps = read_kept(table)
+    except GbarError:
+        return found
+    real = {name: [Line("recorded", "measured", one.t, one.v) for one in of[:MOST]] for name, of in sweeps.items()}
+    return [replace(plot, lines=[*real.get(plot.name, []), *plot.lines]) for plot in found]
 
 
 def _line(number: str, t: object, v: object, best: str, word: str) -> Line:

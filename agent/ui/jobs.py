@@ -22,6 +22,12 @@ class Job:
     answer: Any = None
     error: str = ""
 
+    def wait(self, seconds: float) -> None:
+        """For an answer that is nearly there."""
+        until = time.monotonic() + seconds
+        while not self.done and time.monotonic() < until:
+            time.sleep(0.02)
+
     @property
     def seconds(self) -> float:
         """Since it was asked for."""

@@ -126,11 +126,14 @@ def _catalogue() -> str:
     for label, (kind, amplitude) in KINDS.items():
         for name in catalogue(kind, amplitude):
             under.setdefault(name, []).append(label)
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, list[str]]] = {}
     for name, labels in under.items():
-        unit = unit_of(name)
-        groups.setdefault(", ".join(labels), []).append(f"`{name}`" + ("" if unit == "constant" else f" {unit}"))
-    return _rows(["under", "feature and unit"], [[labels, ", ".join(names)] for labels, names in groups.items()])
+        groups.setdefault(", ".join(labels), {}).setdefault(unit_of(name) or "", []).append(f"`{name}`")
+    rows = [
+        [labels, "; ".join(f"{unit}: {', '.join(names)}" for unit, names in units.items())]
+        for labels, units in groups.items()
+    ]
+    return _rows(["under", "unit: features"], rows)
 
 
 def _settings() -> str:

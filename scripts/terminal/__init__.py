@@ -25,7 +25,14 @@ from gbar.scripts.terminal.shared import (
     start_jax,
     waiting,
 )
-from gbar.scripts.terminal.summary import default_folder, print_accuracy, print_cells, print_hold, print_summary
+from gbar.scripts.terminal.summary import (
+    default_folder,
+    print_accuracy,
+    print_cells,
+    print_hold,
+    print_summary,
+    print_verification,
+)
 
 __all__ = [
     "BatchOption",
@@ -49,6 +56,7 @@ __all__ = [
     "print_json",
     "print_summary",
     "print_table",
+    "print_verification",
     "progress_bar",
     "quoted",
     "remark",

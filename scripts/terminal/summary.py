@@ -112,6 +112,17 @@ def _missed(value: float | None) -> str:
     return "not defined" if value is None else f"{value:+.2f}"
 
 
+def print_verification(found: "Verification") -> None:
+    """The solutions simulated again, and the surrogate."""
+    rows = [(f"{s.solution:02d}", s.verdict, _two(s.max_abs_z), _two(s.largest_change)) for s in found.solutions]
+    if rows:
+        columns = ["solution", "verdict", "largest |z|", "largest change of z"]
+        print_table(f"Simulated again at {found.confirmed_by}", columns, rows, left=2)
+    else:
+        say("This run has no solutions to simulate again.\n")
+    print_accuracy(found)
+
+
 def print_accuracy(found: "Verification") -> None:
     """How far the surrogate can be trusted, feature by feature."""
     rows = [
@@ -132,6 +143,10 @@ def print_accuracy(found: "Verification") -> None:
     say(ACCURACY)
 
 
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def _error(value: float | None) -> str:
     if value is not None and value > USELESS_SD:
         return f"> {USELESS_SD:.0f}"
@@ -145,7 +160,7 @@ def print_hold(found: "Hold") -> None:
             one.group,
             f"{one.what} {one.change}".strip(),
             "yes" if found.holds(one) else "no",
-            _error(one.max_abs_z),
+            _two(one.max_abs_z),
             one.furthest,
         )
         for one in found.conditions

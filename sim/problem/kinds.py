@@ -167,7 +167,7 @@ class CurrentStimulus(Held):
     relative_to: str | None = Field(
         default=None, description="a `rheobase` protocol: the amplitude is a share of each candidate's own rheobase"
     )
-    percent: Percent | None = Field(default=None, description="that share; 150 is one and a half times the rheobase")
+    percent: Percent | None = Field(default=None, description="that share; 150 is 1.5 times")
 
     @model_validator(mode="after")
     def _one_amplitude(self) -> "CurrentStimulus":

@@ -52,7 +52,7 @@ class Model(Strict):
     )
     requires: tuple[str, ...] = Field(
         default=(),
-        description="hoc files to load first, such as that of a template which this one makes; also `import3d.hoc`",
+        description="hoc files to load first, such as a template's or `import3d.hoc`",
     )
     setup: tuple[str, ...] = Field(
         default=(), description="hoc statements, once after a flat hoc has loaded: what a panel's button would do"
@@ -61,11 +61,11 @@ class Model(Strict):
     celsius: Celsius = Field(description="temperature of every simulation")
     v_init: Millivolt = Field(description="voltage at which every simulation starts")
     init: str | None = Field(
-        default=None, description="the hoc statement that starts a simulation, instead of `finitialize(v_init)`"
+        default=None, description="hoc statement to start a simulation, instead of `finitialize(v_init)`"
     )
     advance: str | None = Field(
         default=None,
-        description="the hoc statement that makes a time step, such as `advance()`, instead of `fadvance()`",
+        description="hoc statement for a time step, instead of `fadvance()`",
     )
     outputs: tuple[str, ...] = Field(
         default=(), description='files that the model itself writes, such as `"out/*.txt"`: they decide nothing'
@@ -109,12 +109,11 @@ class Simulation(Strict):
     )
     segments: Segments | None = Field(
         default=None,
-        description="the most segments of a section while searching: on a coarser copy of the cell; "
-        "what confirms solutions has all",
+        description="most segments of a section while searching, on a coarser copy; what confirms has all",
     )
     fidelities: Literal["auto"] | tuple[str, ...] = Field(
         default="auto",
-        description="cheaper forms of a dear model that may be searched on, as `--engine` names them, such as "
+        description="cheaper forms to search a dear model on, as `--engine` names them, such as "
         '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model',
     )
     confirm: Literal["cvode", "fixed"] = Field(
@@ -125,11 +124,9 @@ class Simulation(Strict):
         default="auto",
         description='`"each"`: an evaluation has a process of its own; `"auto"` tries whether it needs one',
     )
-    time_limit: Second = Field(
-        default=60.0, description="one evaluation (all protocols once) that takes longer counts as failed"
-    )
+    time_limit: Second = Field(default=60.0, description="an evaluation that takes longer counts as failed")
     memory_limit: Megabyte = Field(
-        default=2048.0, description="a worker process that grows larger is ended; its evaluation failed"
+        default=2048.0, description="a worker that grows larger is ended; its evaluation failed"
     )
 
 
@@ -150,9 +147,7 @@ class Measurement(Strict):
     feature: str = Field(description="an eFEL feature or one of ours")
     mean: Read = Field(description="the experimental mean, or the one cell's value")
     sd: Read = Field(gt=0, description="standard deviation, more than 0, in the same unit")
-    unit: str = Field(
-        description="the feature's, or one that is converted to it and said (GOhm, pA, us …); any other is an error"
-    )
+    unit: str = Field(description="the feature's, or one that is converted to it (GOhm, pA, us …)")
     weight: Annotated[float, BeforeValidator(_number)] = Field(
         default=1.0, gt=0, le=1e6, description="how much it counts in the sum by which compromises are judged"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from gbar.sim.errors import GbarError
-from gbar.sim.recordings.sweep import Sweep
+from gbar.sim.recordings.sweep import SMALLEST_NA, Sweep
 
 CLEANED_MS = 0.3  # a median over this removes capacitive transients and single bad samples
 NOISES = 6.0  # a level is another one from this many SDs of the current's noise on,
@@ -75,9 +75,9 @@ def within(sweep: Sweep, start: float, end: float) -> Square:
         raise GbarError(
             f"{sweep.name}: a step from {start:g} to {end:g} ms: expected one after the start, before the end"
         )
-    holding = float(np.median(sweep.i[:first]))
+    holding = float(np.median(sweep.i[: min(first, max(1, round(AHEAD_MS / sweep.interval)))]))
     amplitude = float(np.median(sweep.i[first:last])) - holding
-    if abs(amplitude) < LEAST_NA:
+    if abs(amplitude) < SMALLEST_NA:
         raise GbarError(f"{sweep.name}: no current between {start:g} and {end:g} ms")
     return Square(first * sweep.interval, last * sweep.interval, amplitude, holding, first, last)
 

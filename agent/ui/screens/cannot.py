@@ -1,6 +1,6 @@
 """It cannot: what stands in the way of a solution, and the nearest that can be had."""
 
-from gbar.agent.report import findings
+from gbar.agent.report import compromises, findings
 from gbar.agent.ui.drawing import z_bars
 from gbar.agent.ui.pages import Screen, Visit, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
@@ -21,6 +21,7 @@ def _body(visit: Visit) -> str:
         obstacles=[finding for finding in found if finding.title in IN_THE_WAY],
         others=[finding for finding in found if finding.title not in IN_THE_WAY],
         bars=bars,
+        compromises=[] if result.solutions else compromises(result),
         missed=[row for row in bars.rows if not row.passes] if bars else [],
     )
 

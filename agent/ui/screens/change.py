@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gbar.agent.report import words
 from gbar.agent.result import Measured
-from gbar.agent.ui.drawing import plots, z_bars
+from gbar.agent.ui.drawing import plots, with_recorded, z_bars
 from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import packed
@@ -22,6 +22,7 @@ from gbar.sim.setup import Once, simulate_once
 
 BEYOND = 10.0  # times that a log slider reaches past bounds and the model's own value
 STEPS = 1000
+SOON_S = 2.5  # that the page waits for the model's own values
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def _row(p: Parameter, own: tuple[float, float] | None, free: bool) -> Row:
 def _body(visit: Visit) -> str:
     problem = visit.problem
     job = outline_job(visit, problem)
+    if job is not None:
+        job.wait(SOON_S)
     return render(
         "change.html.j2",
         visit=visit,
@@ -233,6 +236,7 @@ def _traces(visit: Visit) -> Response:
     drawn = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in (once.traces if once else {}).items()}
     measured = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
     found = plots(problem, drawn, "00", measured, "this try")
+    found = with_recorded(found, problem.measurements_file) if problem.measurements_file else found
     return Response(packed(found), media_type="application/octet-stream")
 
 

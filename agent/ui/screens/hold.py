@@ -126,7 +126,7 @@ def _body(visit: Visit) -> str:
         trusted=visit.folder is not None and visit.window.memory.trusts(visit.folder),
         going=contents.state,
         held=_part(visit, number),
-        word="Solution" if contents.result.solutions else "Set",
+        word="Solution" if contents.result.solutions else "Compromise",
     )
 
 

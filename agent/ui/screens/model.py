@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.responses import Response
+from tomlkit import TOMLDocument
 
 from gbar.agent.ui import anatomy
-from gbar.agent.ui.editing import keep_if_it_loads
+from gbar.agent.ui.editing import edit, keep_if_it_loads
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, render
 from gbar.agent.ui.screens.consent import check_consent
@@ -188,6 +190,20 @@ def _save(visit: Visit, form: Form) -> Response:
     return go(visit.link("model"))
 
 
+def _warm(visit: Visit, form: Form) -> Response:
+    """Another temperature, another start."""
+    given = {key: _number(form.get(key), key) for key in ("celsius", "v_init")}
+
+    def change(document: TOMLDocument) -> None:
+        model: Any = document["model"]
+        for key, value in given.items():
+            if value is not None and float(model[key]) != value:
+                model[key] = value
+
+    edit(visit.problem, change)
+    return go(visit.link("model"))
+
+
 def _example(visit: Visit, form: Form) -> Response:
     """A bundled problem, copied into the first folder."""
     into = visit.window.places.roots[0]
@@ -204,6 +220,7 @@ MODEL = Screen(
         action("/model/load", _load),
         fragment("/model/holds", state),
         action("/model/save", _save),
+        action("/model/warm", _warm),
         action("/model/example", _example),
     ],
 )

@@ -24,6 +24,7 @@ from gbar.sim.recordings import SUFFIXES, Findings, LookedAt, Reading, look, mea
 FOLDER = "measurements/recordings"  # in the problem's: no part of the model
 CHOICES = "reading.json"  # beside them
 SHOWN = 60  # sweeps
+PEAK_MS, AFTER_MS = 3.0, 60.0  # after a spike has crossed the threshold: its peak, its trough
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,6 @@ def looked_job(visit: Visit, problem: Problem) -> Job | None:
     stamp = tuple((file.name, file.stat().st_mtime_ns) for file in files)
     key = ("sweeps", problem.folder, stamp, choices, problem.file.stat().st_mtime_ns)
     return visit.window.jobs.begin(key, "Reading the recordings", lambda: look(problem, files, choices.reading))
-
-
-def recorded(visit: Visit, problem: Problem) -> dict[str, Line]:
-    """Protocol -> one recorded sweep, from the protocol's own start; what is not read yet is left out."""
-    job = looked_job(visit, problem)
-    found: dict[str, Line] = {}
-    for one in (job.answer or []) if job else []:
-        stimulus = problem.stimuli.get(one.protocol)
-        if stimulus and one.sweep and one.step and not one.reason and one.protocol not in found:
-            found[one.protocol] = Line(
-                "recorded", "measured", one.sweep.t + stimulus.delay - one.step.start, one.sweep.v
-            )
-    return found
 
 
 def short(name: str) -> str:
@@ -208,7 +196,7 @@ def _sweep(visit: Visit) -> Response:
     if one is None or one.sweep is None:
         return Response(packed([]), media_type="application/octet-stream")
     step, sweep = one.step, one.sweep
-    marks = [(at, float(np.interp(at, sweep.t, sweep.v)), "spike") for at in one.spikes]
+    marks = _marks(one) if step else []
     plot = Plot(
         short(one.name),
         "mV",
@@ -219,6 +207,33 @@ def _sweep(visit: Visit) -> Response:
         movable=step is not None,
     )
     return Response(packed([plot]), media_type="application/octet-stream")
+
+
+def _marks(one: LookedAt) -> list[tuple[float, float, str]]:
+    """Where features are read off: rest, spike peaks and the trough after the first, or else the end of the step."""
+    sweep, step = one.sweep, one.step
+    assert sweep is not None
+    assert step is not None
+    t, v = sweep.t, sweep.v
+
+    def mean(start: float, end: float) -> tuple[float, float]:
+        inside = (t >= start) & (t < end)
+        return (start + end) / 2, float(v[inside].mean()) if inside.any() else float("nan")
+
+    found = [(*mean(0.9 * step.start, step.start), "rest")]
+    for at in one.spikes:
+        near = np.flatnonzero((t >= at) & (t < at + PEAK_MS))
+        peak = near[int(np.argmax(v[near]))]
+        found.append((float(t[peak]), float(v[peak]), "peak"))
+    if not one.spikes:
+        found.append((*mean(step.end - 0.1 * step.duration, step.end), "end of the step"))
+    else:
+        until = one.spikes[1] if len(one.spikes) > 1 else one.spikes[0] + AFTER_MS
+        after = np.flatnonzero((t > found[1][0]) & (t < until))
+        if len(after):
+            trough = after[int(np.argmin(v[after]))]
+            found.append((float(t[trough]), float(v[trough]), "trough"))
+    return [mark for mark in found if np.isfinite(mark[1])]
 
 
 ROUTES: list[Route] = [

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.responses import Response
@@ -11,12 +12,11 @@ from starlette.websockets import WebSocket
 
 from gbar.agent.report import words
 from gbar.agent.result import LIVE, PROGRESS, STEER, Live, Steer, read_live_traces, read_steer, steer
-from gbar.agent.ui.drawing import ZBars, front, plots, z_bars
+from gbar.agent.ui.drawing import ZBars, front, plots, with_recorded, z_bars
 from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
 from gbar.agent.ui.runs import Seen, options_of
 from gbar.agent.ui.screens.consent import check_consent
-from gbar.agent.ui.screens.recordings import recorded
 from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
 from gbar.sim.files import check_name
@@ -228,10 +228,9 @@ def traces(visit: Visit) -> bytes:
     if live is None:
         return packed([])
     found = plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements)
-    real = recorded(visit, problem) if problem is not None else {}
-    return packed(
-        [replace(plot, lines=[*plot.lines, *([real[plot.name]] if plot.name in real else [])]) for plot in found]
-    )
+    with suppress(GbarError):  # a table that lies elsewhere
+        found = with_recorded(found, visit.window.places.inside(live.measurements_file))
+    return packed(found)
 
 
 async def _socket(socket: WebSocket) -> None:

@@ -73,7 +73,7 @@ def _body(visit: Visit) -> str:
     result, best = contents.result, contents.best + 1
     groups = families(contents)
     of = {number: k for k, group in enumerate(groups, start=1) for number in group.numbers}
-    word = "solution" if result.solutions else "set"
+    word = "solution" if result.solutions else "compromise"
     if not contents.state:
         _stand_in(visit, contents)  # learned while somebody reads
     return render(

@@ -590,7 +590,7 @@ def test_rates_rise_with_the_current(tmp_path: Path) -> None:
     assert heights == sorted(heights, reverse=True) and len(set(heights)) == 3  # down the page is less
     t, v = contents.traces["strong"]["01"]
     stimulus = contents.stimuli["strong"]
-    assert rate(t - stimulus.delay, v, stimulus) == pytest.approx(1e3 * 4 / 125, rel=1e-3)
+    assert rate(t - stimulus.delay, v, stimulus) == pytest.approx(1e3 * 4 / 200)
 
 
 def test_parameters_that_make_up_for_one_another(tmp_path: Path) -> None:

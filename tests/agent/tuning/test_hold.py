@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gbar.agent import tune
-from gbar.agent.result import Result, read_hold, write_hold
+from gbar.agent.result import Result, read_hold
 from gbar.agent.tuning import StandIn, TuneConfig, hold
 from gbar.sim import GbarError, load_problem, with_engine
 from tests.problems import HH
@@ -37,7 +37,6 @@ def test_a_solution_under_other_conditions(run: tuple[Path, Result]) -> None:
     assert found.curve_of == "fire" and found.curve[-1].rate > found.curve[2].rate > 0
     z = {row.found.feature: row.found.z for row in found.held_out}
     assert z == pytest.approx(result.solutions[1].z)  # the table that it was tuned to
-    write_hold(folder, found)
     assert read_hold(folder, 2) == found and read_hold(folder, 1) is None
     with pytest.raises(GbarError, match="no solution 9: there are 2"):
         hold(folder, 9)
