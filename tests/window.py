@@ -26,6 +26,7 @@ class Opened:
     def __init__(self, folders: list[Path], here: Path, port: int = 0):
         command = [str(GBAR), "ui", *map(str, folders), "--no-browser", "--port", str(port)]
         environment = {**os.environ, "XDG_CACHE_HOME": str(here)}
+        environment.pop("PYTHONUNBUFFERED", None)  # the address comes at once without it, too
         self.process = subprocess.Popen(
             command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

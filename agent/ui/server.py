@@ -17,7 +17,12 @@ from gbar.agent.ui.security import Keys
 from gbar.sim import GbarError
 
 
-def serve(folders: Sequence[Path], port: int = 0, browser: bool = True, say: Callable[[str], None] = print) -> None:
+def said(text: str) -> None:
+    """A line that is read at once, by a program too: the address is what opens the window."""
+    print(text, flush=True)
+
+
+def serve(folders: Sequence[Path], port: int = 0, browser: bool = True, say: Callable[[str], None] = said) -> None:
     """Serve the window to this machine until Ctrl-C; runs that it has started go on then.
 
     Args:
