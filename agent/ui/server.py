@@ -45,11 +45,11 @@ def serve(folders: Sequence[Path], port: int = 0, browser: bool = True, say: Cal
             application(window, keys), log_level="warning", lifespan="off", ws="websockets-sansio", access_log=False,
             server_header=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        say(f"The window: {keys.address}")
-        say("It works once, in one browser. Ctrl-C here closes the window; runs go on.")
-        if browser:
-            webbrowser.open(keys.address)
-        with suppress(KeyboardInterrupt):  # how a window is closed
+        with suppress(KeyboardInterrupt):  # how a window is closed, from the moment that somebody knows of it
+            say(f"The window: {keys.address}")
+            say("It works once, in one browser. Ctrl-C here closes the window; runs go on.")
+            if browser:
+                webbrowser.open(keys.address)
             uvicorn.Server(config).run(sockets=[listening])
 
 
