@@ -85,6 +85,8 @@ def test_too_little_memory_to_learn(command: str, tmp_path: Path) -> None:
 
 
 def test_little_memory_is_enough_to_simulate(tmp_path: Path) -> None:
+    """Once the engine is known: trying it takes more."""
+    subprocess.run([GBAR, "check", str(HH)], check=True, capture_output=True, timeout=120)
     limit = LIMITED.format(460 * 10**6, "AS")
     command = [sys.executable, "-c", limit, GBAR, "check", str(HH), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
