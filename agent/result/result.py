@@ -57,6 +57,9 @@ class Result(Plain):
     workers: int = Field(description="processes that simulated")
     engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
     engine_why: str = Field(default="", description="which engines were tried, and what each did")
+    left_form: str | None = Field(
+        default=None, description="the cheaper form of the model that the search began on and left because it misled"
+    )
     confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
     schedule: Literal["whole", "greedy"] = Field(
         default="whole",

@@ -9,15 +9,21 @@ from gbar.agent.tuning.findings import Findings
 from gbar.sim import Integrator, Problem, with_engine
 
 PROBES = 3  # parameter sets simulated by both, before a cheaper form of the model is judged
-FARTHER, LEAST_FARTHER = (
-    2.0,
-    0.5,
-)  # times, and in RMS asinh(z): that they are farther from the measurements in the model
+FARTHER, LEAST_FARTHER = 2.0, 0.5  # times, and in RMS asinh(z): that they are farther off in the model
 WORSE = 1.1  # times: that the later ones, better in the form, are farther than an earlier one in the model
 
 
 class Misled(Exception):
-    """What a cheaper form of the model promises does not hold in the model."""
+    """What a cheaper form of the model promises does not hold in the model.
+
+    Args:
+        form: the engine's name.
+        why: what was compared.
+    """
+
+    def __init__(self, form: str, why: str):
+        super().__init__(f"{form} misled: {why}: the search went on on the model itself")
+        self.form = form
 
 
 def model_itself(problem: Problem) -> Problem:
@@ -45,6 +51,7 @@ def check_form(findings: Findings) -> None:
     if away or (there > FARTHER * here and there > here + LEAST_FARTHER):
         nearer = ", where an earlier one was nearer" if away else ""
         raise Misled(
-            f"{definition.engine} misled: {PROBES} sets that it has at {here:.2g} from the measurements are at "
-            f"{there:.2g} in the model (RMS of asinh z){nearer}: the search went on on the model itself"
+            definition.engine,
+            f"{PROBES} sets that it has at {here:.2g} from the measurements are at {there:.2g} in the model "
+            f"(RMS of asinh z){nearer}",
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Findings
 from gbar.sim import Evaluation
 
@@ -75,6 +76,14 @@ class Ledger:
         self.ran: Counter[str] = Counter()  # protocol -> how often that was
         self.doing = "starting"
         self._start = time.perf_counter()
+
+    def again(self, definition: Definition) -> "Ledger":
+        """An account of the same run, begun anew on another form of the model: the time spent so far stays."""
+        other = Ledger(self.budget, self._observe, self._live)
+        other.seconds, other._start = self.seconds, self._start
+        if self._live is not None:
+            self._live.live.engine = definition.engine
+        return other
 
     @property
     def is_watched(self) -> bool:

@@ -50,26 +50,9 @@ def search(
     observe: Observer = unseen,
     live: LiveFiles | None = None,
 ) -> Outcome:
-    """Find parameter sets that reproduce the measurements, each confirmed by NEURON; see `search_on`.
+    """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
 
     Where a cheaper form of the model is searched on and turns out to mislead, the search goes on on the model itself.
-    """
-    try:
-        return search_on(problem, config, archive, log, observe, live)
-    except Misled as error:
-        outcome = search_on(model_itself(problem), config, archive, log, observe, live)
-        return replace(outcome, misled=str(error))
-
-
-def search_on(
-    problem: Problem,
-    config: TuneConfig,
-    archive: Archive,
-    log: Path,
-    observe: Observer = unseen,
-    live: LiveFiles | None = None,
-) -> Outcome:
-    """Find parameter sets that reproduce the measurements, each confirmed by NEURON.
 
     Args:
         problem: with measurements.
@@ -84,10 +67,20 @@ def search_on(
 
     Raises:
         GbarError: the model cannot be built or simulated at all.
-        Misled: by a cheaper form of the model.
     """
-    compiled, ledger = Compiling.seconds, Ledger(config.budget, observe, live)
-    findings = _from_other_runs(Definition.of(problem, config), archive, ledger)
+    ledger, compiled = Ledger(config.budget, observe, live), Compiling.seconds
+    try:
+        return _search(Definition.of(problem, config), archive, log, ledger)
+    except Misled as error:
+        model = Definition.of(model_itself(problem), config)
+        outcome = _search(model, archive, log, ledger.again(model))
+        return replace(outcome, misled=error, compiled_s=Compiling.seconds - compiled)
+
+
+def _search(definition: Definition, archive: Archive, log: Path, ledger: Ledger) -> Outcome:
+    """Search on the form of the model that the definition says. Raises Misled where that is a cheaper one."""
+    problem, config, compiled = definition.problem, definition.config, Compiling.seconds
+    findings = _from_other_runs(definition, archive, ledger)
     with ledger.phase("fit", findings):
         pretraining = _pretraining(findings, archive)
     with ledger.phase("start", findings):

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from gbar.agent.learning import Agent, Pretrained
 from gbar.agent.result import BatchTiming
 from gbar.agent.tuning.definition import Definition
+from gbar.agent.tuning.fidelity import Misled
 from gbar.agent.tuning.findings import Confirmed, Findings
 from gbar.agent.tuning.ledger import Ledger
 from gbar.agent.tuning.reachability import Reachability
@@ -40,7 +41,7 @@ class Outcome:
     units: dict[str, str]  # of the parameters, as NEURON has them
     compiled_s: float  # of the learning and planning, spent by JAX on compiling
     schedule: Literal["whole", "greedy"] = "whole"  # of an evaluation's protocols
-    misled: str = ""  # how a cheaper form of the model did, where the search has left it
+    misled: Misled | None = None  # by a cheaper form of the model, which the search has left
 
     @property
     def definition(self) -> Definition:

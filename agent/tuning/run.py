@@ -85,7 +85,7 @@ def tune_into(
             raise KeyboardInterrupt  # it had not come to where the last session ended: that one's result says more
         with undisturbed():
             result = make_result(outcome, archive or Path("archive.sqlite"), earlier)
-            result.engine_why = "; ".join(filter(None, [choice.why, outcome.misled]))
+            result.engine_why = choice.why if outcome.misled is None else f"{choice.why}; {outcome.misled}"
             result.simulated_s = {engine: round(seconds, 3) for engine, seconds in simulated.items()}
             result.wall_s.choose = round(choosing_s, 3)
             result.wall_s.earlier = round(earlier.wall_s.total + earlier.wall_s.earlier, 3) if earlier else 0.0
@@ -152,7 +152,8 @@ def _finished(problem: Problem, config: TuneConfig, out: Path, archive: Archive)
     batch = config.batch or found.batch
     asked = (config.seed, config.tolerance, config.budget, config.solutions, batch, config.agent.planner)
     was_asked = (found.seed, found.tolerance, found.budget, found.wanted, found.batch, found.planner)
-    same = asked == was_asked and found.versions == _versions() and found.engine == str(Integrator.of(problem))
+    engine = str(Integrator.of(problem))
+    same = asked == was_asked and found.versions == _versions() and (found.left_form or found.engine) == engine
     ranges = [_range(parameter) for parameter in problem.parameter]
     same = same and ranges == [p.model_dump(exclude={"unit", "uncertainty_left"}) for p in found.parameters]
     same = same and found.measurements == _measured(problem) and config.schedule in ("auto", found.schedule)
@@ -256,6 +257,7 @@ def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) 
         planner=config.agent.planner,
         workers=config.workers,
         engine=definition.engine,
+        left_form=outcome.misled.form if outcome.misled else None,
         confirmed_by=str(definition.tight),
         schedule=outcome.schedule,
         arms_s=ledger.arms_s(),

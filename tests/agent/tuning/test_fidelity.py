@@ -1,5 +1,6 @@
 """Dear models: searched on a coarser copy, confirmed on the model, left where that misleads; protocols in turn."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def test_a_copy_that_misleads_is_left(write: Callable[..., Path], tmp_path: Path
     problem = cable(write, *SOMATIC, DISTAL, simulation='[simulation]\nengine = "cvode"\nsegments = 1\n')
     result = tune(problem, CONFIG._replace(tolerance=0.5), tmp_path / "run")
     assert result.engine == "cvode atol 0.0001" and "cvode atol 0.0001 segments 1 misled" in result.engine_why
+    assert result.left_form == "cvode atol 0.0001 segments 1"
+    assert sum(seconds for _, seconds in result.wall_s.parts()) == pytest.approx(result.wall_s.total, rel=0.02, abs=1.0)
+    began = time.monotonic()
+    again = tune(problem, CONFIG._replace(tolerance=0.5), tmp_path / "run")
+    assert again == result and time.monotonic() - began < 5, "it is known to have ended"
     assert worst(problem, result.solutions[0].parameters) <= 0.5
 
 
