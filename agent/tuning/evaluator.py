@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gbar.agent.learning import DISTINCT, UNDEFINED, Forecast, z_scores
+from gbar.agent.learning import DISTINCT, Forecast, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.compromises import choose_compromises, order
@@ -14,8 +14,9 @@ from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.fidelity import PROBES
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
-from gbar.agent.tuning.schedule import Schedule
+from gbar.agent.tuning.schedule import Schedule, hopeless
 from gbar.sim import Archive, Evaluation, Integrator, Pool, Workers
+from gbar.sim.engine import UNKNOWN
 
 NEAR_MISS = 1.25  # tolerances up to which the best evaluation is confirmed although it misses
 PROBE_EVERY = 3  # batches
@@ -229,7 +230,7 @@ class Evaluator:
         self, findings: Findings, x: np.ndarray, proposers: list[str], forecast: Forecast | None
     ) -> dict[int, Evaluation]:
         """Simulate x [B, D] by the searching engine, a group of protocols after the other; see `Schedule`."""
-        schedule, ledger, keys = self.schedule, self.ledger, self.definition.keys
+        schedule, ledger, keys, target = self.schedule, self.ledger, self.definition.keys, self.definition.target
         assert schedule is not None
         cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
         kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
@@ -247,8 +248,8 @@ class Evaluator:
                 if i not in done:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
-            r = {i: self._r(findings, done[i]) for i in asked if done[i].status == "ok"}
-            asked = [i for i in r if not schedule.hopeless(r[i], forecast, i, cutoff)]
+            rows = {i: done[i].row(keys) + findings.bias.shift for i in asked if done[i].status == "ok"}
+            asked = [i for i, row in rows.items() if not hopeless(row, target, forecast, i, cutoff)]
             if not asked:
                 break
         return {i: self._seen(x[i], whole, proposers[i]) for i, whole in done.items()}
@@ -261,23 +262,19 @@ class Evaluator:
     def _confirmed_in_turn(self, findings: Findings, x: np.ndarray) -> Iterator[tuple[int, Evaluation]]:
         """Simulate x [B, D] at the confirming accuracy, and no more of what has a measurement out of tolerance."""
         schedule, engine, limit = self.schedule, self.definition.tight, self.definition.config.tolerance
+        target = self.definition.target
         assert schedule is not None
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
         for g in schedule.order(findings, np.arcsinh(limit), with_unmeasured=True):
             for k, part in self.pool.run(list(x[asked]), True, engine, protocols=schedule.groups[g]):
                 done[asked[k]] = done[asked[k]].joined(part) if asked[k] in done else part
-            r = {i: self._r(findings, done[i], 0.0) for i in asked if done[i].status == "ok"}
-            asked = [i for i in r if not np.nanmax(np.abs(r[i])) > np.arcsinh(limit)]
+            rows = {i: done[i].row(self.definition.keys) for i in asked if done[i].status == "ok"}
+            z = {i: np.where(row == UNKNOWN, 0.0, z_scores(row, target)) for i, row in rows.items()}
+            asked = [i for i in z if goals_worst(z[i]) <= limit]
             if not asked:
                 break
         yield from sorted(done.items())
-
-    def _r(self, findings: Findings, done: Evaluation, shift: np.ndarray | float | None = None) -> np.ndarray:  # [F]
-        """What `Schedule.hopeless` looks at."""
-        row = done.row(self.definition.keys) + (findings.bias.shift if shift is None else shift)
-        r = np.arcsinh(z_scores(np.where(np.isinf(row), np.nan, row), self.definition.target))
-        return np.where(np.isinf(row), np.nan, np.where(np.isnan(r), UNDEFINED, r))
 
     def _keep(
         self, findings: Findings, slot: int, proposer: str, engine: Integrator, x: np.ndarray, done: Evaluation

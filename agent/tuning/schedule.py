@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gbar.agent.learning import UNDEFINED, Forecast
+from gbar.agent.learning import Forecast, Target, distance, z_scores
 from gbar.agent.result import BatchTiming
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Findings
 from gbar.sim import Integrator, Problem
+from gbar.sim.engine import UNKNOWN
 
 RIVALS = 4  # best evaluations: what cannot come among them is not finished
 RECENT = 64  # evaluations that tell how often a protocol rejects
@@ -45,15 +46,13 @@ class Schedule:
 
         Those under which nothing is measured come last, or not at all.
         """
-        square = np.minimum(_squared(findings)[-RECENT:], UNDEFINED**2)  # [N, F]; infinite where not simulated
-        best = int(findings.distance.argmin()) if len(findings.observations) else None
-        typical: np.ndarray = np.zeros(self.keys.shape[1]) if best is None else _squared(findings)[best]
+        target, features = findings.definition.target, findings.features
+        z = z_scores(features, target)
         rejects = []
         for own in self.keys:
-            unknown = np.isinf(findings.observations.features[-RECENT:, own])
-            there = np.flatnonzero(unknown.sum(axis=1) == 0)
-            mean = (square[there][:, own].sum(axis=1) + typical[~own].sum()) / len(own)
-            rejects.append((1.0 + (np.sqrt(mean) > cutoff).sum()) / (2.0 + len(there)))
+            there = [i for i in range(max(0, len(z) - RECENT), len(z)) if not np.isinf(features[i, own]).any()]
+            mixed = np.where(own, z[there], z[findings.distance.argmin()])  # the rest as in the best so far
+            rejects.append((1.0 + (distance(mixed, target.weight) > cutoff).sum()) / (2.0 + len(there)))
         measured = [bool(own.any()) for own in self.keys]
         order = [int(g) for g in np.argsort(self.price / np.array(rejects), kind="stable")]
         return [g for g in order if measured[g]] + [g for g in order if with_unmeasured and not measured[g]]
@@ -63,19 +62,24 @@ class Schedule:
         whole = np.sort(findings.distance[~np.isinf(findings.observations.features).any(axis=1)])
         return float(whole[RIVALS - 1]) if len(whole) >= RIVALS else np.inf
 
-    def hopeless(self, r: np.ndarray, forecast: Forecast | None, at: int, cutoff: float) -> bool:
-        """Whether a parameter set is beyond a cutoff even if what was not simulated turns out well.
 
-        Args:
-            r: [F] asinh(z) as simulated, UNDEFINED where not defined, NaN where not simulated.
-            forecast: of the batch; the best that may be expected is one SD nearer than its mean.
-            at: which of the batch.
-            cutoff: a distance.
-        """
-        rest = np.zeros_like(r)
-        if forecast is not None:
-            rest = np.maximum(np.abs(forecast.r[at]) - forecast.sd[at], 0.0) * np.sqrt(forecast.p[at])
-        return bool(np.sqrt(np.mean(np.where(np.isnan(r), rest, r) ** 2)) > cutoff)
+def hopeless(
+    features: np.ndarray, target: Target[np.ndarray], forecast: Forecast | None, at: int, cutoff: float
+) -> bool:
+    """Whether a parameter set is beyond a cutoff even if what was not simulated turns out well.
+
+    Args:
+        features: [F] as simulated, NaN where not defined, UNKNOWN where not simulated.
+        target: what is to be reproduced.
+        forecast: of the batch; the best that may be expected is one SD nearer than its mean.
+        at: which of the batch.
+        cutoff: a distance.
+    """
+    rest = np.zeros_like(features)
+    if forecast is not None:
+        rest = np.maximum(np.abs(forecast.r[at]) - forecast.sd[at], 0.0) * np.sqrt(forecast.p[at])
+    z = np.where(features == UNKNOWN, np.sinh(rest), z_scores(features, target))
+    return bool(distance(z, target.weight) > cutoff)
 
 
 def schedule_of(definition: Definition, timing: BatchTiming | None) -> Schedule | None:
@@ -91,11 +95,3 @@ def schedule_of(definition: Definition, timing: BatchTiming | None) -> Schedule 
         wanted = "greedy" if dear else "whole"
     schedule = Schedule.of(definition.problem) if wanted == "greedy" else None
     return schedule if schedule and (schedule.keys.any(axis=1).sum() > 1) else None
-
-
-def _squared(findings: Findings) -> np.ndarray:  # [N, F]
-    """asinh(z)^2 of every evaluation, an undefined or unknown feature counting as far."""
-    target = findings.definition.target
-    z = (findings.features - target.mean) / target.sd
-    squared: np.ndarray = np.where(np.isfinite(z), np.arcsinh(z), UNDEFINED) ** 2
-    return squared
