@@ -1,12 +1,13 @@
 """Every simulation, kept; and the space-filling design that fills an archive."""
 
 from gbar.sim.archive.archive import Archive, Rows, said_of, why_another
-from gbar.sim.archive.sampling import design, sample
+from gbar.sim.archive.sampling import design, near, sample
 
 __all__ = [
     "Archive",
     "Rows",
     "design",
+    "near",
     "said_of",
     "sample",
     "why_another",

@@ -19,6 +19,20 @@ def design(dimension: int, count: int, seed: int) -> np.ndarray:  # [count, dime
     return points
 
 
+def near(problem: Problem, own: np.ndarray, count: int, reach: float) -> np.ndarray:  # [D] -> [count, D] NEURON's units
+    """Where a search begins: the start, or the model's own values inside the bounds, and points around it.
+
+    Args:
+        problem: may name a start.
+        own: the model's own values.
+        count: of points.
+        reach: of the ranges, to each side.
+    """
+    steps = reach * (2 * design(len(own), count, 0) - 1)
+    steps[0] = 0.0
+    return problem.physical(np.clip(problem.nearest(problem.started(own)) + steps, 0, 1))
+
+
 def sample(
     problem: Problem,
     archive: Archive,

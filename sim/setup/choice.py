@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gbar.sim import mechanisms
-from gbar.sim.archive import design
+from gbar.sim.archive import design, near
 from gbar.sim.engine import Evaluation
 from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import cache_folder, write_whole
@@ -159,13 +159,6 @@ def _points(problem: Problem) -> np.ndarray:  # [POINTS, D] in NEURON's units
     return problem.physical(design(len(problem.names), POINTS, 0))
 
 
-def _near(problem: Problem, own: np.ndarray) -> np.ndarray:  # [POINTS - FAR, D]
-    """The start, or the model's own values inside the bounds, and small steps from there."""
-    steps = NEAR_STEP * (2 * design(len(own), POINTS - FAR, 0) - 1)
-    steps[0] = 0.0
-    return problem.physical(np.clip(problem.nearest(problem.started(own)) + steps, 0, 1))
-
-
 def with_engine(problem: Problem, engine: str, confirm: str | None = None) -> Problem:
     """The problem with an engine as `result.json` names it, such as "coreneuron dt 0.025".
 
@@ -264,7 +257,7 @@ def _reference(problem: Problem, log: Path | None) -> Reference:
         done, started = dict(reuse.fresh), time.monotonic()
         with Workers(with_process(problem, reuse.process), 2, integrator, log) as pool:
             loading = time.monotonic() - started
-            x = np.concatenate([far, _near(problem, pool.found.own)])
+            x = np.concatenate([far, near(problem, pool.found.own, POINTS - FAR, NEAR_STEP)])
             if problem.simulation.process != "auto":
                 done = dict(pool.run(list(far), within=LONGEST_S))
             if done and reuse.process == "kept":

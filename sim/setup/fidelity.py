@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gbar.sim.archive import near
 from gbar.sim.engine import Evaluation
-from gbar.sim.errors import GbarError
+from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import write_whole
-from gbar.sim.pool import Workers
-from gbar.sim.problem import Integrator, Problem, within
+from gbar.sim.pool import KILLED, Workers
+from gbar.sim.problem import Integrator, Problem
 
 DEAR_S = 1.0  # of one worker for an evaluation: cheaper ones are searched on as they are
-POINTS = 6  # around the model's own values: where a search begins
-SPREAD = 0.1  # SD of these in the unit cube
+POINTS, REACH = 6, 0.2  # where a search begins, and so much of the ranges to each side
 RANK = 0.7  # Spearman's correlation of what the two say of the points, at least
 GAIN = 2.0  # times cheaper, at least
 CAP = 20.0  # a |z| counts no more; one that is not defined counts as much
@@ -39,6 +39,7 @@ class FidelityTrial(BaseModel):
     rank: float | None = None  # Spearman's correlation of the sums of |z|
     off: float | None = None  # median difference of a feature that both define, in SDs
     refused: str = ""  # why it cannot be used
+    passing: bool = False  # whether that is the machine's fault, such as no memory left: another time it may do
 
     @property
     def gain(self) -> float:
@@ -105,15 +106,16 @@ def try_fidelities(
         return FidelityTrials.model_validate_json(file.read_text())
     except (OSError, ValidationError):
         found = FidelityTrials(trials=_tried(problem, log, observe))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, found.model_dump_json(indent=1))
+        if not any(trial.passing for trial in found.trials):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, found.model_dump_json(indent=1))
         return found
 
 
 def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> list[FidelityTrial]:
     observe("Simulating a few points, to compare a cheaper form of the model with it")
     with Workers(problem, 2, log=log) as pool:
-        x = _points(problem, pool.found.own)
+        x = near(problem, pool.found.own, POINTS, REACH)
         full = dict(pool.run(list(x)))
     trials: list[FidelityTrial] = []
     for form in cheaper_forms(problem):
@@ -124,14 +126,6 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     return trials
 
 
-def _points(problem: Problem, own: np.ndarray) -> np.ndarray:  # [POINTS, D] in NEURON's units
-    """The model's own values, or the centre where those lie outside the bounds, and points around it."""
-    start = problem.unit(own)
-    start = start if within(start) else np.full(len(own), 0.5)
-    around = start + SPREAD * np.random.default_rng(0).standard_normal((POINTS - 1, len(own)))
-    return problem.physical(np.clip(np.concatenate([start[None], around]), 0.0, 1.0))
-
-
 def _compared(
     problem: Problem, form: Integrator, x: np.ndarray, full: dict[int, Evaluation], log: Path | None
 ) -> FidelityTrial:
@@ -139,11 +133,11 @@ def _compared(
         with Workers(problem, 2, form, log) as pool:
             cheap = dict(pool.run(list(x)))
     except GbarError as error:
-        return FidelityTrial(engine=str(form), refused=str(error))
+        return FidelityTrial(engine=str(form), refused=str(error), passing=isinstance(error, MachineError))
     both = [(full[i], cheap[i]) for i in range(len(x)) if full[i].status == "ok"]
-    failed = next((one.reason for _, one in both if one.status != "ok"), "" if both else "no point to compare at")
+    failed = next((one.reason for _, one in both if one.status != "ok"), "" if both else full[0].reason)
     if failed:
-        return FidelityTrial(engine=str(form), refused=failed)
+        return FidelityTrial(engine=str(form), refused=failed, passing=failed in KILLED)
     return FidelityTrial(
         engine=str(form),
         seconds=float(np.mean([one.cpu for _, one in both])),

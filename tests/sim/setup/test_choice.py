@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from gbar.sim import Evaluation, GbarError, Integrator, choose_engine, load_problem
+from gbar.sim.archive import near
 from gbar.sim.errors import MachineError
 from gbar.sim.mechanisms import library as mechanisms
 from gbar.sim.setup import choice
@@ -144,9 +145,9 @@ def test_engines_are_timed_where_a_search_begins() -> None:
     agree anywhere."""
     problem = load_problem(HH)
     own = np.array([0.12, 0.5, 0.0003])  # the second outside its bounds
-    near = problem.unit(choice._near(problem, own))
-    assert np.allclose(near[0], problem.nearest(own)) and len(near) == choice.POINTS - choice.FAR
-    assert np.abs(near - near[0]).max() <= choice.NEAR_STEP + 1e-9 and (near >= 0).all() and (near <= 1).all()
+    points = problem.unit(near(problem, own, choice.POINTS - choice.FAR, choice.NEAR_STEP))
+    assert np.allclose(points[0], problem.nearest(own)) and len(points) == choice.POINTS - choice.FAR
+    assert np.abs(points - points[0]).max() <= choice.NEAR_STEP + 1e-9 and (points >= 0).all() and (points <= 1).all()
     seconds = [9.0, 9.0, 1.0, 2.0]
     found = choice.Reference(Integrator(), {i: Evaluation(seconds=s) for i, s in enumerate(seconds)}, 1.0)
     assert found.seconds == 1.5 and found._replace(evaluations={0: Evaluation(seconds=9)}).seconds == 9.0

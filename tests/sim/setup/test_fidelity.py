@@ -72,6 +72,21 @@ def test_a_dear_model_is_tried_by_itself(write: Write, monkeypatch: pytest.Monke
     assert "no cheaper form serves" in choice.why
 
 
+def test_a_form_that_the_system_killed_is_tried_again(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a machine short of memory does to a process says nothing about the form."""
+    memory = tmp_path / "engine.json"
+    killed = fidelity.FidelityTrial(engine=COARSE, refused="crashed with SIGKILL", passing=True)
+    problem = cable(write, *SOMATIC)
+    monkeypatch.setattr(fidelity, "_tried", lambda *_: [killed])
+    assert fidelity.try_fidelities(problem, memory, None).best is None
+    assert list(tmp_path.glob("engine-fidelity-*")) == []
+    monkeypatch.setattr(fidelity, "_tried", lambda *_: [killed.model_copy(update={"passing": False})])
+    fidelity.try_fidelities(problem, memory, None)
+    assert len(list(tmp_path.glob("engine-fidelity-*"))) == 1
+
+
 def test_a_form_that_is_none(write: Write) -> None:
     with pytest.raises(GbarError, match=r"simulation.fidelities: 'segments 1' is no engine: expected one such as"):
         cable(write, *SOMATIC, simulation='[simulation]\nfidelities = ["segments 1"]\n')
