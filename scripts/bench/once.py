@@ -75,10 +75,14 @@ class _Watched(Archive):
         super().__init__(path, problem)
         self._keys, self._target = [m.key for m in problem.measurements], target_of(problem.measurements)
         self._progress, self._scored = progress, z_scores
+        self._parts: dict[tuple[object, ...], Evaluation] = {}  # of evaluations whose protocols come one by one
 
     def add(self, run: str, batch: int, slot: int, proposer: str, engine: str, x: np.ndarray, done: Evaluation) -> None:
         super().add(run, batch, slot, proposer, engine, x, done)
-        self._progress.note(self._scored(np.array(done.row(self._keys)), self._target))
+        key = batch, slot, proposer, engine
+        before = self._parts.get(key)
+        self._parts[key] = done if before is None else before.joined(done)
+        self._progress.note(self._scored(self._parts[key].row(self._keys), self._target), before is None)
 
 
 def _search_arm(problem: Problem, run: Run, progress: Progress) -> RunOutcome:

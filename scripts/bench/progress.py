@@ -55,15 +55,15 @@ class Progress:
         self._largest: float | None = None
         self._best: Fit | None = None
 
-    def note(self, z: np.ndarray) -> None:
-        """One more evaluation's z-scores [F]."""
+    def note(self, z: np.ndarray, is_new: bool = True) -> None:
+        """The z-scores [F] of one more evaluation, or of the last but with more of its protocols."""
         fit = fit_of(z)
-        self._made += 1
+        self._made += is_new
         if fit.largest_z is not None:
             self._largest = min(fit.largest_z, fit.largest_z if self._largest is None else self._largest)
         if self._best is None or fit.sum_z < self._best.sum_z:
             self._best = fit
-        if self._made in MARKS:
+        if self._made in MARKS and is_new:
             self.tell()
 
     def tell(self) -> None:

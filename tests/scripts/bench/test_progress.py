@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gbar.scripts.bench.compare import Settings, run_once
-from gbar.scripts.bench.once import Run
+from gbar.scripts.bench.once import Run, _Watched
 from gbar.scripts.bench.progress import MARKS, Progress, Reached, fit_of, stages, told
 from gbar.scripts.bench.score import BEFORE, PROGRESS, Score, append, read_scores, summarise
-from gbar.sim import load_problem
+from gbar.sim import Evaluation, load_problem
 from gbar.sim.files import as_csv
 from tests.problems import HH
 
@@ -32,6 +32,22 @@ def test_a_run_says_its_best_at_every_mark_and_at_its_end() -> None:
     found = told("NEURON says hello\n" + "\n".join(said) + "\nreached [2")
     assert [(one.evaluations, *one[2:]) for one in found] == [(100, 4.0, 5.0, 1, 1), (101, 4.0, 5.0, 1, 1)]
     assert 0 < found[0].seconds <= found[1].seconds
+
+
+def test_protocols_that_come_one_by_one_are_one_evaluation(tmp_path: Path) -> None:
+    """Whatever is put into the archive in parts counts once, with all that is known of it."""
+    said: list[str] = []
+    problem = load_problem(HH)
+    keys, x = [m.key for m in problem.measurements], np.array([p.middle for p in problem.parameter])
+    parts = [{m.key: m.mean for m in problem.measurements if m.under == name} for name in problem.stimuli]
+    progress = Progress(said.append)
+    with _Watched(tmp_path / "a.sqlite", problem, progress) as archive:
+        for part in filter(None, parts):
+            archive.add("run", 0, 0, "gradient", "cvode atol 0.01", x, Evaluation(part))
+        archive.add("run", 0, 0, "confirm", "cvode atol 1e-07", x, Evaluation(dict.fromkeys(keys, np.nan)))
+    progress.tell()
+    (last,) = told(said[0] + "\n")
+    assert (last.evaluations, last.largest_z, last.sum_z) == (2, 0.0, 0.0)
 
 
 def test_stages_are_medians_and_a_run_that_ended_counts_with_what_it_had() -> None:
