@@ -59,6 +59,16 @@ class _Kept(NamedTuple):
     reason: str
     seconds: float
 
+    def is_continued_by(self, other: "_Kept") -> bool:
+        """Whether another row is of the same evaluation, but of other protocols: the same twice are two."""
+        return self[:6] == other[:6] and not self.features.keys() & other.features.keys()
+
+    def joined(self, other: "_Kept") -> "_Kept":
+        """Both; it failed where either has."""
+        status, reason = (self.status, self.reason) if self.status != "ok" else (other.status, other.reason)
+        features, seconds = self.features | other.features, self.seconds + other.seconds
+        return self._replace(features=features, status=status, reason=reason, seconds=seconds)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -250,26 +260,29 @@ class Archive:
     def count(self, run: str | None = None) -> int:
         """How many evaluations there are, or how many one run has made; the parts of one are one."""
         where, arguments = ("WHERE run = ?", (run,)) if run else ("", ())
-        return len(self._evaluations(where, arguments))
+        one = "run || ' ' || batch || ' ' || slot || proposer || engine || parameters"
+        query = f"SELECT count(*), count(DISTINCT {one}) FROM evaluations {where}"
+        with self._refusing():
+            rows, most = self._db.execute(query, arguments).fetchone()
+        return int(rows) if rows == most else sum(1 for _ in self._evaluations(where, arguments))
 
-    def _evaluations(self, where: str, arguments: tuple[str, ...]) -> "list[_Kept]":
+    def _evaluations(self, where: str, arguments: tuple[str, ...]) -> "Iterator[_Kept]":
         """What is kept, in the order in which it was asked for; rows that are parts of one evaluation put together."""
         columns = "run, batch, slot, proposer, engine, parameters, features, status, reason, seconds"
         query = f"SELECT {columns} FROM evaluations {where} ORDER BY run, batch, slot, id"
         with self._refusing():
-            rows = [_Kept._make([*row[:6], json.loads(row[6]), *row[7:]]) for row in self._db.execute(query, arguments)]
-        whole: list[_Kept] = []
-        for row in rows:
-            if whole and whole[-1][:6] == row[:6] and not whole[-1].features.keys() & row.features.keys():
-                last = whole[-1]
-                status, reason = (last.status, last.reason) if last.status != "ok" else (row.status, row.reason)
-                both = last.features | row.features
-                whole[-1] = last._replace(
-                    features=both, status=status, reason=reason, seconds=last.seconds + row.seconds
-                )
-            else:
-                whole.append(row)
-        return whole
+            rows = self._db.execute(query, arguments).fetchall()
+        last: _Kept | None = None
+        for content in rows:
+            row = _Kept._make([*content[:6], json.loads(content[6]), *content[7:]])
+            if last is not None and last.is_continued_by(row):
+                last = last.joined(row)
+                continue
+            if last is not None:
+                yield last
+            last = row
+        if last is not None:
+            yield last
 
     def seconds(self, run: str) -> dict[str, float]:
         """What a run's evaluations have taken a worker by each engine, s."""

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from gbar.sim import Archive, Evaluation, GbarError, Integrator, Problem, Rows, load_problem
+from gbar.sim.engine import UNKNOWN
 from tests.archives import FULL, refusal, started
 from tests.problems import HH, ROOT, TROUBLE
 
@@ -413,3 +414,20 @@ def test_processes_that_make_one_archive_and_take_it_back_lose_no_row(problem: P
 def test_one_that_must_be_there_is_not_made(problem: Problem, file: Path) -> None:
     assert "no archive there" in refusal(lambda: Archive(file, problem, must_exist=True))
     assert list(file.parent.iterdir()) == []
+
+
+def test_parts_of_one_evaluation_are_put_together(problem: Problem, file: Path) -> None:
+    """In the order of the rows; the same twice are two, and what failed in one protocol failed."""
+    x = np.array([parameter.middle for parameter in problem.parameter])
+    with Archive(file, problem) as archive:
+        for slot, part in [(0, {"a.1": 1.0}), (0, {"b.1": math.nan}), (1, {"a.1": 2.0}), (2, {"a.1": 3.0, "b.1": 4.0})]:
+            archive.add("run", 0, slot, "gradient", CVODE, x, Evaluation(part, seconds=0.5))
+        archive.add("run", 0, 2, "gradient", CVODE, x, Evaluation({"a.1": 3.0, "b.1": 4.0}))
+        archive.add("run", 0, 3, "gradient", CVODE, x, Evaluation({"a.1": 5.0}))
+        archive.add("run", 0, 3, "gradient", CVODE, x, Evaluation(status="failed", reason="crashed"))
+        assert (archive.count(), archive.count("run"), archive.count("other")) == (5, 5, 0)
+        whole, rows = (archive.rows(["a.1", "b.1"], CVODE, partial) for partial in (False, True))
+        np.testing.assert_array_equal(whole.features[:3], [[1.0, math.nan], [3.0, 4.0], [3.0, 4.0]])
+        np.testing.assert_array_equal(rows.features[:4], [[1, math.nan], [2.0, UNKNOWN], [3, 4], [3, 4]])
+        assert rows.ok.tolist() == [True] * 4 + [False] and rows.reason[4] == "crashed"
+        assert rows.seconds.tolist() == [1.0, 0.5, 0.5, 0.0, 0.0] and archive.seconds("run") == {CVODE: 2.0}
