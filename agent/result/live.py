@@ -18,37 +18,38 @@ class LiveFeature(Plain):
     """One measurement of a run that is going on."""
 
     key: str = Field(description="`protocol.feature`")
-    best: SDs | None = Field(description="the smallest |z| of any evaluation; `null` while none has a value")
-    coverage_90: Share | None = Field(default=None, description="as in Accuracy; `null` before it was predicted")
+    best: SDs | None = Field(description="the smallest |z| of any evaluation")
+    coverage_90: Share | None = Field(default=None, description="as in Accuracy")
     verdict: str = Field(default="not tested", description="as in Accuracy")
 
 
 class Live(Plain):
     """How a run stands. Times are seconds since 1970."""
 
-    problem: str = Field(description="its name")
-    problem_folder: str = Field(description="where it is")
-    measurements_file: str = Field(description="the table that is used")
+    # Keys without a description are those of Result.
+    problem: str
+    problem_folder: str
+    measurements_file: str
     pid: int = Field(description="its process")
     process_started: Seconds = Field(description="when that began")
     started: Seconds = Field(description="when the run began")
     updated: Seconds = Field(description="when this was written")
     phase: str = Field(description="`simulating`, `learning`, `planning`, `paused`, …")
     ended: str | None = Field(default=None, description="`null` while it runs, then the status, or what failed")
-    evaluations: Evaluations = Field(description="made, in earlier sessions too")
-    budget: Evaluations = Field(description="at most")
-    wanted: int = Field(description="solutions at which it stops")
-    tolerance: SDs = Field(description="the largest |z| of a solution")
-    seed: int = Field(description="of the run")
-    workers: int = Field(description="processes that simulate")
-    engine: str = Field(description="that searches")
-    measurements: list[Measured] = Field(description="the table")
+    evaluations: Evaluations
+    budget: Evaluations
+    wanted: int
+    tolerance: SDs
+    seed: int
+    workers: int
+    engine: str
+    measurements: list[Measured]
     features: list[LiveFeature] = Field(description="one a measurement")
-    solutions: list[Candidate] = Field(default_factory=list, description="confirmed so far")
+    solutions: list[Candidate] = Field(default_factory=list)
     nearest: Candidate | None = Field(
         default=None, description="the best solution, or else the nearest set, by the searching engine"
     )
-    failures: dict[str, int] = Field(default_factory=dict, description="reason → how often")
+    failures: dict[str, int] = Field(default_factory=dict)
     history: list[tuple[Evaluations, SDs | None, int]] = Field(
         default_factory=list, description="a batch each: evaluations, smallest largest |z|, solutions"
     )

@@ -26,8 +26,8 @@ class Candidate(Plain):
     parameters: dict[str, InNeuronsUnit] = Field(description="name → value")
     features: dict[str, InItsUnit | None] = Field(description="every computed feature, measured or not")
     z: dict[str, SDs | None] = Field(description="(feature − mean) / SD of every measurement")
-    max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
-    undefined: int = Field(default=0, description="how many measured features are not defined")
+    max_abs_z: SDs | None = Field(description="the largest |z|; `null` if a measured feature is undefined")
+    undefined: int = Field(default=0, description="measured features that are not defined")
     gives_up: list[str] = Field(
         default_factory=list, description="the measurements that it misses: first what must hold, then the furthest"
     )
@@ -44,10 +44,10 @@ class Accuracy(Plain):
     """How well the surrogate predicted one feature before it was simulated."""
 
     rmse_over_sd: SDs | None = Field(
-        description="root mean square error of predictions over the whole run; `null` with fewer than two"
+        description="root mean square error over the whole run; `null` with fewer than two"
     )
     coverage_90: Share | None = Field(
-        description="simulated values inside the predicted 90 % interval; 0.9 is honest, less is over-confident"
+        description="simulated values in the predicted 90 % interval; below 0.9 is over-confident"
     )
     n: int = Field(description="predictions whose simulated value was defined")
     recent_rmse_over_sd: SDs | None = Field(default=None, description="the error over the second half of the run")
@@ -117,10 +117,10 @@ class Range(Plain):
     scale: Literal["linear", "log"] = Field(description="`linear` or `log`")
     unit: str = Field(description="as NEURON has it; empty where NEURON names none")
     start: InNeuronsUnit | None = Field(default=None, description="as given; `null`: the model's own value")
-    prior_mean: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
-    prior_sd: InNeuronsUnit | None = Field(default=None, description="as given; `null` without a prior")
+    prior_mean: InNeuronsUnit | None = Field(default=None, description="as given")
+    prior_sd: InNeuronsUnit | None = Field(default=None, description="as given")
     uncertainty_left: Share | None = Field(
-        default=None, description="how much of its range the measurements leave open; `null` where nothing was learned"
+        default=None, description="how much of its range the measurements leave open"
     )
 
 
@@ -130,8 +130,7 @@ class Compensation(Plain):
     first: str = Field(description="name of the one")
     second: str = Field(description="name of the other")
     correlation: float = Field(
-        description="−1 to 1, by the surrogate's slopes, on the parameters' own scales: above 0 both rise, below 0 one "
-        "falls"
+        description="−1 to 1, by the surrogate's slopes, on the parameters' own scales; above 0 both rise together"
     )
 
 
@@ -150,9 +149,7 @@ class FirstBatch(Plain):
     """How far the first batch came, before anything was learned from this cell."""
 
     evaluations: int = Field(description="in the batch")
-    best_max_abs_z: SDs | None = Field(
-        description="the smallest largest |z|; `null` where none had every measured feature defined"
-    )
+    best_max_abs_z: SDs | None = Field(description="the smallest `max_abs_z`")
     within_3: Evaluations = Field(description="with every |z| ≤ 3")
     within_tolerance: Evaluations = Field(description="with every |z| ≤ the tolerance")
 
@@ -189,7 +186,7 @@ class Achieved(Plain):
     """What NEURON gave for one measurement; null = not defined."""
 
     feature: str = Field(description="`protocol.feature`")
-    value: InItsUnit | None = Field(description="as NEURON simulated it; `null` where not defined")
+    value: InItsUnit | None = Field(description="as NEURON simulated it")
     z: SDs | None = Field(description="(value − mean) / SD")
 
 
@@ -222,9 +219,7 @@ class Uninformative(Plain):
     """A measurement that tells no parameter set from another."""
 
     feature: str = Field(description="`protocol.feature`")
-    reason: Literal["constant", "always met"] = Field(
-        description="`constant` (the same whatever the parameters) or `always met` (so wide that everything passes)"
-    )
+    reason: Literal["constant", "always met"] = Field(description="`constant` or `always met`")
 
 
 class Misbehaviour(Plain):
@@ -270,7 +265,7 @@ class Diagnosis(Plain):
     )
     probed: Evaluations | None = Field(
         default=None,
-        description="made outside the budget to find out; `null` where nobody looked, and it means: not met so far",
+        description="made outside the budget to find out; `null`: nobody looked, `unreachable` means not met so far",
     )
 
 
@@ -278,8 +273,6 @@ class Progress(Plain):
     """The state after one batch."""
 
     evaluations: int = Field(description="after the batch")
-    best_max_abs_z: SDs | None = Field(
-        description="the smallest largest |z| so far; `null` while no evaluation had every measured feature defined"
-    )
+    best_max_abs_z: SDs | None = Field(description="the smallest `max_abs_z` so far")
     solutions: int = Field(description="confirmed so far")
     proposers: dict[str, int] = Field(description="who → how many of the batch")

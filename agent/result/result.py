@@ -56,10 +56,8 @@ class Result(Plain):
     )
     workers: int = Field(description="processes that simulated")
     engine: str = Field(description="integrator and accuracy while searching; `--engine` takes it back")
-    engine_why: str = Field(default="", description="which engines were tried, and what each did")
-    left_form: str | None = Field(
-        default=None, description="the cheaper form of the model that the search began on and left because it misled"
-    )
+    engine_why: str = Field(default="", description="engines tried, and what each did")
+    left_form: str | None = Field(default=None, description="the cheaper form that the search left because it misled")
     confirmed_by: str = Field(description="integrator and accuracy at which every solution holds")
     schedule: Literal["whole", "greedy"] = Field(
         default="whole",
@@ -79,7 +77,7 @@ class Result(Plain):
     )
     failed_evaluations: int = Field(description="of them: crashed, timed out, not finite")
     failures: dict[str, int] = Field(default_factory=dict, description="reason → how often")
-    first_solution_at: Evaluations | None = Field(description="until the first solution; `null` without one")
+    first_solution_at: Evaluations | None = Field(description="until the first solution")
     wall_s: Wall = Field(description="where the time went")
     measurements: list[Measured] = Field(description="the table")
     parameters: list[Range] = Field(description="in the order of every parameter vector")
@@ -90,7 +88,7 @@ class Result(Plain):
     )
     next_nearest: list[Candidate] = Field(
         default_factory=list,
-        description="the other compromises; empty where there are solutions",
+        description="the other compromises",
     )
     diagnosis: Diagnosis = Field(default_factory=Diagnosis, description="what limits the answer")
     warnings: list[Misbehaviour] = Field(default_factory=list, description="what the sets do that a cell should not")
@@ -100,7 +98,7 @@ class Result(Plain):
     surrogate: dict[str, Accuracy] = Field(description="how well each feature was predicted")
     memory: Recalled | None = Field(
         default=None,
-        description="what the archive had taught before; `null` with fewer than 512 evaluations of other runs",
+        description="what the archive had taught before; `null` below 512 evaluations of other runs",
     )
     first_batch: FirstBatch | None = Field(
         default=None,

@@ -1,6 +1,6 @@
 """The tables of the reference pages, made from the code.
 
-A page has marks, `<!-- keys of Model -->` … `<!-- end -->`; what stands between them is made here. Words and units come
+A page has marks, `<!--Model-->`; the block after one, up to the next empty line, is made here. Words and units come
 from the fields' own descriptions, so that a key is described once, where it is defined.
 """
 
@@ -17,21 +17,21 @@ from gbar.sim.problem import Problem
 
 Schema = dict[str, Any]  # a piece of a JSON schema
 
-MARK = re.compile(r"(<!-- (keys of (\w+)|catalogue|settings) -->\n).*?(<!-- end -->)", re.S)
+MARK = re.compile(r"(<!--(\w+)-->\n\n)(?:.+\n)*")
 KINDS = {"step < 0": ("step", -1.0), "step ≥ 0": ("step", 1.0), "pulse": ("pulse", 1.0), "rheobase": ("rheobase", 0.0)}
 KINDS["fi"] = ("fi", 0.0)
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "`true` or `false`"}
 
 
 def filled(page: str) -> str:
-    """A page with every table between its marks made anew."""
-    return MARK.sub(lambda found: f"{found[1]}\n{_table(found)}\n\n{found[4]}", page)
+    """A page with the table after every mark made anew."""
+    return MARK.sub(lambda found: f"{found[1]}{_block(found[2])}\n", page)
 
 
-def _table(found: re.Match[str]) -> str:
-    if found[3]:
-        return _keys(next(model for model in _models() if model.__name__ == found[3]))
-    return _catalogue() if found[2] == "catalogue" else _settings()
+def _block(name: str) -> str:
+    if name in OTHERS:
+        return OTHERS[name]()
+    return _keys(next(model for model in _models() if model.__name__ == name))
 
 
 def _models(base: type[BaseModel] = BaseModel) -> Iterator[type[BaseModel]]:
@@ -145,3 +145,6 @@ def _settings() -> str:
 def _rows(heading: list[str], rows: list[list[str]]) -> str:
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join("|" + "|".join(cell.replace("|", "\\|") for cell in line) + "|" for line in lines)
+
+
+OTHERS = {"catalogue": _catalogue, "settings": _settings}

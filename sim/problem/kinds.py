@@ -54,7 +54,7 @@ class Stimulus(Strict):
         default_factory=dict, description="eFEL settings for this protocol alone"
     )
     recordings_efel: dict[str, dict[str, float | int | bool | str]] = Field(
-        default_factory=dict, description="eFEL settings for one of `recordings` alone, by its name"
+        default_factory=dict, description="eFEL settings for one of `recordings`, by name"
     )
 
     @model_validator(mode="after")
@@ -165,7 +165,7 @@ class CurrentStimulus(Held):
         description="negative hyperpolarises. A ramp's at the end, a triangle's in the middle, the mean of a noise",
     )
     relative_to: str | None = Field(
-        default=None, description="a `rheobase` protocol: the amplitude is a share of each candidate's own rheobase"
+        default=None, description="a `rheobase` protocol: the amplitude is a share of what it finds for each candidate"
     )
     percent: Percent | None = Field(default=None, description="that share; 150 is 1.5 times")
 
@@ -340,7 +340,7 @@ class Rheobase(Held):
         default=(0.0, 50.0), description="a cell that fires at `low`, or not at `high`, has no rheobase"
     )
     precision: Nanoampere = Field(
-        default=0.05, gt=0, description="the search stops when the bracket is as narrow; the value is its upper end"
+        default=0.05, gt=0, description="width of the last bracket; the value is its upper end"
     )
 
     @model_validator(mode="after")

@@ -44,9 +44,7 @@ class Model(Strict):
     load: str = Field(
         description='a hoc file, `"file.py:function"`, or a morphology (`.swc`, `.asc`); relative to the folder'
     )
-    template: str | None = Field(
-        default=None, description="the hoc template to make one cell of; leave it out for a flat hoc"
-    )
+    template: str | None = Field(default=None, description="the hoc template to make one cell of")
     arguments: tuple[str | Whole | Number, ...] = Field(
         default=(), description="what the template, function or class is called with"
     )
@@ -54,9 +52,7 @@ class Model(Strict):
         default=(),
         description="hoc files to load first, such as a template's or `import3d.hoc`",
     )
-    setup: tuple[str, ...] = Field(
-        default=(), description="hoc statements, once after a flat hoc has loaded: what a panel's button would do"
-    )
+    setup: tuple[str, ...] = Field(default=(), description="hoc statements, once after a flat hoc has loaded")
     mechanisms: tuple[str, ...] = Field(default=(), description="folders that hold the MOD files")
     celsius: Celsius = Field(description="temperature of every simulation")
     v_init: Millivolt = Field(description="voltage at which every simulation starts")
@@ -68,7 +64,7 @@ class Model(Strict):
         description="hoc statement for a time step, instead of `fadvance()`",
     )
     outputs: tuple[str, ...] = Field(
-        default=(), description='files that the model itself writes, such as `"out/*.txt"`: they decide nothing'
+        default=(), description='files that the model itself writes, such as `"out/*.txt"`'
     )
     stimuli: Literal["off", "keep"] = Field(default="off", description="the clamps that the model brings along")
     insert: dict[str, tuple[str, ...]] = Field(
@@ -109,11 +105,11 @@ class Simulation(Strict):
     )
     segments: Segments | None = Field(
         default=None,
-        description="most segments of a section while searching, on a coarser copy; what confirms has all",
+        description="most segments of a section while searching; what confirms has all",
     )
     fidelities: Literal["auto"] | tuple[str, ...] = Field(
         default="auto",
-        description="cheaper forms to search a dear model on, as `--engine` names them, such as "
+        description="cheaper forms to search a dear model on, such as "
         '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model',
     )
     confirm: Literal["cvode", "fixed"] = Field(
@@ -149,14 +145,14 @@ class Measurement(Strict):
     sd: Read = Field(gt=0, description="standard deviation, more than 0, in the same unit")
     unit: str = Field(description="the feature's, or one that is converted to it (GOhm, pA, us …)")
     weight: Annotated[float, BeforeValidator(_number)] = Field(
-        default=1.0, gt=0, le=1e6, description="how much it counts in the sum by which compromises are judged"
+        default=1.0, gt=0, le=1e6, description="its weight in the sum by which compromises are judged"
     )
     must_hold: bool = Field(
         default=False,
-        description="`yes`: compromises that miss it come after all that meet it",
+        description="`yes`: compromises that miss it come last",
         json_schema_extra={"written": "`yes`, `no`", "unless given": "`no`"},
     )
-    note: str = Field(default="", description="where the row comes from, for the reader")
+    note: str = Field(default="", description="for the reader")
     said: str = ""  # how the row was read, where that is not as it stands there
 
     @model_validator(mode="after")
@@ -211,7 +207,7 @@ class Problem(Strict):
     )
     measurements: tuple[Measurement, ...] = Field(
         default=(),
-        description="the table of measurements, relative to the folder; `--measurements CSV` replaces it",
+        description="the table, relative to the folder; `--measurements CSV` replaces it",
         json_schema_extra={"written": "text", "unless given": "none"},
     )
     measurements_file: Path | None = None
