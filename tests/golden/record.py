@@ -1,7 +1,8 @@
 """Golden runs, tunings whose solutions are kept to the last digit: `python -m tests.golden.record NAME` keeps one.
 
-A run is worth comparing only with the processor and the versions that it was recorded with: both are kept beside it.
-Record again where solutions are meant to change, and say in the commit why they do.
+A run is worth comparing only with the processor and the versions that it was recorded with (one small difference in a
+digit, and a later solution is another one): a record for each kind of processor, with its versions. Where solutions are
+meant to change, delete the others, record again, and say in the commit why they do.
 """
 
 import json
@@ -26,7 +27,6 @@ def tuned(name: str, out: Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     return {
-        "processor": processor(),
         "versions": result["versions"],
         "evaluations": result["evaluations"],
         "solutions": [solution["parameters"] for solution in result["solutions"]],
@@ -34,7 +34,7 @@ def tuned(name: str, out: Path) -> dict[str, Any]:
 
 
 def kept(name: str) -> dict[str, Any]:
-    """The golden run of that name."""
+    """The golden runs of that name, by processor."""
     return dict(json.loads((HERE / f"{name}.json").read_text(encoding="utf-8")))
 
 
@@ -42,5 +42,6 @@ if __name__ == "__main__":
     for name in sys.argv[1:] or ENGINES:
         with tempfile.TemporaryDirectory() as folder:
             found = tuned(name, Path(folder))
-        (HERE / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        content = json.dumps({**kept(name), processor(): found}, indent=1)
+        (HERE / f"{name}.json").write_text(content + "\n", encoding="utf-8")
         print(f"{name}: {len(found['solutions'])} solutions in {found['evaluations']} evaluations")
