@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gbar.agent.report import Axis, words
 from gbar.agent.result import Candidate, LiveFeature, Measured, Traces
 from gbar.agent.ui.live import Band, Line, Plot
@@ -17,6 +19,7 @@ LEVELS = {  # features that are a voltage, drawn as a region
     "voltage_base", "steady_state_voltage_stimend", "AP_height", "AP1_peak", "AHP_depth_abs", "minimum_voltage",
     "maximum_voltage", "AP_begin_voltage",
 }  # fmt: skip
+FROM_BASE = {"AP_amplitude_from_voltagebase", "AHP_depth"}  # the same, counted from the resting voltage
 TIMES = {"time_to_first_spike", "time_to_last_spike"}  # after the start of the stimulus
 
 
@@ -149,9 +152,9 @@ def with_recorded(found: list[Plot], table: Path) -> list[Plot]:
     return [replace(plot, lines=[*real.get(plot.name, []), *plot.lines]) for plot in found]
 
 
-def _line(number: str, t: object, v: object, best: str, word: str) -> Line:
+def _line(number: str, t: np.ndarray, v: np.ndarray, best: str, word: str) -> Line:
     label = f"{word} {int(number)}" if int(number) else "nearest so far" if word == "solution" else word
-    return Line(label, "best" if number == best else "other", t, v)  # type: ignore[arg-type]
+    return Line(label, "best" if number == best else "other", t, v)
 
 
 def _unit(problem: Problem | None, name: str) -> str:
@@ -174,9 +177,7 @@ def bands(measured: Sequence[Measured], stimulus: Stimulus | None) -> list[Band]
         label = f"{m.feature} {words.mean_sd(m.mean, m.sd)}"
         if m.feature in LEVELS:
             found.append(Band("y", m.mean - m.sd, m.mean + m.sd, label))
-        elif (m.feature == "AP_amplitude_from_voltagebase" and base is not None) or (
-            m.feature == "AHP_depth" and base is not None
-        ):
+        elif m.feature in FROM_BASE and base is not None:
             found.append(Band("y", base + m.mean - m.sd, base + m.mean + m.sd, label))
         elif m.feature in TIMES and stimulus is not None and not isinstance(stimulus, Rheobase):
             found.append(Band("x", stimulus.delay + m.mean - m.sd, stimulus.delay + m.mean + m.sd, label))

@@ -48,16 +48,15 @@ KEY = re.compile(r"^\s*[\w\"'.-]+\s*=")
 
 def put_aside(text: str, name: str) -> str:
     """Make comments of a parameter's lines."""
-    first, last = _block(text.split("\n"), name)
     lines = text.split("\n")
+    first, last = _block(lines, name)
     lines[first:last] = [f"# {line}" if line.strip() else line for line in lines[first:last]]
     return "\n".join(lines)
 
 
 def take_up(text: str, name: str) -> str:
     """Make a parameter of comments again."""
-    lines = text.split("\n")
-    plain = [re.sub(r"^# ?", "", line) if line.startswith("#") else "\0" for line in lines]
+    lines, plain = text.split("\n"), _uncommented(text)
     first, last = _block(plain, name)
     lines[first:last] = plain[first:last]
     return "\n".join(lines)
@@ -65,8 +64,7 @@ def take_up(text: str, name: str) -> str:
 
 def aside(text: str) -> list[dict[str, Any]]:
     """The parameters that are there as comments."""
-    plain = [re.sub(r"^# ?", "", line) if line.startswith("#") else "\0" for line in text.split("\n")]
-    found = []
+    plain, found = _uncommented(text), []
     for first, last in _blocks(plain):
         try:
             table = tomlkit.parse("\n".join(plain[first:last]))["parameter"][0].unwrap()
@@ -75,6 +73,11 @@ def aside(text: str) -> list[dict[str, Any]]:
         if isinstance(table.get("name"), str):
             found.append(table)
     return found
+
+
+def _uncommented(text: str) -> list[str]:
+    """The lines that are comments, without their #; in place of each other one, "\\0"."""
+    return [re.sub(r"^# ?", "", line) if line.startswith("#") else "\0" for line in text.split("\n")]
 
 
 def _block(lines: Sequence[str], name: str) -> tuple[int, int]:
@@ -92,12 +95,11 @@ def _blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
     for first, line in enumerate(lines):
         if not HEAD.match(line):
             continue
-        last, keys = first + 1, 0
+        last = first + 1
         while last < len(lines) and not TABLE.match(lines[last]) and lines[last] != "\0":
             last += 1
         inside = [k for k in range(first, last) if KEY.match(lines[k]) or HEAD.match(lines[k]) or _continues(lines[k])]
-        keys = max(inside, default=first)
-        found.append((first, keys + 1))
+        found.append((first, max(inside) + 1))  # the heading at least
     return found
 
 

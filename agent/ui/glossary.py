@@ -1,11 +1,10 @@
 """What features are: a few words, and where they are measured on a trace."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from gbar.sim.features import known_features, unit_of
+from gbar.sim.features import unit_of
 
 WIDTH, HEIGHT = 150.0, 84.0
 
@@ -158,9 +157,3 @@ def word(name: str, variable: str = "v") -> Word:
     picture, words = WORDS.get(name, ("", "an eFEL feature: its documentation says how it is computed"))
     unit = unit_of(name, variable) or ""
     return Word(name, "" if unit == "constant" else unit, words, PICTURES.get(picture))
-
-
-def words_for(kind: str, variable: str = "v") -> Iterator[Word]:
-    """The features with an explanation that can be measured under a kind of protocol."""
-    known = set(known_features(kind, variable))
-    return (word(name, variable) for name in WORDS if name in known)

@@ -186,11 +186,6 @@ def needs_problem(visit: Visit) -> str:
     return "" if problem is not None else "choose a model first" if not why else "problem.toml cannot be read"
 
 
-def needs_run(visit: Visit) -> str:
-    """For `ready`: a screen about a run."""
-    return needs_problem(visit) or ("" if visit.run_seen else "nothing has run yet")
-
-
 def _environment() -> Environment:
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(HERE / "templates"), FileSystemLoader(TEMPLATES)]),

@@ -17,8 +17,6 @@ from gbar.agent.ui.memory import Memory
 from gbar.sim import GbarError, Problem
 from gbar.sim.pool import importable
 
-STARTING_S = 180.0  # loading JAX, choosing an engine: until then a run has written nothing
-
 
 @dataclass(frozen=True)
 class Seen:

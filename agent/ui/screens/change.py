@@ -185,10 +185,10 @@ def _try(visit: Visit, form: Form) -> str:
         for p in problem.parameter
         if str(form.get(f"try[{p.name}]", "")).strip()
     }
-    return _tried(visit, _key(problem, values), values)
+    return _tried(visit, _key(values), values)
 
 
-def _key(problem: Problem, values: Mapping[str, float]) -> str:
+def _key(values: Mapping[str, float]) -> str:
     return ",".join(f"{name}={value:.9g}" for name, value in sorted(values.items()))
 
 

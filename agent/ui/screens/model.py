@@ -40,8 +40,8 @@ def _body(visit: Visit) -> str:
 
 def _choosing(visit: Visit) -> str:
     places = visit.window.places
-    problems = [(places.named(folder), visit.link("model", folder=folder), "") for folder in places.problems()]
-    others = [(places.named(folder), visit.link("model", folder=folder), "") for folder in places.candidates()]
+    problems = [(places.named(folder), visit.link("model", folder=folder)) for folder in places.problems()]
+    others = [(places.named(folder), visit.link("model", folder=folder)) for folder in places.candidates()]
     return render(
         "choosing.html.j2", visit=visit, problems=problems, others=others, examples=bundled(), roots=places.roots
     )

@@ -113,7 +113,6 @@ class StartForm:
     workers: int
     trusted: bool
     why_not: str  # why nothing can be started yet
-    resumes: bool
 
 
 def _start_form(visit: Visit) -> StartForm:
@@ -140,7 +139,6 @@ def _start_form(visit: Visit) -> StartForm:
         live.workers if live else 2,
         visit.window.memory.trusts(visit.folder),
         why,
-        live is not None,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from gbar.agent.result import LiveFeature, Measured
 from gbar.agent.ui import anatomy
 from gbar.agent.ui.drawing import bands, z_bars
-from gbar.agent.ui.glossary import WORDS, word, words_for
+from gbar.agent.ui.glossary import WORDS, word
 from gbar.agent.ui.live import POINTS, Line, Plot, packed
 from gbar.agent.ui.stimuli import drawn
 from gbar.sim import load_problem
@@ -117,7 +117,6 @@ def test_every_feature_that_is_explained_is_one() -> None:
     known = {name for kind in KINDS for name in known_features(kind)}
     assert set(WORDS) <= known
     assert all(word(name).picture for name in WORDS)
-    assert "AHP_depth" in [one.name for one in words_for("pulse")]
 
 
 def test_every_kind_of_stimulus_is_drawn(tmp_path: Path) -> None:
