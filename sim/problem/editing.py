@@ -16,9 +16,19 @@ from gbar.sim.problem.quantity import Numerals
 from gbar.sim.problem.responsekey import ResponseKey
 from gbar.sim.problem.sheet import Sheet, folded, read_sheet
 from gbar.sim.problem.synonyms import feature_of
-from gbar.sim.problem.tables import COLUMNS, HEADINGS, NUMBERS, columns_of, numerals_of, plain_number, row_content
+from gbar.sim.problem.tables import (
+    COLUMNS,
+    DEMANDS,
+    HEADINGS,
+    NUMBERS,
+    columns_of,
+    numerals_of,
+    plain_number,
+    row_content,
+)
 
-TYPED = (*COLUMNS, "note")
+PASTED = (*COLUMNS, "note")  # without a header, in this order
+TYPED = (*PASTED, *DEMANDS)
 
 
 class TypedRow(NamedTuple):
@@ -30,6 +40,8 @@ class TypedRow(NamedTuple):
     sd: str = ""
     unit: str = ""
     note: str = ""
+    weight: str = ""
+    must_hold: str = ""
     line: int = 0  # of the file that it stands in, from 1; 0 for a new one
 
     @property
@@ -76,10 +88,10 @@ def pasted(text: str) -> list[TypedRow]:
     delimiter = next((mark for mark in "\t;" if mark in lines[0]), ",")
     cells = next(csv.reader([lines[0]], delimiter=delimiter))
     if sum(folded(cell) in HEADINGS for cell in cells) < 2:
-        if not 3 <= len(cells) <= len(TYPED):
+        if not 3 <= len(cells) <= len(PASTED):
             raise GbarError(f"{len(cells)} columns were pasted: expected protocol, feature, mean, SD, unit")
         of_three = ["protocol", "feature", "mean"] if "±" in cells[-1] else ["feature", "mean", "sd"]
-        names = of_three if len(cells) == 3 else list(TYPED[: len(cells)])
+        names = of_three if len(cells) == 3 else list(PASTED[: len(cells)])
         lines.insert(0, delimiter.join(names))
     with tempfile.TemporaryDirectory(prefix="gbar-") as folder:
         file = Path(folder) / "pasted.csv"
@@ -123,8 +135,12 @@ def _typed(sheet: Sheet, columns: list[str], where: str) -> list[TypedRow]:
 
 def _one_line_each(table: Path, sheet: Sheet) -> bool:
     """Whether every row is a line of the file, and every line a row, a comment or blank."""
-    lines = [line for line in _lines(table, sheet) if line.strip() and not line.lstrip().startswith("#")]
-    return len(lines) == len(sheet.lines) + 1
+    return sum(map(_is_row, _lines(table, sheet))) == len(sheet.lines) + 1
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is a row or the header: no comment, and not blank."""
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _commented(table: Path, sheet: Sheet, columns: list[str]) -> list[TypedRow]:
@@ -133,8 +149,8 @@ def _commented(table: Path, sheet: Sheet, columns: list[str]) -> list[TypedRow]:
     for number, line in enumerate(_lines(table, sheet), start=1):
         if line.lstrip().startswith("#"):
             cells = next(csv.reader([line.lstrip("# \t")], delimiter=sheet.delimiter, skipinitialspace=True), [])
-            if len(cells) == len(columns):
-                text = dict(zip(columns, cells, strict=True))
+            if len(COLUMNS) <= len(cells) <= len(columns):
+                text = dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
                 if re.fullmatch(r"[-+.,\d e]*\d[-+.,\d e]*|MEAN", text["mean"].strip()):
                     found.append(TypedRow(**{name: text.get(name, "").strip() for name in TYPED}, line=number))
     return found
@@ -142,8 +158,7 @@ def _commented(table: Path, sheet: Sheet, columns: list[str]) -> list[TypedRow]:
 
 def read_rows(rows: Sequence[TypedRow], problem: Problem) -> list[ReadRow]:
     """What gbar makes of each row, whatever is wrong with the others."""
-    texts = [part for row in rows for cell in (row.mean, row.sd) for part in re.split(r"±|\+/-", cell)]
-    numerals = Numerals.of(texts, presumed_point=False)
+    numerals = _numerals(rows)
     found: list[ReadRow] = []
     keys: set[str] = set()
     for row in rows:
@@ -156,6 +171,12 @@ def read_rows(rows: Sequence[TypedRow], problem: Problem) -> list[ReadRow]:
         except GbarError as error:
             found.append(ReadRow(None, str(error).removeprefix("this row: ")))
     return found
+
+
+def _numerals(rows: Sequence[TypedRow]) -> Numerals:
+    """How the numbers of all rows together are written."""
+    cells = [cell for row in rows for cell in (row.mean, row.sd, row.weight)]
+    return Numerals.of([part for cell in cells for part in re.split(r"±|\+/-", cell)], presumed_point=False)
 
 
 def _measured(row: TypedRow, numerals: Numerals, problem: Problem) -> Measurement:
@@ -185,26 +206,26 @@ def rewritten(table: Path | None, rows: Sequence[TypedRow], problem: Problem) ->
         table: that they come from; None for a new one, or where it cannot be written as it is.
         rows: each of them can be read.
     """
-    texts = [part for row in rows for cell in (row.mean, row.sd) for part in re.split(r"±|\+/-", cell)]
-    numerals = Numerals.of(texts, presumed_point=False)
+    numerals = _numerals(rows)
     read = [_measured(row, numerals, problem) for row in rows]
     sheet = read_sheet(table, HEADINGS) if table is not None else Sheet([], [], ",", "utf-8", "\n")
-    columns = columns_of(table, sheet) if table is not None and sheet.header else list(COLUMNS)
-    noted = [*columns, *([] if "note" in columns or not any(row.note for row in rows) else ["note"])]
-    if columns != noted and sheet.lines:  # a column more for every row: all of them anew
-        sheet, columns, table = Sheet([], [], ",", "utf-8", "\n"), noted, None
-    columns = noted if table is None else columns
-    comma = numerals_of(sheet, [k for k, name in enumerate(columns) if name in {"mean", "sd"}]).comma
+    lines = _lines(table, sheet) if table is not None else []
     before = {row.line: row for row in (editable(table).rows if table is not None else [])}
-    lines = _lines(table, sheet) if table is not None else [(sheet.delimiter or ",").join(columns)]
+    columns = columns_of(table, sheet) if table is not None and sheet.header else list(COLUMNS)
+    more = [name for name in TYPED if name not in columns and any(getattr(row, name) for row in rows)]
+    columns, delimiter = [*columns, *more], sheet.delimiter or ","
+    if sheet.header:  # a column more, which the rows that stand there may leave out
+        at = next(k for k, line in enumerate(lines) if _is_row(line))
+        lines[at] = delimiter.join([lines[at], *more])
+    added = [] if sheet.header else [delimiter.join(columns)]
+    comma = numerals_of(sheet, [k for k, name in enumerate(columns) if name in {"mean", "sd"}]).comma
     starts = {line.number for line in sheet.lines}
     new: dict[int, str] = {}
-    added = []
     for row, measurement in zip(rows, read, strict=True):
         if row.line and before.get(row.line) == row:
             new[row.line] = lines[row.line - 1]
             continue
-        text = _written(row, measurement, columns, sheet.delimiter or ",", comma)
+        text = _written(row, measurement, columns, delimiter, comma)
         if row.line and table is not None:
             new[row.line] = text
         else:
@@ -222,7 +243,8 @@ def _written(row: TypedRow, measurement: Measurement, columns: list[str], delimi
     unit = content["unit"] or measurement.unit.replace("MΩ", "MOhm")
     if measurement.said or "±" in row.mean:  # converted: in the feature's own unit
         unit = measurement.unit.replace("MΩ", "MOhm")
-    numbers = {"mean": plain_number(measurement.mean, comma), "sd": plain_number(measurement.sd, comma)}
+    typed = [name for name in ("mean", "sd", "weight") if name != "weight" or content[name]]
+    numbers = {name: plain_number(getattr(measurement, name), comma) for name in typed}
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="")
     writer.writerow([{**content, **numbers, "feature": measurement.feature, "unit": unit}[name] for name in columns])
     return stream.getvalue()

@@ -16,6 +16,7 @@ from gbar.sim import GbarError, Problem
 from gbar.sim.features import catalogue, known_features
 from gbar.sim.files import write_whole
 from gbar.sim.problem import (
+    DEMANDS,
     ReadRow,
     ResponseKey,
     TypedRow,
@@ -27,7 +28,7 @@ from gbar.sim.problem import (
     sd_floor,
 )
 
-FIELDS = ("protocol", "feature", "mean", "sd", "unit", "note")
+FIELDS = TypedRow._fields[:-1]  # but for the line
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _form(
         table=table,
         plain=found is None or found.plain,
         rows=shown,
+        demands=[name for name in DEMANDS if any(getattr(row, name) for row in rows)],
         said=said,
         digest=_digest(table),
         wrong=sum(bool(row.error) for row in shown),

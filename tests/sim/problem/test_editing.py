@@ -35,6 +35,39 @@ def test_a_row_changes_in_its_place_and_one_goes(problem: Problem, write: Callab
     assert [m.mean for m in read_measurements(table, problem)] == [35.8, 87.0, -63.6]
 
 
+def test_what_compromises_are_judged_by_is_kept(problem: Problem, write: Callable[..., Path]) -> None:
+    text = "protocol;feature;mean;sd;unit;weight;must_hold\nfire;AP_height;35,8;1,8;mV;0,5;yes\n"
+    table = write("t", **{"t.csv": text}) / "t.csv"
+    (row,) = (found := editable(table)).rows
+    assert (found.plain, row.weight, row.must_hold) == (True, "0,5", "yes")
+    table.write_text(rewritten(table, [row._replace(mean="36,25")], problem))
+    assert table.read_text() == text.replace("35,8", "36,25")
+    assert [(m.weight, m.must_hold) for m in read_measurements(table, problem)] == [(0.5, True)]
+    copy = write("t", **{"u.csv": rewritten(None, [row], problem)}) / "u.csv"
+    assert [(m.weight, m.must_hold) for m in read_measurements(copy, problem)] == [(0.5, True)]
+    assert "weight: expected a number above 0" in read_rows([row._replace(weight="0")], problem)[0].error
+
+
+@pytest.mark.parametrize("rows", ["fire,AP_height,35.8,1.8,mV\n", ""], ids=["a row", "none yet"])
+def test_a_column_more_leaves_comments_and_rows_as_they_stand(
+    problem: Problem, write: Callable[..., Path], rows: str
+) -> None:
+    text = f"# mine\nprotocol,feature,mean,sd,unit\n{rows}#fire,ISI_CV,MEAN,SD,\n"
+    table = write("t", **{"t.csv": text}) / "t.csv"
+    new = TypedRow("fire", "mean_frequency", "87", "4", "Hz", "of cell 3")
+    table.write_text(rewritten(table, [*editable(table).rows, new], problem))
+    expected = text.replace(",unit\n", ",unit,note\n") + "fire,mean_frequency,87,4,Hz,of cell 3\n"
+    assert table.read_text() == expected
+    assert [m.note for m in read_measurements(table, problem)] == ["", "of cell 3"][-len(editable(table).rows) :]
+    assert [row.feature for row in editable(table).suggested] == ["ISI_CV"]
+
+
+def test_a_file_without_a_header_gets_one(problem: Problem, write: Callable[..., Path]) -> None:
+    table = write("t", **{"t.csv": "# mine\n"}) / "t.csv"
+    table.write_text(rewritten(table, [TypedRow("fire", "AP_height", "36", "2", "mV")], problem))
+    assert table.read_text() == "# mine\nprotocol,feature,mean,sd,unit\nfire,AP_height,36,2,mV\n"
+
+
 def test_a_commented_row_is_offered_and_takes_its_place(problem: Problem, write: Callable[..., Path]) -> None:
     text = "# One row a measurement.\nprotocol,feature,mean,sd,unit\n#fire,AP_height,35.8,4,mV\n#fire,ISI_CV,MEAN,SD,\n"
     table = write("t", **{"t.csv": text}) / "t.csv"
