@@ -50,9 +50,23 @@ class ZBars:
     """All of them, and the axis they share."""
 
     rows: list[ZRow]
-    band: tuple[float, float]  # left and width of the tolerance, %
-    zero: float
+    axis: Axis
     tolerance: float
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Left and width of the tolerance, %."""
+        left = self.axis.at(-self.tolerance)
+        return left, round(self.axis.at(self.tolerance) - left, 3)
+
+    @property
+    def zero(self) -> float:
+        """Where z is 0, %."""
+        return self.axis.at(0.0)
+
+    def at(self, z: float) -> float:
+        """Where a z is, or the end of the bar that it lies beyond, %."""
+        return _at(self.axis, z)
 
     @property
     def met(self) -> int:
@@ -68,12 +82,14 @@ def z_bars(
     features: Iterable[LiveFeature] = (),
 ) -> ZBars:
     """Every measurement with the z that a parameter set has, and what a run has learned of it."""
-    reach = REACH * tolerance
-    axis = Axis(-reach, reach)
+    axis = Axis(-REACH * tolerance, REACH * tolerance)
     known = {feature.key: feature for feature in features}
     rows = [_row(m, z, values, axis, tolerance, known.get(f"{m.protocol}.{m.feature}")) for m in measured]
-    left = axis.at(-tolerance)
-    return ZBars(rows, (left, round(axis.at(tolerance) - left, 3)), axis.at(0.0), tolerance)
+    return ZBars(rows, axis, tolerance)
+
+
+def _at(axis: Axis, z: float) -> float:
+    return axis.at(max(axis.low, min(axis.high, z)))
 
 
 def _row(
@@ -86,8 +102,8 @@ def _row(
 ) -> ZRow:
     key = f"{m.protocol}.{m.feature}"
     own = z.get(key)
-    zero, end = axis.at(0.0), axis.at(max(axis.low, min(axis.high, own or 0.0)))
-    best = None if live is None or live.best is None else axis.at(min(axis.high, live.best))
+    zero, end = axis.at(0.0), _at(axis, own or 0.0)
+    best = None if live is None or live.best is None else _at(axis, live.best)
     coverage = "" if live is None or live.coverage_90 is None else f"{100 * live.coverage_90:.0f} %"
     return ZRow(
         key=key,

@@ -248,18 +248,10 @@ def _expected(visit: Visit, form: Form, number: int) -> str:
         result = contents.result
         z = {one.key: one.z for one in rows}
         bars = z_bars(contents.measurements, z, {one.key: one.value for one in rows}, result.tolerance)
-        reach = 3 * result.tolerance
-        spans = {one.key: (_place(one.low, reach), _place(one.high, reach)) for one in rows}
+        spans = {one.key: (bars.at(one.low), bars.at(one.high)) for one in rows}
         odd = [one.key for one in rows if one.defined < 0.5]
     took = 1e3 * (time.perf_counter() - start)
-    return render(
-        "expected.html.j2", visit=visit, job=job, bars=bars, spans=spans, number=number, took=took, odd=odd
-    )  # fmt: skip
-
-
-def _place(z: float, reach: float) -> float:
-    """Where a z is in a bar that spans ±reach, in %."""
-    return round(50 + 50 * max(-1.0, min(1.0, z / reach)), 2)
+    return render("expected.html.j2", visit=visit, job=job, bars=bars, spans=spans, number=number, took=took, odd=odd)
 
 
 def _moved(visit: Visit, form: Form) -> str:

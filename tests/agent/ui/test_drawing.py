@@ -65,6 +65,8 @@ def test_a_bar_says_what_it_shows() -> None:
     assert a.left < bars.zero == pytest.approx(50)
     assert a.left + a.width == pytest.approx(bars.zero)
     assert (b.cut, b.left + b.width) == (True, pytest.approx(100))
+    assert bars.band == (25, 50)
+    assert (bars.at(-1.0), bars.at(3.0), bars.at(9.0)) == (a.left, 87.5, 100)  # an interval lies on the axis of the bars
     assert (a.coverage, a.best_text, c.defined) == ("88 %", "0.50", False)
 
 
