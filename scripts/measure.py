@@ -34,7 +34,7 @@ def measure(
         rows = measure_once(loaded, assigned(assign or []))
     for row in rows:
         if row.doubt:
-            terminal.remark(f"{row.protocol}.{row.feature}: {row.doubt}")
+            terminal.remark(f"{row.key}: {row.doubt}")
     if as_json:
         print_json([row._asdict() for row in rows])
         return

@@ -410,7 +410,7 @@ def _write_run(made: Stock) -> None:
         found.parameters = dict(zip(problem.names, (1e-4, 0.1), strict=True))
         found.z = dict(zip(keys, found.z.values(), strict=True))
         found.features = {m.key: m.mean + (found.z[m.key] or 0) * m.sd for m in problem.measurements}
-    result.measurements = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+    result.measurements = [Measured.of(m) for m in problem.measurements]
     result.parameters = [
         Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit="S/cm2") for p in problem.parameter
     ]

@@ -50,7 +50,7 @@ def a_run(
         "failed_evaluations": 0,
         "first_solution_at": 3,
         "wall_s": Wall(simulate=1.0, fit=1.0, plan=1.0, total=3.0),
-        "measurements": [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in measured],
+        "measurements": [Measured.of(m) for m in measured],
         "parameters": [
             Range(name=p.name, low=p.bounds[0], high=p.bounds[1], scale=p.scale, unit=p.unit_of_value(""))
             for p in problem.parameter

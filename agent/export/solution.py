@@ -145,8 +145,8 @@ def described(chosen: Chosen) -> dict[str, Any]:
                 "unit": m.unit,
                 "mean": m.mean,
                 "sd": m.sd,
-                "value": candidate.features.get(f"{m.protocol}.{m.feature}"),
-                "z": candidate.z.get(f"{m.protocol}.{m.feature}"),
+                "value": candidate.features.get(m.key),
+                "z": candidate.z.get(m.key),
             }
             for m in result.measurements
         ],

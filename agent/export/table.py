@@ -12,7 +12,7 @@ Columns = dict[str, list[Any]]  # name -> a value for every solution; None where
 
 def columns(result: Result) -> Columns:
     """The solutions: their number, parameters, "feature:" and "z:" of every measurement, and what they are worth."""
-    keys = [f"{m.protocol}.{m.feature}" for m in result.measurements]
+    keys = [m.key for m in result.measurements]
     rows = result.solutions
     table: Columns = {"solution": list(range(1, len(rows) + 1))}
     table |= {p.name: [row.parameters[p.name] for row in rows] for p in result.parameters}

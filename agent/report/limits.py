@@ -63,7 +63,7 @@ class Finding:
 def findings(result: Result) -> list[Finding]:
     """Every reason that was found, those that stand in the way of a solution first."""
     diagnosis = result.diagnosis
-    measured = {f"{m.protocol}.{m.feature}": m for m in result.measurements}
+    measured = {m.key: m for m in result.measurements}
     ranges = {r.name: r for r in result.parameters}
     found = [
         _unmet(result, measured),
@@ -150,7 +150,7 @@ def compromises(result: Result) -> list[str]:
 
 def _some(keys: list[str], result: Result) -> list[str]:
     """The first few of some measurements, with what they demand."""
-    demand = {f"{m.protocol}.{m.feature}": m.demand for m in result.measurements}
+    demand = {m.key: m.demand for m in result.measurements}
     told = [f"{key} ({demand[key]})" if demand.get(key) else key for key in keys]
     return told[:SOME] + [f"{len(told) - SOME} more"] * (len(told) > SOME) or [
         "nothing, as the searching engine saw it"

@@ -60,7 +60,7 @@ def assessments(contents: Contents) -> list[Assessment]:
     """A row per measured feature."""
     rows = []
     for measured in contents.measurements:
-        known = contents.result.surrogate.get(f"{measured.protocol}.{measured.feature}")
+        known = contents.result.surrogate.get(measured.key)
         rows.append(
             Assessment(
                 measured.protocol,
@@ -92,7 +92,7 @@ def plots(contents: Contents) -> list[PredictionPlot]:
 
 
 def _plot(contents: Contents, measured: Measured) -> PredictionPlot | None:
-    key = f"{measured.protocol}.{measured.feature}"
+    key = measured.key
     made = [p for p in contents.predictions.get(key, []) if _finite(p)]
     if not made:
         return None

@@ -89,7 +89,7 @@ def _ticks(axis: Axis, tolerance: float) -> list[Tick]:
 
 
 def _row(measured: Measured, shown: list[Candidate], bars: list[Bar]) -> MeasurementBars:
-    values = [candidate.features.get(key_of(measured)) for candidate in shown]
+    values = [candidate.features.get(measured.key) for candidate in shown]
     defined = [value for value in values if value is not None]
     unit = words.unit_of(measured.unit)
     return MeasurementBars(
@@ -103,7 +103,7 @@ def _row(measured: Measured, shown: list[Candidate], bars: list[Bar]) -> Measure
 
 
 def _bar(number: int, candidate: Candidate, measured: Measured, axis: Axis, tolerance: float, top: float) -> Bar:
-    key = key_of(measured)
+    key = measured.key
     z = candidate.z.get(key)
     value = words.with_unit(candidate.features.get(key), measured.unit)
     if z is None:
@@ -112,11 +112,6 @@ def _bar(number: int, candidate: Candidate, measured: Measured, axis: Axis, tole
     cut = 0 if abs(z) <= axis.high else 1 if z > 0 else -1
     width = max(0.3, abs(end - zero))  # a z of 0 still shows
     return Bar(number, min(zero, end), round(width, 3), top, cut, True, abs(z) <= tolerance, words.z_score(z), value)
-
-
-def key_of(measured: Measured) -> str:
-    """The key of a measurement in a candidate's features and z."""
-    return f"{measured.protocol}.{measured.feature}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def misses(candidate: Candidate, measurements: list[Measured], tolerance: float)
     """What a candidate misses: first what must hold, then the furthest; undefined features before all."""
     found: list[tuple[bool, float, Miss]] = []
     for measured in measurements:
-        z, value = candidate.z.get(key_of(measured)), candidate.features.get(key_of(measured))
+        z, value = candidate.z.get(measured.key), candidate.features.get(measured.key)
         if z is not None and abs(z) <= tolerance:
             continue
         by, rank = "it has no value here", float("inf")

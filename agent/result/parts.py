@@ -1,10 +1,10 @@
 """What a result is made of: result.json, object by object."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gbar.sim.problem import demanded, unit
+from gbar.sim.problem import Measurement, demanded, unit
 
 SDs = Annotated[float, unit("SD")]
 Seconds = Annotated[float, unit("s")]
@@ -101,6 +101,16 @@ class Measured(Plain):
     unit: str = Field(description="the table's")
     weight: float = Field(default=1.0, description="the table's")
     must_hold: bool = Field(default=False, description="the table's")
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> Self:
+        """A row of the table, without the notes in its margin."""
+        return cls(**measurement.model_dump(include=set(cls.model_fields)))
+
+    @property
+    def key(self) -> str:
+        """`protocol.feature`, as everywhere."""
+        return f"{self.protocol}.{self.feature}"
 
     @property
     def demand(self) -> str:

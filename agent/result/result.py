@@ -191,7 +191,7 @@ class Result(Plain):
         heads = "".join(f"<th>{what} {number}</th>" for number in range(1, len(shown) + 1))
         rows = "".join(
             f"<tr><td>{e(m.protocol)}</td><td>{e(m.feature)}</td><td>{m.mean:.4g} ± {m.sd:.2g} {e(m.unit)}</td>"
-            + "".join(f"<td>{_shown(c.features.get(f'{m.protocol}.{m.feature}'))}</td>" for c in shown)
+            + "".join(f"<td>{_shown(c.features.get(m.key))}</td>" for c in shown)
             + "</tr>"
             for m in self.measurements
         )
@@ -211,7 +211,7 @@ def write_result(run: Path, result: Result) -> None:
     result._folder = run
     write_whole(run / "result.json", result.model_dump_json(indent=1) + "\n")
     names = [parameter.name for parameter in result.parameters]
-    keys = [f"{m.protocol}.{m.feature}" for m in result.measurements]
+    keys = [m.key for m in result.measurements]
     rows = [["solution", *names, *(f"z:{key}" for key in keys), "max_abs_z", "proposer"]]
     for number, solution in enumerate(result.solutions, start=1):
         values = [*(solution.parameters[name] for name in names), *(solution.z[key] for key in keys)]
@@ -241,7 +241,7 @@ def read_result(run: str | Path) -> Result:
 
 def _check_whole(result: Result, file: Path) -> None:
     """Every parameter set has a value for every parameter and measurement. Raises GbarError."""
-    keys = {f"{m.protocol}.{m.feature}" for m in result.measurements}
+    keys = {m.key for m in result.measurements}
     names = {parameter.name for parameter in result.parameters}
     for number, found in enumerate(result.shown, start=1):
         lacking = sorted((names - set(found.parameters)) | (keys - set(found.z)) | (keys - set(found.features)))

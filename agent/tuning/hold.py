@@ -155,7 +155,7 @@ def _held_out(result: Result, table: Path, x: np.ndarray, tight: Integrator) -> 
     for m in problem.measurements:
         value = done.features.get(m.key, np.nan)
         known = float(value) if np.isfinite(value) else None
-        measured = Measured(**m.model_dump(include=set(Measured.model_fields)))
+        measured = Measured.of(m)
         rows.append(
             HeldOut(
                 measured=measured, found=Achieved(feature=m.key, value=known, z=None if known is None else m.z(known))

@@ -56,7 +56,7 @@ class LiveFiles:
         process = psutil.Process()
         now = time.time()
         problem, config = definition.problem, definition.config
-        measured = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+        measured = [Measured.of(m) for m in problem.measurements]
         self.live = Live(
             problem=problem.name,
             problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),

@@ -173,7 +173,7 @@ def _earlier(problem: Problem, config: TuneConfig, out: Path) -> Result | None:
 
 def _measured(problem: Problem) -> list[Measured]:
     """The table as the result keeps it: without the notes in its margin."""
-    return [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+    return [Measured.of(m) for m in problem.measurements]
 
 
 def _versions() -> dict[str, str]:

@@ -84,7 +84,7 @@ def z_bars(
     """Every measurement with the z that a parameter set has, and what a run has learned of it."""
     axis = Axis(-REACH * tolerance, REACH * tolerance)
     known = {feature.key: feature for feature in features}
-    rows = [_row(m, z, values, axis, tolerance, known.get(f"{m.protocol}.{m.feature}")) for m in measured]
+    rows = [_row(m, z, values, axis, tolerance, known.get(m.key)) for m in measured]
     return ZBars(rows, axis, tolerance)
 
 
@@ -100,7 +100,7 @@ def _row(
     tolerance: float,
     live: LiveFeature | None,
 ) -> ZRow:
-    key = f"{m.protocol}.{m.feature}"
+    key = m.key
     own = z.get(key)
     zero, end = axis.at(0.0), _at(axis, own or 0.0)
     best = None if live is None or live.best is None else _at(axis, live.best)

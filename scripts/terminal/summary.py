@@ -49,7 +49,7 @@ def print_summary(result: "Result", folder: Path) -> None:
 
 
 def _print_solutions(result: "Result") -> None:
-    keys = [(m.protocol, m.feature, f"{m.protocol}.{m.feature}", m) for m in result.measurements]
+    keys = [(m.protocol, m.feature, m.key, m) for m in result.measurements]
     rows = [
         (protocol, feature, f"{m.mean:.4g} ± {m.sd:.2g}", *(_value(s.features[key]) for s in result.solutions))
         for protocol, feature, key, m in keys
@@ -81,11 +81,11 @@ def _print_misses(nearest: "list[Candidate]", result: "Result") -> None:
 
     rows = []
     for m in result.measurements:
-        z = [near.z[f"{m.protocol}.{m.feature}"] for near in nearest]
+        z = [near.z[m.key] for near in nearest]
         sizes = [float("inf") if value is None else abs(value) for value in z]
         if max(sizes) > result.tolerance:
             told = ["–" if size <= result.tolerance else _missed(value) for value, size in zip(z, sizes, strict=True)]
-            key = f"{m.protocol}.{m.feature}" + (f" ({m.demand})" if m.demand else "")
+            key = m.key + (f" ({m.demand})" if m.demand else "")
             rows.append((m.must_hold, sizes[0], key, told))
     table = [(key, *told) for *_, key, told in sorted(rows, key=lambda row: row[:2], reverse=True)]
     numbers = [f"#{i + 1}" for i in range(len(nearest))]
@@ -174,7 +174,7 @@ def print_hold(found: "Hold") -> None:
         say_in_lines(f"Not as a cell should, {warning.protocol}: {warning.kind}")
     if found.held_out:
         table = [
-            (f"{m.protocol}.{m.feature}", f"{m.mean:.4g} ± {m.sd:.2g}", _value(row.found.value), _missed(row.found.z))
+            (m.key, f"{m.mean:.4g} ± {m.sd:.2g}", _value(row.found.value), _missed(row.found.z))
             for row in found.held_out
             for m in [row.measured]
         ]

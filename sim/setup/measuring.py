@@ -24,6 +24,11 @@ class FeatureRow(NamedTuple):
     unit: str
 
     @property
+    def key(self) -> str:
+        """`protocol.feature`."""
+        return f"{self.protocol}.{self.feature}"
+
+    @property
     def doubt(self) -> str:
         """What to ask where the model has the opposite sign of what was measured; else ""."""
         return (
@@ -38,6 +43,16 @@ class Once(NamedTuple):
     parameters: dict[str, float]  # in NEURON's units
     traces: dict[str, tuple[np.ndarray, np.ndarray]]  # "protocol" or "protocol:recording" -> t [T] ms, v [T]
     seconds: float  # that it took
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """`protocol.feature` -> value; None where it is not defined."""
+        return {row.key: row.value for row in self.rows}
+
+    @property
+    def z(self) -> dict[str, float | None]:
+        """`protocol.feature` -> z; None where it is not defined, or was not measured."""
+        return {row.key: row.z for row in self.rows}
 
 
 def measure(

@@ -201,20 +201,9 @@ def _tried(visit: Visit, key: str, values: Mapping[str, float] | None = None) ->
     once: Once | None = job.answer
     bars = None
     if once is not None:
-        shown = [row for row in once.rows if row.mean is not None and row.sd is not None]
-        measured = [
-            Measured(protocol=r.protocol, feature=r.feature, mean=r.mean or 0.0, sd=r.sd or 1.0, unit=r.unit)
-            for r in shown
-        ]
-        keys = [f"{row.protocol}.{row.feature}" for row in shown]
-        z = dict(zip(keys, (row.z for row in shown), strict=True))
         live = visit.run_seen.live if visit.run_seen else None
-        bars = z_bars(
-            measured,
-            z,
-            dict(zip(keys, (row.value for row in shown), strict=True)),
-            live.tolerance if live else 2.0,
-        )
+        measured = [Measured.of(m) for m in problem.measurements]
+        bars = z_bars(measured, once.z, once.values, live.tolerance if live else 2.0)
     return render("tried.html.j2", visit=visit, job=job, bars=bars, key=key)
 
 
@@ -234,7 +223,7 @@ def _traces(visit: Visit) -> Response:
     job = _job(visit, problem, visit.query.get("key", ""), None)
     once: Once | None = job.answer if job else None
     drawn = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in (once.traces if once else {}).items()}
-    measured = [Measured(**m.model_dump(include=set(Measured.model_fields))) for m in problem.measurements]
+    measured = [Measured.of(m) for m in problem.measurements]
     found = plots(problem, drawn, "00", measured, "this try")
     found = with_recorded(found, problem.measurements_file) if problem.measurements_file else found
     return Response(packed(found), media_type="application/octet-stream")

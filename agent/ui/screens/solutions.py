@@ -280,10 +280,7 @@ def _simulated(visit: Visit, key: str) -> str:
     bars = None
     once: Once | None = job.answer
     if once is not None:
-        keys = [f"{row.protocol}.{row.feature}" for row in once.rows]
-        z = dict(zip(keys, (row.z for row in once.rows), strict=True))
-        values = dict(zip(keys, (row.value for row in once.rows), strict=True))
-        bars = z_bars(contents.measurements, z, values, contents.result.tolerance)
+        bars = z_bars(contents.measurements, once.z, once.values, contents.result.tolerance)
     return render("simulated.html.j2", visit=visit, job=job, bars=bars, key=key)
 
 

@@ -391,7 +391,7 @@ def test_the_script_prints_the_same_numbers(
     assert [f"{row['protocol']}.{row['feature']}" for row in table["features"]] == list(solution.z)
     printed = [line.split() for line in done.stdout.splitlines()[-len(result.measurements) :]]
     for row, words, m in zip(table["features"], printed, result.measurements, strict=True):
-        value, z = solution.features[f"{m.protocol}.{m.feature}"], solution.z[f"{m.protocol}.{m.feature}"]
+        value, z = solution.features[m.key], solution.z[m.key]
         assert (row["mean"], row["sd"], row["unit"]) == (m.mean, m.sd, m.unit)
         assert words[:6] == [m.protocol, m.feature, m.unit, f"{m.mean:g}", "±", f"{m.sd:g}"]
         if value is None or z is None:

@@ -114,13 +114,9 @@ def a_result(
     ]
 
     def candidate(number: int, spread: float) -> Candidate:
-        z: dict[str, float | None] = {f"{m.protocol}.{m.feature}": rng.uniform(-spread, spread) for m in measurements}
+        z: dict[str, float | None] = {m.key: rng.uniform(-spread, spread) for m in measurements}
         z[f"{name}1.{name}_1"] = None if undefined else spread
-        values = {
-            f"{m.protocol}.{m.feature}": m.mean + s * m.sd
-            for m in measurements
-            if (s := z[f"{m.protocol}.{m.feature}"]) is not None
-        }
+        values = {m.key: m.mean + s * m.sd for m in measurements if (s := z[m.key]) is not None}
         return Candidate(
             parameters={r.name: 10 ** rng.uniform(-4, -2) if r.scale == "log" else rng.uniform(-5, 5) for r in ranges},
             features=dict.fromkeys(z) | values,
@@ -159,9 +155,7 @@ def a_result(
         nearest=found[0] if found else candidate(0, 40.0),
         next_nearest=[] if found else [candidate(1, 60.0)],
         surrogate={
-            f"{m.protocol}.{m.feature}": Accuracy(
-                rmse_over_sd=0.1 + 0.2 * i, coverage_90=0.9, n=96, verdict="good" if i < 3 else "usable"
-            )
+            m.key: Accuracy(rmse_over_sd=0.1 + 0.2 * i, coverage_90=0.9, n=96, verdict="good" if i < 3 else "usable")
             for i, m in enumerate(measurements)
         },
         history=[
@@ -369,7 +363,7 @@ def test_unconstrained_parameters_are_named(tmp_path: Path) -> None:
 
 def diagnosed(result: Result) -> Result:
     """The result with one finding of every kind."""
-    first, second = (f"{m.protocol}.{m.feature}" for m in result.measurements[:2])
+    first, second = (m.key for m in result.measurements[:2])
     low, high = Achieved(feature=first, value=1.5, z=-0.5), Achieved(feature=second, value=2.5, z=None)
     limits = Diagnosis(
         pressing=[Pressing(parameter=result.parameters[0].name, side="upper", bound=0.5, sets=2, of=2)],
@@ -415,7 +409,7 @@ def test_what_a_stopped_run_has_not_met_is_not_called_impossible(tmp_path: Path)
 
 def test_conflicts_are_told_by_the_measurement_that_has_most() -> None:
     result = a_result(solutions=0)
-    a, b, c, d = (Achieved(feature=f"{m.protocol}.{m.feature}", value=m.mean, z=9.0) for m in result.measurements[:4])
+    a, b, c, d = (Achieved(feature=m.key, value=m.mean, z=9.0) for m in result.measurements[:4])
     pairs = [Conflict(together=list(pair), trade_off=[]) for pair in ((c, d), (a, b), (b, d))]
     result = result.model_copy(update={"diagnosis": Diagnosis(conflicts=pairs, probed=3)})
     (found,) = findings(result)
@@ -511,7 +505,7 @@ def a_measured_curve(folder: Path) -> tuple[Path, Result]:
         Measured(protocol=p, feature=f, mean=m.mean, sd=m.sd, unit=u)
         for (p, f, u), m in zip(table, result.measurements, strict=False)
     ]
-    keys = [f"{m.protocol}.{m.feature}" for m in measured]
+    keys = [m.key for m in measured]
     sets = [
         s.model_copy(update={"z": dict.fromkeys(keys, 1.0), "features": dict.fromkeys(keys, 9.0)})
         for s in result.solutions

@@ -91,7 +91,7 @@ def test_at_the_end_it_says_what_the_result_says(run: Path) -> None:
     assert [s.parameters for s in live.solutions] == [s.parameters for s in result.solutions]
     assert live.nearest is not None
     assert live.nearest.max_abs_z == min(s.max_abs_z or 9 for s in result.solutions)
-    assert [feature.key for feature in live.features] == [f"{m.protocol}.{m.feature}" for m in result.measurements]
+    assert [feature.key for feature in live.features] == [m.key for m in result.measurements]
     for feature in live.features:
         assert feature.best is not None
         assert feature.best <= min(abs(s.z[feature.key] or 0.0) for s in result.solutions) + 0.3  # by the other engine

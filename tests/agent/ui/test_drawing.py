@@ -66,7 +66,11 @@ def test_a_bar_says_what_it_shows() -> None:
     assert a.left + a.width == pytest.approx(bars.zero)
     assert (b.cut, b.left + b.width) == (True, pytest.approx(100))
     assert bars.band == (25, 50)
-    assert (bars.at(-1.0), bars.at(3.0), bars.at(9.0)) == (a.left, 87.5, 100)  # an interval lies on the axis of the bars
+    assert (bars.at(-1.0), bars.at(3.0), bars.at(9.0)) == (
+        a.left,
+        87.5,
+        100,
+    )  # intervals too
     assert (a.coverage, a.best_text, c.defined) == ("88 %", "0.50", False)
 
 
@@ -74,14 +78,10 @@ def test_what_was_measured_lies_where_the_trace_would() -> None:
     problem = load_problem(HH)
     found = {
         band.label.split()[0]: band
-        for band in bands(list(map(_measured, problem.measurements)), problem.stimuli["fire"])
+        for band in bands([Measured.of(m) for m in problem.measurements], problem.stimuli["fire"])
     }
     assert (found["AP_height"].axis, found["AP_height"].low) == ("y", pytest.approx(35.8226 - 1.791))
     assert found["time_to_first_spike"].low == pytest.approx(50 + 1.7 - 0.085)
-
-
-def _measured(m: object) -> Measured:
-    return Measured(**{name: getattr(m, name) for name in Measured.model_fields})
 
 
 def test_a_tree_has_every_section_where_it_joins() -> None:
