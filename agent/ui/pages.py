@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,15 @@ class Visit:
             return load_problem(self.folder, measured=False), ""
         except GbarError as error:
             return None, str(error)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user has said that the model in this folder may be loaded."""
+        return self.folder is not None and self.window.memory.trusts(self.folder)
+
+    def again(self) -> "Visit":
+        """The same after a file has changed."""
+        return replace(self)
 
     @property
     def problem(self) -> Problem:

@@ -115,7 +115,7 @@ class Runs:
         mine = [run for run in dict.fromkeys([*known, *started]) if self._is_of(run, folder, started)]
         seen = [self.look(run) for run in mine]
         shown = [one for one in seen if one.alive or one.live or one.is_over or (one.folder in started and one.said)]
-        return sorted(shown, key=lambda one: (not one.alive, -_age(one.folder)))
+        return sorted(shown, key=lambda one: (not one.alive, -stamp(one.folder)))
 
     def _is_of(self, run: Path, folder: Path, started: set[Path]) -> bool:
         if run in started:
@@ -127,14 +127,14 @@ class Runs:
         file = next((run / name for name in (PROGRESS, "result.json") if (run / name).is_file()), None)
         if file is None:
             return None
-        about, stamp = self._about.get(run, (None, 0))
-        if stamp != file.stat().st_mtime_ns:
+        about, then = self._about.get(run, (None, 0))
+        if then != (now := stamp(file)):
             live = read_live(run)
             try:
                 about = Path(live.problem_folder if live is not None else read_result(run).problem_folder)
             except GbarError:
                 about = None
-            self._about[run] = about, file.stat().st_mtime_ns
+            self._about[run] = about, now
         return about
 
     def _last_words(self, run: Path) -> str:
@@ -146,11 +146,12 @@ class Runs:
         return said[-1].removeprefix("gbar: ") if said else ""
 
 
-def _age(folder: Path) -> float:
+def stamp(file: Path) -> int:
+    """When a file or folder was last written, ns; 0 where there is none."""
     try:
-        return folder.stat().st_mtime
+        return file.stat().st_mtime_ns
     except OSError:
-        return 0.0
+        return 0
 
 
 def options_of(choices: dict[str, Any]) -> list[str]:

@@ -4,11 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from gbar.agent.report import Contents, read_contents
-from gbar.agent.result import PROGRESS
+from gbar.agent.result import LIVE, PROGRESS
 from gbar.agent.ui.pages import Visit, needs_problem
+from gbar.agent.ui.runs import stamp
 from gbar.sim import GbarError
 
-FILES = ("result.json", PROGRESS, "traces.npz", "live.npz")
+FILES = ("result.json", PROGRESS, "traces.npz", LIVE)
 
 
 def contents_of(visit: Visit) -> Contents:
@@ -16,19 +17,12 @@ def contents_of(visit: Visit) -> Contents:
     seen = visit.run_seen
     if seen is None:
         raise GbarError("nothing has run yet")
-    return _read(seen.folder, tuple(_stamp(seen.folder / name) for name in FILES), seen.alive)
+    return _read(seen.folder, tuple(stamp(seen.folder / name) for name in FILES), seen.alive)
 
 
 @lru_cache(maxsize=4)
 def _read(run: Path, stamps: tuple[int, ...], alive: bool) -> Contents:
     return read_contents(run)
-
-
-def _stamp(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def needs_sets(visit: Visit) -> str:

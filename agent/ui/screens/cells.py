@@ -108,7 +108,6 @@ def table(visit: Visit) -> str:
         at_work=at_work,
         sampling=sampling.alive,
         said=[one.said for one in (cells, sampling) if one.said],
-        trusted=visit.window.memory.trusts(problem.folder),
         name=out.name,
     )
 

@@ -12,6 +12,7 @@ from gbar.agent.report import words
 from gbar.agent.result import Measured
 from gbar.agent.ui.drawing import plots, with_recorded, z_bars
 from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
+from gbar.agent.ui.forms import needed, number
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_problem, render
@@ -109,7 +110,6 @@ def _body(visit: Visit) -> str:
         rows=rows_of(problem, _own(visit, problem)),
         waiting=job is not None and not job.done,
         steps=STEPS,
-        trusted=job is not None,
         said="",
         going=visit.run_seen if visit.run_seen and visit.run_seen.alive else None,
         measured=bool(problem.measurements),
@@ -138,15 +138,15 @@ def _save(visit: Visit, form: Form) -> str | Response:
     bounds = {}
     for row in rows:
         if row.name in wanted:
-            bounds[row.name] = [_number(form, f"{end}[{row.name}]") for end in ("low", "high")]
+            ends = [f"{end}[{row.name}]" for end in ("low", "high")]
+            bounds[row.name] = [needed(form.get(end), end) for end in ends]
     keep_if_it_loads(problem.file, _with_bounds(text, bounds))
-    fresh = Visit(visit.window, visit.folder, visit.run, visit.query, visit.screen)
+    fresh = visit.again()
     return render(
         "parameters.html.j2",
         visit=fresh,
         rows=rows_of(fresh.problem, _own(fresh, fresh.problem)),
         steps=STEPS,
-        trusted=visit.window.memory.trusts(problem.folder),
         said=f"Saved: {len(wanted)} free.",
         going=visit.run_seen if visit.run_seen and visit.run_seen.alive else None,
         measured=bool(problem.measurements),
@@ -165,14 +165,6 @@ def _with_bounds(text: str, bounds: Mapping[str, list[float]]) -> str:
     return tomlkit.dumps(document)
 
 
-def _number(form: Form, name: str) -> float:
-    text = str(form.get(name, "")).strip().replace(",", ".").replace("−", "-")
-    try:
-        return float(text)
-    except ValueError:
-        raise GbarError(f"{name}: expected a number, got '{text}'") from None
-
-
 # --- one try
 
 
@@ -180,11 +172,8 @@ def _try(visit: Visit, form: Form) -> str:
     """Simulate once with the values of the form; those left empty are the model's own."""
     check_consent(visit, form)
     problem = visit.problem
-    values = {
-        p.name: _number(form, f"try[{p.name}]")
-        for p in problem.parameter
-        if str(form.get(f"try[{p.name}]", "")).strip()
-    }
+    typed = {name: number(form.get(f"try[{name}]"), f"try[{name}]") for name in problem.names}
+    values = {name: value for name, value in typed.items() if value is not None}
     return _tried(visit, _key(values), values)
 
 

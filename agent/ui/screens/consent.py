@@ -12,8 +12,7 @@ SAID = (
 def check_consent(visit: Visit, form: Form) -> None:
     """Take the user's word from a form, or from earlier. Raises GbarError where it was not given."""
     assert visit.folder is not None
-    memory = visit.window.memory
     if form.get("trust"):
-        memory.trust(visit.folder)
-    if not memory.trusts(visit.folder):
+        visit.window.memory.trust(visit.folder)
+    if not visit.trusted:
         raise GbarError(f"{SAID} Tick the box if you do.")

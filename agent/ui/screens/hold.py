@@ -11,6 +11,7 @@ from pathlib import Path
 from gbar.agent.report import Tick, around, words
 from gbar.agent.result import Condition, Hold, read_hold
 from gbar.agent.ui.drawing import ZBars, z_bars
+from gbar.agent.ui.forms import chosen
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
@@ -99,8 +100,7 @@ def _curve(found: Hold) -> Curve | None:
 
 def _number(visit: Visit, text: object) -> int:
     contents = contents_of(visit)
-    number = int(str(text)) if str(text or "").isdigit() else contents.best + 1
-    return min(max(1, number), max(1, len(contents.shown)))
+    return chosen(text, len(contents.shown), contents.best + 1)
 
 
 def _job(visit: Visit, number: int) -> Job | None:
@@ -123,7 +123,6 @@ def _body(visit: Visit) -> str:
         number=number,
         count=len(contents.shown),
         tables=_tables(visit, contents.result.measurements_file),
-        trusted=visit.folder is not None and visit.window.memory.trusts(visit.folder),
         going=contents.state,
         held=_part(visit, number),
         word="Solution" if contents.result.solutions else "Compromise",

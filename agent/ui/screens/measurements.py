@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gbar.agent.ui import glossary
 from gbar.agent.ui.editing import name_table
+from gbar.agent.ui.forms import checked_name
 from gbar.agent.ui.pages import Form, Screen, Visit, action, go, needs_problem, render
 from gbar.agent.ui.screens import recordings
 from gbar.agent.ui.tables import tables_of
@@ -242,10 +243,8 @@ def _target(problem: Problem, table: Path | None) -> Path:
 
 def _new(visit: Visit, form: Form) -> Response:
     """Another table, for another cell."""
-    from gbar.agent.ui.screens.running import check_name_of
-
     problem = visit.problem
-    file = problem.folder / "measurements" / f"{check_name_of(str(form.get('name', ''))).removesuffix('.csv')}.csv"
+    file = problem.folder / "measurements" / f"{checked_name(form.get('name')).removesuffix('.csv')}.csv"
     if file.exists():
         raise GbarError(f"{file.name} is there already: open it above, or give this one another name")
     file.parent.mkdir(exist_ok=True)

@@ -9,8 +9,10 @@ from tomlkit import TOMLDocument
 
 from gbar.agent.ui import anatomy
 from gbar.agent.ui.editing import edit, keep_if_it_loads
+from gbar.agent.ui.forms import number
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, render
+from gbar.agent.ui.runs import stamp
 from gbar.agent.ui.screens.consent import check_consent
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.setup import (
@@ -68,7 +70,6 @@ def _beginning(visit: Visit) -> str:
         found=found,
         mechanisms=find_mechanisms(folder),
         celsius=said,
-        trusted=visit.window.memory.trusts(folder),
         job=visit.window.jobs.get(("begin", folder)),
     )
 
@@ -90,7 +91,7 @@ def _begin(visit: Visit, form: Form) -> str:
         raise GbarError("no folder is chosen")
     check_consent(visit, form)
     load, _, template = str(form.get("load", "")).partition("|")
-    celsius = _number(form.get("celsius"), "temperature")
+    celsius = number(form.get("celsius"), "temperature")
     visit.window.jobs.begin(
         ("begin", folder),
         "Building the mechanisms, loading the model and trying what makes it fire",
@@ -98,14 +99,6 @@ def _begin(visit: Visit, form: Form) -> str:
         again=True,
     )
     return _wait_for_begin(visit)
-
-
-def _number(given: object, what: str) -> float | None:
-    text = str(given or "").strip().replace(",", ".")
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise GbarError(f"{what}: expected a number, got '{text}'") from None
 
 
 def _wait_for_begin(visit: Visit) -> str:
@@ -125,11 +118,10 @@ def _begun(visit: Visit) -> str | Response:
 
 def outline_job(visit: Visit, problem: Problem) -> Job | None:
     """What a look at the model finds: begun where the user has said that it may be loaded; None where not."""
-    window, folder = visit.window, problem.folder
-    if not window.memory.trusts(folder):
+    if not visit.trusted:
         return None
-    key = ("outline", folder, problem.identity())
-    return window.jobs.begin(key, "Loading the model", lambda: outline(problem))
+    key = ("outline", problem.folder, problem.identity())
+    return visit.window.jobs.begin(key, "Loading the model", lambda: outline(problem))
 
 
 def outlined(visit: Visit, problem: Problem) -> Outline | None:
@@ -166,7 +158,7 @@ def state(visit: Visit) -> str:
 def _stamp(problem: Problem) -> tuple[int, int]:
     """When problem.toml and the table were changed: a check is about both."""
     table = problem.measurements_file
-    return problem.file.stat().st_mtime_ns, table.stat().st_mtime_ns if table and table.is_file() else 0
+    return stamp(problem.file), stamp(table) if table else 0
 
 
 def _checked(folder: Path) -> tuple[list[str], str]:
@@ -192,7 +184,7 @@ def _save(visit: Visit, form: Form) -> Response:
 
 def _warm(visit: Visit, form: Form) -> Response:
     """Another temperature, another start."""
-    given = {key: _number(form.get(key), key) for key in ("celsius", "v_init")}
+    given = {key: number(form.get(key), key) for key in ("celsius", "v_init")}
 
     def change(document: TOMLDocument) -> None:
         model: Any = document["model"]

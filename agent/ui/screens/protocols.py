@@ -10,6 +10,7 @@ from tomlkit import TOMLDocument
 
 from gbar.agent.ui.drawing import stimulus_words
 from gbar.agent.ui.editing import edit
+from gbar.agent.ui.forms import needed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_problem, render
 from gbar.agent.ui.screens.consent import check_consent
 from gbar.agent.ui.stimuli import HEIGHT, WIDTH, Drawn, drawn
@@ -105,24 +106,19 @@ def _unit(schema: object) -> str:
     return ""
 
 
-def _seconds_job(visit: Visit, problem: Problem) -> tuple[str, Any]:
-    return "seconds", visit.window.jobs.get(("seconds", problem.folder, problem.identity()))
+def _about(problem: Problem) -> tuple[str, ...]:
+    """What the work of timing protocols is known by."""
+    return "seconds", str(problem.folder), problem.identity()
 
 
 def _body(visit: Visit) -> str:
-    return render(
-        "protocols.html.j2", visit=visit, cards=cards(visit), kinds=list(NEW), trusted=_trusted(visit, visit.problem)
-    )
-
-
-def _trusted(visit: Visit, problem: Problem) -> bool:
-    return visit.window.memory.trusts(problem.folder)
+    return render("protocols.html.j2", visit=visit, cards=cards(visit), kinds=list(NEW))
 
 
 def cards(visit: Visit, said: str = "") -> str:
     """#cards."""
     problem = visit.problem
-    _, job = _seconds_job(visit, problem)
+    job = visit.window.jobs.get(_about(problem))
     seconds = job.answer if job and job.done and job.answer else {}
     return render(
         "cards.html.j2",
@@ -132,7 +128,6 @@ def cards(visit: Visit, said: str = "") -> str:
         total=sum(seconds.values()),
         said=said,
         box=(WIDTH, HEIGHT),
-        trusted=_trusted(visit, problem),
     )
 
 
@@ -158,7 +153,7 @@ def _save(visit: Visit, form: Form) -> str:
 
     if changed:
         edit(problem, change)
-    return cards(_again(visit), f"Saved: {name}.")
+    return cards(visit.again(), f"Saved: {name}.")
 
 
 def _value(key: str, text: str) -> Any:
@@ -169,16 +164,8 @@ def _value(key: str, text: str) -> Any:
     parts = [part.strip() for part in re.split(r"[,;]\s+|[,;](?=\D)|…", text)] if key in LISTS else [text]
     if key == "steps":
         return parts
-    try:
-        numbers = [float(part.replace(",", ".").replace("−", "-")) for part in parts]
-    except ValueError:
-        raise GbarError(f"{key}: expected a number, got '{text}'") from None
+    numbers = [needed(part, key) for part in parts]
     return numbers if key in LISTS else numbers[0]
-
-
-def _again(visit: Visit) -> Visit:
-    """The same after problem.toml has changed."""
-    return Visit(visit.window, visit.folder, visit.run, visit.query, visit.screen)
 
 
 def _add(visit: Visit, form: Form) -> str:
@@ -204,7 +191,7 @@ def _add(visit: Visit, form: Form) -> str:
         tables[name] = table
 
     edit(problem, change)
-    return cards(_again(visit), f"Added: {name}. Put in what was injected on the rig.")
+    return cards(visit.again(), f"Added: {name}. Put in what was injected on the rig.")
 
 
 def _remove(visit: Visit, form: Form) -> str:
@@ -216,16 +203,18 @@ def _remove(visit: Visit, form: Form) -> str:
 
     if name in problem.protocol:
         edit(problem, change)
-    return cards(_again(visit), f"Taken out: {name}.")
+    return cards(visit.again(), f"Taken out: {name}.")
 
 
 def _time(visit: Visit, form: Form) -> str:
     """Simulate each protocol alone, to see what it costs."""
     check_consent(visit, form)
     problem, folder = visit.problem, visit.problem.folder
-    key = ("seconds", folder, problem.identity())
     visit.window.jobs.begin(
-        key, "Simulating each protocol once", lambda: seconds_each(load_problem(folder, measured=False)), again=True
+        _about(problem),
+        "Simulating each protocol once",
+        lambda: seconds_each(load_problem(folder, measured=False)),
+        again=True,
     )
     return cards(visit)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gbar.agent.ui.editing import name_table
+from gbar.agent.ui.forms import number
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import Line, Plot, packed
 from gbar.agent.ui.pages import Form, Visit, action, fragment, render
@@ -146,21 +147,14 @@ def _choose(visit: Visit, form: Form) -> str:
         now["left_out"] = tuple(sorted(out - {name} if name in out else out | {name}))
     elif op in {"window", "as found"}:
         others = [one for one in now["windows"] if one[0] != name]
-        moved = [(name, _number(form, "start"), _number(form, "end"))] if op == "window" else []
+        moved = [(name, *(number(form.get(end), end) or 0.0 for end in ("start", "end")))] if op == "window" else []
         now["windows"] = (*others, *moved)
     else:
         now |= {key: str(form.get(key, "")) for key in ("voltage_unit", "current_unit", "cells")}
         now |= {key: bool(form.get(key)) for key in ("no_holding", "create", "relative")}
-        now["junction"] = _number(form, "junction")
+        now["junction"] = number(form.get("junction"), "junction") or 0.0
     _keep(problem, Choices(**now))
     return section(visit)
-
-
-def _number(form: Form, name: str) -> float:
-    try:
-        return float(str(form.get(name) or 0).replace(",", "."))
-    except ValueError:
-        raise GbarError(f"{name}: expected a number, got '{form.get(name)}'") from None
 
 
 def _measure(visit: Visit, form: Form) -> str:

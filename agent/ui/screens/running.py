@@ -13,13 +13,13 @@ from starlette.websockets import WebSocket
 from gbar.agent.report import words
 from gbar.agent.result import LIVE, PROGRESS, STEER, Live, Steer, read_live_traces, read_steer, steer
 from gbar.agent.ui.drawing import ZBars, front, plots, with_recorded, z_bars
+from gbar.agent.ui.forms import checked_name
 from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
-from gbar.agent.ui.runs import Seen, options_of
+from gbar.agent.ui.runs import Seen, options_of, stamp
 from gbar.agent.ui.screens.consent import check_consent
 from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
-from gbar.sim.files import check_name
 from gbar.sim.problem import read_measurements
 
 ENDED = {"solved": "all found", "interrupted": "stopped"}
@@ -111,7 +111,6 @@ class StartForm:
     budget: int
     seed: int
     workers: int
-    trusted: bool
     why_not: str  # why nothing can be started yet
 
 
@@ -137,7 +136,6 @@ def _start_form(visit: Visit) -> StartForm:
         live.budget if live else 2000,
         live.seed if live else 0,
         live.workers if live else 2,
-        visit.window.memory.trusts(visit.folder),
         why,
     )
 
@@ -149,21 +147,12 @@ def _start(visit: Visit, form: Form) -> Response:
     check_consent(visit, form)
     table = visit.window.places.inside(str(form["measurements"])) if form.get("measurements") else None
     load_problem(problem.file, table)  # what is wrong is said here, not in a log
-    name = check_name_of(str(form.get("name") or problem.name))
-    out = visit.window.places.runs_root / name
+    out = visit.window.places.runs_root / checked_name(form.get("name") or problem.name)
     given = {key: form.get(key) for key in ("solutions", "tolerance", "budget", "seed", "workers")}
     if table != problem.measurements_file:
         given["measurements"] = str(table)
     visit.window.runs.start(problem, out, options_of(given))
     return go(visit.link("running", run=out))
-
-
-def check_name_of(name: str) -> str:
-    """The name of a run's folder. Raises GbarError."""
-    try:
-        return check_name(name.strip())
-    except ValueError as error:
-        raise GbarError(f"name: {error}") from None
 
 
 def _of(visit: Visit) -> Seen:
@@ -245,18 +234,11 @@ async def _socket(socket: WebSocket) -> None:
 
     def sign() -> tuple[Hashable, Hashable]:
         seen = window.runs.look(run)
-        of_files = tuple(_stamp(run / name) for name in (PROGRESS, STEER, "result.json"))
+        of_files = tuple(stamp(run / file) for file in (PROGRESS, STEER, "result.json"))
         job = window.jobs.get(("again", run))
-        return (of_files, seen.alive, seen.starting, job and job.done), _stamp(run / LIVE) or _stamp(run / "traces.npz")
+        return (of_files, seen.alive, seen.starting, job and job.done), stamp(run / LIVE) or stamp(run / "traces.npz")
 
     await follow(socket, sign, lambda: live_fragment(visit()), lambda: traces(visit()))
-
-
-def _stamp(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 RUNNING = Screen(

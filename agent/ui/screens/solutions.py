@@ -20,6 +20,7 @@ from gbar.agent.report import (
 )
 from gbar.agent.result import Range
 from gbar.agent.ui.drawing import ZBars, z_bars
+from gbar.agent.ui.forms import chosen
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
@@ -148,8 +149,8 @@ def _compared(visit: Visit, form: Form) -> str:
     def apart(a: int, b: int) -> float:
         return float(np.hypot.reduce([_mark(s, a) - _mark(s, b) for s in drawn]))
 
-    first = _chosen(form.get("first"), count, best)
-    second = _chosen(form.get("second"), count, max(range(1, count + 1), key=lambda n: apart(first, n)))
+    first = chosen(form.get("first"), count, best)
+    second = chosen(form.get("second"), count, max(range(1, count + 1), key=lambda n: apart(first, n)))
     a, b = contents.shown[first - 1], contents.shown[second - 1]
     result = contents.result
     rows = [
@@ -167,11 +168,6 @@ def _compared(visit: Visit, form: Form) -> str:
     )  # fmt: skip
 
 
-def _chosen(text: object, count: int, otherwise: int) -> int:
-    number = int(str(text)) if str(text or "").isdigit() else otherwise
-    return min(max(1, number), count)
-
-
 # --- one that is moved
 
 
@@ -180,7 +176,7 @@ def _sliders_part(visit: Visit, number: int) -> str:
     contents = contents_of(visit)
     if not contents.shown:
         return ""
-    number = _chosen(number, len(contents.shown), 1)
+    number = chosen(number, len(contents.shown), 1)
     values = contents.shown[number - 1].parameters
     sliders = [_slider(p, values[p.name]) for p in contents.result.parameters]
     return render(
@@ -190,7 +186,6 @@ def _sliders_part(visit: Visit, number: int) -> str:
         count=len(contents.shown),
         sliders=sliders,
         steps=STEPS,
-        trusted=visit.folder is not None and visit.window.memory.trusts(visit.folder),
         expected=_expected(visit, {}, number),
         going=bool(contents.state),
     )
@@ -255,14 +250,14 @@ def _expected(visit: Visit, form: Form, number: int) -> str:
 
 
 def _moved(visit: Visit, form: Form) -> str:
-    return _expected(visit, form, _chosen(form.get("number"), len(contents_of(visit).shown), 1))
+    return _expected(visit, form, chosen(form.get("number"), len(contents_of(visit).shown), 1))
 
 
 def _simulate(visit: Visit, form: Form) -> str:
     """Ask NEURON for the values that the sliders have."""
     check_consent(visit, form)
     contents = contents_of(visit)
-    values = _values(contents, form, _chosen(form.get("number"), len(contents.shown), 1))
+    values = _values(contents, form, chosen(form.get("number"), len(contents.shown), 1))
     folder, table = Path(contents.result.problem_folder), contents.result.measurements_file
     key = ",".join(f"{name}={value:.9g}" for name, value in values.items())
     visit.window.jobs.begin(
@@ -292,7 +287,7 @@ SOLUTIONS = Screen(
         action("/solutions/compared", _compared),
         action(
             "/solutions/sliders",
-            lambda visit, form: _sliders_part(visit, _chosen(form.get("number"), len(contents_of(visit).shown), 1)),
+            lambda visit, form: _sliders_part(visit, chosen(form.get("number"), len(contents_of(visit).shown), 1)),
         ),
         fragment("/solutions/expected", lambda visit: _moved(visit, visit.query)),
         action("/solutions/expected", _moved),

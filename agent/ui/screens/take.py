@@ -8,6 +8,7 @@ from starlette.responses import FileResponse, Response
 
 from gbar.agent.export import export_methods, export_solution, export_table, methods
 from gbar.agent.report import commands
+from gbar.agent.ui.forms import chosen
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
@@ -38,16 +39,14 @@ OFFERS = [
 def _body(visit: Visit) -> str:
     contents = contents_of(visit)
     count = len(contents.shown)
-    chosen = str(visit.query.get("number", ""))
     solutions = bool(contents.result.solutions)
-    number = int(chosen) if chosen.isdigit() and 1 <= int(chosen) <= count else contents.best + 1
+    number = chosen(visit.query.get("number"), count, contents.best + 1)
     return render(
         "take.html.j2",
         visit=visit,
         number=number if solutions else 0,
         count=count if solutions else 0,
         offers=[offer for offer in OFFERS if solutions or not offer.every],
-        trusted=visit.folder is not None and visit.window.memory.trusts(visit.folder),
         commands=commands(contents),
         paragraph="" if contents.state else methods(contents.result),
         going=contents.state,
