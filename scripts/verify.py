@@ -26,12 +26,15 @@ def verify(
     """
     terminal.start_jax()
     from gbar.agent import tuning
+    from gbar.sim import GbarError
 
     if hold is not None:
         with terminal.waiting(f"Simulating solution {hold} under other conditions"):
             held = tuning.hold(run, hold, held_out and held_out.resolve(), workers)
         terminal.print_json(held.model_dump()) if as_json else terminal.print_hold(held)
         return
+    if held_out is not None:
+        raise GbarError("--held-out is of one solution: say which, with --hold N")
     with terminal.waiting("Simulating the solutions again, testing the surrogate"):
         found = tuning.verify_run(run, workers)
     terminal.print_json(found.model_dump()) if as_json else terminal.print_verification(found)

@@ -333,6 +333,7 @@ BAD: dict[str, Case] = {  # what is typed; what is replaced in the problem's fil
     "archive that is none": (["tune", "p", "--archive", "file", "--out", "r"], {}, "cannot be used as an archive"),
     "archive in a file": (["sample", "p", "--archive", "file/a.sqlite"], {}, "file"),
     "verify no run": (["verify", "p"], {}, "no result.json in p"),
+    "held out of nothing": (["verify", "p", "--held-out", "t.csv"], {}, "say which, with --hold N"),
     "report no run": (["report", "nowhere"], {}, "no result.json in nowhere"),
     "export no run": (["export", "p"], {}, "no result.json in p"),
     "table of no run": (["export", "p", "--to", "csv"], {}, "no result.json in p"),
