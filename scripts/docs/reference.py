@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gbar.agent import Result
 from gbar.sim.features import SETTINGS, catalogue, known_settings, unit_of
-from gbar.sim.problem import Problem
+from gbar.sim.problem import Problem, unit_in
 
 Schema = dict[str, Any]  # a piece of a JSON schema
 
@@ -51,7 +51,7 @@ def _keys(model: type[BaseModel]) -> str:
     schema = model.model_json_schema()
     own = {name: key for name, key in schema["properties"].items() if name in model.__annotations__ and _ours(key)}
     if _package(model) == _package(Result):
-        rows = [[f"`{name}`", _linked(key) or _unit(key), key["description"]] for name, key in own.items()]
+        rows = [[f"`{name}`", _linked(key) or unit_in(key), key["description"]] for name, key in own.items()]
         return _rows(["key", "unit", "meaning"], rows)
     required = schema.get("required", [])
     rows = [[f"`{name}`", _type(key), _default(key, name in required), key["description"]] for name, key in own.items()]
@@ -65,7 +65,7 @@ def _ours(key: Schema) -> bool:
 
 def _type(key: Schema) -> str:
     """What is written in problem.toml, with its unit."""
-    unit = _unit(key)
+    unit = unit_in(key)
     return key.get("written") or (f"{_written(key)}, {unit}" if unit else _written(key))
 
 
@@ -105,18 +105,6 @@ def _linked(key: Schema) -> str:
             return _linked(item) and f"list of {_linked(item).removeprefix('list of ')}"
         case {"type": "object", "additionalProperties": dict(item)}:
             return _linked(item) and f"name → {_linked(item)}"
-    return ""
-
-
-def _unit(key: Any) -> str:
-    """The first unit in a piece of schema, however deep."""
-    match key:
-        case {"unit": str(unit)}:
-            return unit
-        case dict():
-            return next(filter(None, map(_unit, key.values())), "")
-        case list():
-            return next(filter(None, map(_unit, key)), "")
     return ""
 
 

@@ -27,7 +27,7 @@ from gbar.sim.problem.synonyms import feature_of
 from gbar.sim.problem.tables import COLUMNS, DEMANDS, SUFFIXES, add_rows, numerals_of, rows_of, written_table
 from gbar.sim.problem.typed import interview
 from gbar.sim.problem.typical import SD_FLOORS, SD_SHARE, sd_floor, typical_sd
-from gbar.sim.problem.units import unit
+from gbar.sim.problem.units import unit, unit_in
 
 __all__ = [
     "Integrator",
@@ -93,6 +93,7 @@ __all__ = [
     "sd_floor",
     "typical_sd",
     "unit",
+    "unit_in",
     "within",
     "written",
     "written_table",

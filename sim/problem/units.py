@@ -18,6 +18,18 @@ def unit(name: str) -> Any:
     return Field(json_schema_extra={"unit": name})
 
 
+def unit_in(schema: Any) -> str:
+    """The first unit in a piece of JSON schema, however deep; empty where there is none."""
+    match schema:
+        case {"unit": str(found)}:
+            return found
+        case dict():
+            return next(filter(None, map(unit_in, schema.values())), "")
+        case list():
+            return next(filter(None, map(unit_in, schema)), "")
+    return ""
+
+
 def within(low: float, high: float, unit: str, hint: str) -> AfterValidator:
     """A check that a number lies in limits; the message gives them and the usual slip."""
 

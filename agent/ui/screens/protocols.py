@@ -15,7 +15,7 @@ from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_pro
 from gbar.agent.ui.screens.consent import check_consent
 from gbar.agent.ui.stimuli import HEIGHT, WIDTH, Drawn, drawn
 from gbar.sim import GbarError, Problem, load_problem
-from gbar.sim.problem import KINDS, Stimulus
+from gbar.sim.problem import KINDS, Stimulus, unit_in
 from gbar.sim.setup import seconds_each
 
 KEYS = (  # that have a field, in this order
@@ -86,24 +86,13 @@ def _fields(protocol: BaseModel) -> list[Field]:
         value = getattr(protocol, key)
         text = "" if value is None else ", ".join(map(_plain, value)) if key in LISTS else _plain(value)
         schema = type(protocol).model_json_schema()["properties"][key]
-        unit = _unit(schema)
+        unit = unit_in(schema)
         found.append(Field(key, text, unit, str(schema.get("description", "")).replace("`", "")))
     return found
 
 
 def _plain(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _unit(schema: object) -> str:
-    match schema:
-        case {"unit": str(unit)}:
-            return unit
-        case dict():
-            return next(filter(None, map(_unit, schema.values())), "")
-        case list():
-            return next(filter(None, map(_unit, schema)), "")
-    return ""
 
 
 def _about(problem: Problem) -> tuple[str, ...]:
