@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gbar.agent.result import PROGRESS
 from gbar.sim import GbarError
 
 DEEP, MOST = 4, 400  # folders below a root that are looked through, and how many
@@ -61,10 +62,7 @@ class Places:
         """The folders that hold a model's files and no problem.toml, and are no part of a problem."""
         problems, found = self.problems(), list[Path]()
         for folder in self.folders():
-            if (
-                any(folder.is_relative_to(other) for other in [*problems, *found])
-                or (folder / "progress.json").exists()
-            ):
+            if any(folder.is_relative_to(other) for other in [*problems, *found]) or (folder / PROGRESS).exists():
                 continue
             if any(entry.suffix.lower() in SOURCES for entry in folder.iterdir() if entry.is_file()):
                 found.append(folder)
@@ -73,5 +71,5 @@ class Places:
     def runs(self) -> list[Path]:
         """The run folders, the newest first."""
         every = dict.fromkeys(self.folders(self.runs_root))
-        found = [f for f in every if (f / "progress.json").is_file() or (f / "result.json").is_file()]
+        found = [f for f in every if (f / PROGRESS).is_file() or (f / "result.json").is_file()]
         return sorted(found, key=lambda folder: -folder.stat().st_mtime)

@@ -75,14 +75,7 @@ class Runs:
         words += [*options, into, str(out)]
         out.parent.mkdir(parents=True, exist_ok=True)
         with self._memory.log(out).open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "gbar", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": importable(), "PYTHONUTF8": "1"},
-            )
+            child = subprocess.Popen(**gbar(words), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self._children.append(child)
         try:
             since = psutil.Process(child.pid).create_time()
@@ -144,6 +137,12 @@ class Runs:
             return ""
         said = [line for line in lines if line.startswith("gbar: ")]
         return said[-1].removeprefix("gbar: ") if said else ""
+
+
+def gbar(words: Sequence[str]) -> dict[str, Any]:
+    """A command of gbar, as `subprocess` takes it: of this installation, from wherever the window was started."""
+    environment = {**os.environ, "PYTHONPATH": importable(), "PYTHONUTF8": "1"}
+    return {"args": [sys.executable, "-m", "gbar", *words], "env": environment, "stdin": subprocess.DEVNULL}
 
 
 def stamp(file: Path) -> int:

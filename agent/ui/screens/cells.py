@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gbar.agent.report import words
-from gbar.agent.result import read_live
+from gbar.agent.result import PROGRESS, read_live
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_problem, render
 from gbar.agent.ui.runs import options_of
 from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.tables import folders_of, tables_in
 from gbar.sim import GbarError, Problem
-from gbar.sim.problem import SUFFIXES, folded, read_sheet
+from gbar.sim.problem import folded, read_sheet
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,8 @@ def _archive(visit: Visit, problem: Problem) -> Path:
 def _sources(problem: Problem) -> list[tuple[str, str]]:
     """What could be a table of cells: folders with several tables, and tables with a column "cell"."""
     found: list[tuple[str, str]] = []
-    folders = [problem.folder, *(f for f in sorted(problem.folder.glob("**/*")) if f.is_dir() and len(f.parts) < 40)]
-    for folder in folders:
-        if any(part.startswith(".") or part == "runs" for part in folder.relative_to(problem.folder).parts):
-            continue
-        tables = [f for f in sorted(folder.glob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
+    for folder in folders_of(problem):
+        tables = tables_in(folder)
         of_cells = [f for f in tables if _has_cells(f)]
         found += [(str(f), f"{f.relative_to(problem.folder)}: a row a cell") for f in of_cells]
         plain = [f for f in tables if f not in of_cells]
@@ -77,7 +75,7 @@ def _rows(visit: Visit, problem: Problem) -> list[CellRow]:
     if (out / "cells.csv").is_file():
         with (out / "cells.csv").open(newline="", encoding="utf-8") as stream:
             done = {row["cell"]: row for row in csv.DictReader(stream) if row.get("cell")}
-    folders = [f for f in out.glob("*") if (f / "progress.json").is_file()] if out.is_dir() else []
+    folders = [f for f in out.glob("*") if (f / PROGRESS).is_file()] if out.is_dir() else []
     found = []
     for name in [*done, *(f.name for f in sorted(folders, key=lambda f: f.stat().st_mtime) if f.name not in done)]:
         live, row = read_live(out / name), done.get(name, {})

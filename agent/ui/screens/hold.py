@@ -1,10 +1,7 @@
 """Will it hold?: a solution under other conditions, and beside measurements that were held out."""
 
 import itertools
-import json
-import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +11,11 @@ from gbar.agent.ui.drawing import ZBars, z_bars
 from gbar.agent.ui.forms import chosen
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, render
+from gbar.agent.ui.runs import gbar
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
 from gbar.agent.ui.screens.consent import check_consent
+from gbar.agent.ui.tables import folders_of, tables_in
 from gbar.sim import GbarError
-from gbar.sim.pool import importable
-from gbar.sim.problem import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -131,10 +128,9 @@ def _body(visit: Visit) -> str:
 
 def _tables(visit: Visit, used: str) -> list[tuple[str, str]]:
     """Tables of the folder that the run did not know."""
-    folder = visit.problem.folder
-    files = [f for f in sorted(folder.glob("**/*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
-    kept = [f for f in files if str(f) != used and "runs" not in f.relative_to(folder).parts]
-    return [(str(f), f.relative_to(folder).as_posix()) for f in kept[:40]]
+    problem = visit.problem
+    kept = [f for folder in folders_of(problem) for f in tables_in(folder) if str(f) != used]
+    return [(str(f), f.relative_to(problem.folder).as_posix()) for f in kept[:40]]
 
 
 def _begin(visit: Visit, form: Form) -> str:
@@ -143,17 +139,15 @@ def _begin(visit: Visit, form: Form) -> str:
     contents, number = contents_of(visit), _number(visit, form.get("number"))
     if contents.state:
         raise GbarError("the run is not over: wait for it, or stop it")
-    command = [sys.executable, "-m", "gbar", "verify", str(contents.run), "--hold", str(number), "--json"]
+    words = ["verify", str(contents.run), "--hold", str(number)]
     if table := str(form.get("held_out") or ""):
-        command += ["--held-out", str(visit.window.places.inside(table))]
+        words += ["--held-out", str(visit.window.places.inside(table))]
 
-    def work() -> Hold:
-        environment = {**os.environ, "PYTHONPATH": importable(), "PYTHONUTF8": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    def work() -> None:
+        done = subprocess.run(**gbar(words), capture_output=True, text=True)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"gbar verify ended with {done.returncode}"]
             raise GbarError(said[-1].removeprefix("gbar: "))
-        return Hold.model_validate(json.loads(done.stdout))
 
     count = 4 * len(contents.result.parameters)
     visit.window.jobs.begin(
