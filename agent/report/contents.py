@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbar.agent.report import words
 from gbar.agent.report.unfinished import state_of, unfinished
 from gbar.agent.result import Candidate, Measured, Result, Traces, read_result, read_traces
 from gbar.sim import GbarError, Problem, load_problem
@@ -153,7 +154,7 @@ def _stimuli(problem: Problem) -> dict[str, Stimulus]:
     """The protocols' timing, by response."""
     stimuli = {}
     for name, protocol in problem.stimuli.items():
-        described = f"{protocol.words} for {protocol.duration:g} ms".replace("-", "−")
+        described = words.signed(protocol.brief)
         crossing = float(problem.efel_settings(name)["Threshold"])
         for recording, variable in protocol.variables.items():
             stimuli[str(ResponseKey(name, recording))] = Stimulus(

@@ -11,7 +11,6 @@ from gbar.agent.report.voltages import HEIGHT, WIDTH, simulated, sweeps
 from gbar.sim.problem import Step
 
 FEWEST = 3  # steps that make a curve where the problem defines none
-SUSTAINED_MS = 200.0  # a step that long is there to make a cell fire again and again
 
 Point = tuple[float, float]  # nA, Hz
 
@@ -48,7 +47,7 @@ def _families(contents: Contents) -> dict[str, list[str]]:
         return {name: list(curve.steps) for name, curve in problem.curves.items()}
     alike: dict[tuple[object, ...], list[str]] = {}
     for name, protocol in problem.stimuli.items():
-        if isinstance(protocol, Step) and protocol.kind == "step" and protocol.duration >= SUSTAINED_MS:
+        if isinstance(protocol, Step) and protocol.sustained:
             alike.setdefault((protocol.at, protocol.duration, protocol.holding), []).append(name)
     return {f"{names[0]} … {names[-1]}": names for names in alike.values() if len(names) >= FEWEST}
 

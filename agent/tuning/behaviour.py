@@ -9,7 +9,6 @@ from gbar.sim import Problem
 from gbar.sim.engine import amplitude
 from gbar.sim.problem import MAIN, Clamp, Rheobase, Stimulus
 
-SUSTAINED_MS = 200.0  # a step that long is there to make a cell fire again and again
 STRONG = 1.5  # times its rheobase: a current at which a cell is expected to do so
 LATE = 0.4  # of a step: its last part, in which a cell that goes on firing has a spike
 BLOCKED_MV = -45.0  # a voltage that stays above it without a spike is that of a cell whose sodium current is gone
@@ -40,7 +39,7 @@ def misbehaviour(
                 for kind in _seen(protocol, recorded[name], current, crossing, _rheobase(problem, values)):
                     found.setdefault((name, kind), []).append(number)
     listed = [
-        Misbehaviour(protocol=name, stimulus=_stimulus(problem, name), kind=kind, sets=numbers, of=len(traces))
+        Misbehaviour(protocol=name, stimulus=problem.stimuli[name].brief, kind=kind, sets=numbers, of=len(traces))
         for (name, kind), numbers in found.items()
     ]
     return sorted(listed, key=lambda one: -len(one.sets))
@@ -53,11 +52,6 @@ def _unmeasured(problem: Problem) -> Iterator[tuple[str, Stimulus]]:
     for name, protocol in problem.stimuli.items():
         if name not in measured and not isinstance(protocol, Clamp | Rheobase) and protocol.variables[MAIN] == "v":
             yield name, protocol
-
-
-def _stimulus(problem: Problem, name: str) -> str:
-    protocol = problem.stimuli[name]
-    return f"{protocol.words} for {protocol.duration:g} ms"
 
 
 def _rheobase(problem: Problem, values: Mapping[str, float]) -> float | None:
@@ -76,12 +70,12 @@ def _seen(
     """What one trace shows of what it should not."""
     t, v = trace
     start, end = protocol.delay, protocol.delay + protocol.duration
-    spikes = t[1:][(v[1:] >= crossing) & (v[:-1] < crossing)]
+    spikes = spike_times(t, v, crossing)
     if ((spikes > SETTLED_MS) & (spikes < start)).any():
         yield "fires before the stimulus"
     if (spikes > end + AFTER_MS).any():
         yield "fires after the stimulus"
-    sustained = protocol.kind == "step" and protocol.duration >= SUSTAINED_MS and (current or 0.0) > 0
+    sustained = protocol.sustained and (current or 0.0) > 0
     last = (t > end - LATE * protocol.duration) & (t < end)
     if sustained and last.any() and not ((spikes > end - LATE * protocol.duration) & (spikes < end)).any():
         if float(np.median(v[last])) > BLOCKED_MV:
@@ -90,6 +84,11 @@ def _seen(
             yield "no repetitive firing"
     if not (spikes > end + AFTER_MS).any() and _away(t, v, start, end) > BACK_MV:
         yield "does not return to rest"
+
+
+def spike_times(t: np.ndarray, v: np.ndarray, crossing: float) -> np.ndarray:  # [T] ms, [T] mV -> [S] ms
+    """When the voltage rises through the threshold (mV)."""
+    return t[1:][(v[1:] >= crossing) & (v[:-1] < crossing)]
 
 
 def _away(t: np.ndarray, v: np.ndarray, start: float, end: float) -> float:

@@ -18,9 +18,9 @@ from gbar.agent.result import (
     read_result,
     write_hold,
 )
-from gbar.agent.tuning.behaviour import SUSTAINED_MS, misbehaviour
+from gbar.agent.tuning.behaviour import misbehaviour, spike_times
 from gbar.sim import Evaluation, GbarError, Integrator, Problem, load_problem, open_pool
-from gbar.sim.problem import Step, Stimulus
+from gbar.sim.problem import Stimulus
 
 SHARES = (-0.10, -0.02, 0.02, 0.10)  # of each parameter's own value
 STEPS_MS = (0.025, 0.01)  # fixed time steps
@@ -39,7 +39,7 @@ def hold(
 
     Args:
         run: its folder.
-        number: of the solution, from 1; of the nearest sets where there is none.
+        number: of the solution, from 1; of the compromises where there is none.
         held_out: a table of measurements that the run did not know.
         workers: processes.
         observe: told what is being done.
@@ -118,9 +118,8 @@ def _judged(problem: Problem, done: Evaluation, group: str, what: str, change: s
 
 def _long_steps(problem: Problem) -> Sequence[str]:
     steps = [name for curve in problem.curves.values() for name in curve.steps]
-    long = {name: p for name, p in problem.stimuli.items() if isinstance(p, Step) and p.kind == "step"}
-    known = [n for n in steps or long if n in long and (long[n].amplitude or 0.0) > 0]
-    return [name for name in known if long[name].duration >= SUSTAINED_MS]
+    long = [name for name, protocol in problem.stimuli.items() if protocol.sustained and (protocol.current or 0.0) > 0]
+    return [name for name in steps or long if name in long]
 
 
 def _curve(problem: Problem, x: np.ndarray, tight: Integrator) -> tuple[str, list[Rate], list[Misbehaviour]]:
@@ -142,7 +141,7 @@ def _curve(problem: Problem, x: np.ndarray, tight: Integrator) -> tuple[str, lis
 
 def _rate(t: np.ndarray, v: np.ndarray, step: Stimulus, crossing: float) -> float:
     """Spikes over the whole step, in Hz: a cell in depolarisation block has a low rate."""
-    at = t[1:][(v[1:] >= crossing) & (v[:-1] < crossing)]
+    at = spike_times(t, v, crossing)
     during = (at >= step.delay) & (at <= step.delay + step.duration)
     return 1e3 * int(during.sum()) / step.duration
 

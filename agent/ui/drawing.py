@@ -148,7 +148,7 @@ def plots(
                 name,
                 unit,
                 (stimulus.delay, stimulus.delay + stimulus.duration) if stimulus else None,
-                stimulus_words(stimulus) if stimulus else "",
+                words.signed(stimulus.brief) if stimulus else "",
                 sorted(lines, key=lambda line: line.kind == "best"),
                 bands([m for m in measured if m.protocol == name], stimulus) if unit == "mV" else [],
             )
@@ -178,11 +178,6 @@ def _unit(problem: Problem | None, name: str) -> str:
         return "mV"
     variable = problem.variables(ResponseKey.parse(name).protocol)[ResponseKey.parse(name).recording or MAIN]
     return "mV" if variable == "v" else unit_of("signal_mean", variable) or variable
-
-
-def stimulus_words(stimulus: Stimulus) -> str:
-    """A stimulus in a few words."""
-    return f"{stimulus.words} for {stimulus.duration:g} ms".replace("-", "−")
 
 
 def bands(measured: Sequence[Measured], stimulus: Stimulus | None) -> list[Band]:

@@ -25,6 +25,7 @@ PLACE = re.compile(SITE)
 RECORDING = re.compile(SITE + r"\.[A-Za-z]\w*")
 NAME = re.compile(r"\w+")
 ELECTRODE = "clamp.i"  # what the electrode of a voltage clamp injects, nA
+SUSTAINED_MS = 200.0  # of a step that makes a cell fire again and again
 MAIN = "record"  # what the main recording is called among a protocol's recordings
 
 
@@ -134,6 +135,16 @@ class Stimulus(Strict):
     def later(self, by: float) -> Self:
         """The same stimulus that many ms later, and all that is recorded with it."""
         return self.model_copy(update={"delay": self.delay + by, "total": self.total + by})
+
+    @property
+    def sustained(self) -> bool:
+        """Whether it is a step so long that it is there to make a cell fire again and again."""
+        return self.kind == "step" and self.duration >= SUSTAINED_MS
+
+    @property
+    def brief(self) -> str:
+        """What and how long."""
+        return f"{self.words} for {self.duration:g} ms"
 
     @property
     def described(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from tomlkit import TOMLDocument
 
-from gbar.agent.ui.drawing import stimulus_words
+from gbar.agent.report import words
 from gbar.agent.ui.editing import edit
 from gbar.agent.ui.forms import needed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, needs_problem, render
@@ -62,12 +62,12 @@ def _cards(problem: Problem, seconds: Mapping[str, float]) -> list[Card]:
     found = []
     for name, protocol in problem.protocol.items():
         stimulus = protocol if isinstance(protocol, Stimulus) else None
-        words = stimulus_words(stimulus) if stimulus else f"relates {', '.join(getattr(protocol, 'steps', ()))}"
+        said = words.signed(stimulus.brief) if stimulus else f"relates {', '.join(getattr(protocol, 'steps', ()))}"
         found.append(
             Card(
                 name,
                 protocol.kind,
-                words,
+                said,
                 drawn(stimulus) if stimulus else None,
                 stimulus.record if stimulus else "",
                 _fields(protocol),
