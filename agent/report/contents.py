@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbar.agent.report import words
-from gbar.agent.report.unfinished import state_of, unfinished
-from gbar.agent.result import Candidate, Measured, Result, Traces, read_result, read_traces
+from gbar.agent.report.unfinished import finished, state_of, unfinished
+from gbar.agent.result import Candidate, Measured, Result, Traces
 from gbar.sim import GbarError, Problem, load_problem
 from gbar.sim.engine import amplitude
 from gbar.sim.features import unit_of
@@ -106,9 +106,7 @@ def read_contents(run: Path) -> Contents:
     from gbar.sim.recordings import read_kept  # loads SciPy
 
     state = state_of(run)
-    result, traces = unfinished(run) if state else (read_result(run), {})
-    if not state and (run / "traces.npz").is_file():
-        traces = read_traces(run)
+    result, traces = unfinished(run) if state else finished(run)
     problem = _read_problem(result.problem_folder)
     return Contents(
         run,

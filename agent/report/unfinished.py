@@ -31,6 +31,11 @@ def state_of(run: Path) -> str:
     return "" if (run / "result.json").is_file() else f"failed ({live.ended})"
 
 
+def finished(run: Path) -> tuple[Result, Traces]:
+    """What the last session that ended as runs do has left. Raises GbarError."""
+    return read_result(run), read_traces(run) if (run / "traces.npz").is_file() else {}
+
+
 def unfinished(run: Path) -> tuple[Result, Traces]:
     """How far a run has come that has left no result, and the voltages of its best sets.
 
@@ -40,10 +45,10 @@ def unfinished(run: Path) -> tuple[Result, Traces]:
         GbarError: its folder does not say so, or its problem is gone.
     """
     live = read_live(run)
-    earlier = read_result(run) if live is None or (run / "result.json").is_file() else None
-    if live is None or (earlier is not None and earlier.evaluations >= live.evaluations):
-        assert earlier is not None
-        return earlier, read_traces(run) if (run / "traces.npz").is_file() else {}
+    if live is None or (run / "result.json").is_file():
+        earlier = finished(run)
+        if live is None or earlier[0].evaluations >= live.evaluations:
+            return earlier
     traces = read_live_traces(run)
     if not live.solutions:  # the nearest is "00" there; a result counts from 1
         traces = {name: {"01": found["00"]} for name, found in traces.items() if "00" in found}

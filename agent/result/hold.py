@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from gbar.agent.result.parts import Achieved, Measured, Misbehaviour, Plain, SDs
-from gbar.sim import GbarError
-from gbar.sim.files import read_json, write_whole
+from gbar.sim.files import write_whole
 
 Group = Literal["as it is", "time step", "parameter", "temperature"]
 
@@ -70,7 +69,4 @@ def write_hold(run: Path, found: Hold) -> Path:
 
 def read_hold(run: Path, number: int) -> Hold | None:
     """What was found last; nothing where nobody has asked, or an older version was."""
-    try:
-        return Hold.model_validate(read_json(hold_file(run, number)))
-    except (GbarError, ValidationError):
-        return None
+    return Hold.read(hold_file(run, number))

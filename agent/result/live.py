@@ -1,15 +1,14 @@
 """progress.json, live.npz and steer.json: how a run stands while it runs, and what whoever watches asks of it."""
 
 from pathlib import Path
-from typing import Any
 
 import psutil
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from gbar.agent.result.parts import Candidate, Evaluations, Measured, Plain, SDs, Seconds, Share
 from gbar.agent.result.traces import Traces, read_traces
 from gbar.sim import GbarError
-from gbar.sim.files import read_json, write_whole
+from gbar.sim.files import write_whole
 
 PROGRESS, STEER, LIVE = "progress.json", "steer.json", "live.npz"
 
@@ -78,11 +77,7 @@ def is_running(pid: int, since: float) -> bool:
 
 def read_live(run: Path) -> Live | None:
     """How a run stands; None where the folder holds no such file, or another version's."""
-    found = _read(run / PROGRESS)
-    try:
-        return None if found is None else Live.model_validate(found)
-    except ValidationError:
-        return None
+    return Live.read(run / PROGRESS)
 
 
 def write_live(run: Path, live: Live) -> None:
@@ -112,19 +107,9 @@ def read_steer(run: Path, since: float = 0.0) -> Steer:
             return Steer()
     except OSError:
         return Steer()
-    try:
-        return Steer.model_validate(_read(file) or {})
-    except ValidationError:
-        return Steer()
+    return Steer.read(file) or Steer()
 
 
 def steer(run: Path, wish: Steer) -> None:
     """Ask something of a run, whoever started it."""
     write_whole(run / STEER, wish.model_dump_json() + "\n")
-
-
-def _read(file: Path) -> Any:
-    try:
-        return read_json(file)
-    except GbarError:
-        return None

@@ -1,9 +1,12 @@
 """What a result is made of: result.json, object by object."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gbar.sim import GbarError
+from gbar.sim.files import read_json
 from gbar.sim.problem import Measurement, demanded, unit
 
 SDs = Annotated[float, unit("SD")]
@@ -18,6 +21,14 @@ FREE = 0.8  # uncertainty left from which on the measurements do not constrain a
 
 class Plain(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def read(cls, file: Path) -> Self | None:
+        """What a file holds; None where there is none, or another version's."""
+        try:
+            return cls.model_validate(read_json(file))
+        except (GbarError, ValidationError):
+            return None
 
 
 class Candidate(Plain):
