@@ -29,6 +29,11 @@ class Axis:
         share = 100 * (value - low) / (high - low)
         return round(100 - share if self.upright else share, 3)
 
+    def clipped(self, value: float) -> float:
+        """The same, or the end of the plot that a value lies beyond."""
+        share = self.at(value) if value > 0 or not self.log else 100.0 * self.upright
+        return min(100.0, max(0.0, share))
+
     def ticks(self, about: int = 5, *, whole: bool = False) -> list[Tick]:
         """Round values inside the axis: decades (with 2 and 5 where there is room) on a log axis; two at least."""
         values = self._decades(about) if self.log else []

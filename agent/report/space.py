@@ -43,7 +43,7 @@ def strips(contents: Contents) -> list[Strip]:
 def _strip(contents: Contents, parameter: Range) -> Strip:
     axis = Axis(parameter.low, parameter.high, parameter.scale == "log")
     values = [candidate.parameters[parameter.name] for candidate in contents.shown]
-    places = [(_clipped(axis, value), words.with_unit(value, parameter.unit)) for value in values]
+    places = [(axis.clipped(value), words.with_unit(value, parameter.unit)) for value in values]
     marks = [Mark(number, *place) for number, place in enumerate(places, start=1)]
     low = sum(mark.at < EDGE for mark in marks)
     high = sum(mark.at > 100 - EDGE for mark in marks)
@@ -62,12 +62,6 @@ def _strip(contents: Contents, parameter: Range) -> Strip:
         verdict=verdict(left),
         edge=", ".join(edges),
     )
-
-
-def _clipped(axis: Axis, value: float) -> float:
-    if axis.log and value <= 0:
-        return 0.0
-    return min(100.0, max(0.0, axis.at(value)))
 
 
 def verdict(uncertainty_left: float | None) -> str:

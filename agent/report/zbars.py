@@ -108,7 +108,7 @@ def _bar(number: int, candidate: Candidate, measured: Measured, axis: Axis, tole
     value = words.with_unit(candidate.features.get(key), measured.unit)
     if z is None:
         return Bar(number, axis.at(0.0), 0.0, top, 0, False, False, words.UNDEFINED, value)
-    zero, end = axis.at(0.0), axis.at(max(axis.low, min(axis.high, z)))
+    zero, end = axis.at(0.0), axis.clipped(z)
     cut = 0 if abs(z) <= axis.high else 1 if z > 0 else -1
     width = max(0.3, abs(end - zero))  # a z of 0 still shows
     return Bar(number, min(zero, end), round(width, 3), top, cut, True, abs(z) <= tolerance, words.z_score(z), value)

@@ -10,7 +10,7 @@ RUN/report.html       the page
 RUN/solutions/NN/     the solution as run.py, and as solution.hoc where the model is hoc
 """
 
-from gbar.agent.result.hold import Condition, HeldOut, Hold, Rate, read_hold, write_hold
+from gbar.agent.result.hold import Condition, Group, HeldOut, Hold, Rate, read_hold, write_hold
 from gbar.agent.result.live import (
     LIVE,
     PROGRESS,
@@ -52,7 +52,7 @@ from gbar.agent.result.traces import Recorded, Traces, read_traces, write_number
 
 __all__ = [
     "Accuracy", "Achieved", "BatchTiming", "Candidate", "Compensation", "Condition", "Conflict", "Diagnosis", "FREE",
-    "FarFromPrior", "FirstBatch", "HeldOut", "Hold", "LIVE", "Live", "LiveFeature", "Measured", "Misbehaviour",
+    "FarFromPrior", "FirstBatch", "Group", "HeldOut", "Hold", "LIVE", "Live", "LiveFeature", "Measured", "Misbehaviour",
     "Overturned", "PROGRESS", "Pressing", "Progress", "Range", "Rate", "Recalled", "Recorded", "Result", "STEER",
     "Steer", "Traces", "Uninformative", "Unreachable", "Wall", "is_running", "read_hold", "read_live",
     "read_live_traces", "read_result", "read_steer", "read_traces", "schema", "steer", "write_hold", "write_live",

@@ -9,6 +9,7 @@ import numpy as np
 from gbar.agent.result import (
     Achieved,
     Condition,
+    Group,
     HeldOut,
     Hold,
     Measured,
@@ -100,19 +101,17 @@ def _temperatures(problem: Problem, x: np.ndarray, tight: Integrator) -> Iterato
         yield _judged(problem, done[0], "temperature", f"{celsius:g} °C", f"{change:+g} °C")
 
 
-def _judged(problem: Problem, done: Evaluation, group: str, what: str, change: str) -> Condition:
+def _judged(problem: Problem, done: Evaluation, group: Group, what: str, change: str) -> Condition:
     z = {m.key: m.z(done.features.get(m.key, np.nan)) for m in problem.measurements}
     furthest = max(z, key=lambda key: abs(z[key]) if np.isfinite(z[key]) else np.inf)
     defined = done.status == "ok" and np.isfinite(list(z.values())).all()
-    return Condition.model_validate(
-        {
-            "group": group,
-            "what": what,
-            "change": change,
-            "max_abs_z": float(np.abs(list(z.values())).max()) if defined else None,
-            "furthest": furthest,
-            "failed": "" if done.status == "ok" else done.reason,
-        }
+    return Condition(
+        group=group,
+        what=what,
+        change=change,
+        max_abs_z=float(np.abs(list(z.values())).max()) if defined else None,
+        furthest=furthest,
+        failed="" if done.status == "ok" else done.reason,
     )
 
 

@@ -59,7 +59,7 @@ class LiveFiles:
         measured = [Measured.of(m) for m in problem.measurements]
         self.live = Live(
             problem=problem.name,
-            problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
+            problem_folder=str(problem.path),
             measurements_file=str(problem.measurements_file),
             pid=os.getpid(),
             process_started=process.create_time(),

@@ -244,7 +244,7 @@ def make_result(outcome: Outcome, archive: Path, earlier: Result | None = None) 
     ]
     return Result(
         problem=problem.name,
-        problem_folder=str(problem.folder if problem.file.name == "problem.toml" else problem.file),
+        problem_folder=str(problem.path),
         measurements_file=str(problem.measurements_file),
         archive=str(archive),
         status=outcome.status,

@@ -11,7 +11,7 @@ from gbar.agent.result import Candidate, LiveFeature, Measured, Traces
 from gbar.agent.ui.live import Band, Line, Plot
 from gbar.sim import GbarError, Problem
 from gbar.sim.features import unit_of
-from gbar.sim.problem import MAIN, ResponseKey, Rheobase, Stimulus
+from gbar.sim.problem import ResponseKey, Rheobase, Stimulus
 
 MOST = 2  # recorded sweeps in a plot
 REACH = 2.0  # tolerances that a z bar shows
@@ -66,7 +66,7 @@ class ZBars:
 
     def at(self, z: float) -> float:
         """Where a z is, or the end of the bar that it lies beyond, %."""
-        return _at(self.axis, z)
+        return self.axis.clipped(z)
 
     @property
     def met(self) -> int:
@@ -88,10 +88,6 @@ def z_bars(
     return ZBars(rows, axis, tolerance)
 
 
-def _at(axis: Axis, z: float) -> float:
-    return axis.at(max(axis.low, min(axis.high, z)))
-
-
 def _row(
     m: Measured,
     z: Mapping[str, float | None],
@@ -102,8 +98,8 @@ def _row(
 ) -> ZRow:
     key = m.key
     own = z.get(key)
-    zero, end = axis.at(0.0), _at(axis, own or 0.0)
-    best = None if live is None or live.best is None else _at(axis, live.best)
+    zero, end = axis.at(0.0), axis.clipped(own or 0.0)
+    best = None if live is None or live.best is None else axis.clipped(live.best)
     coverage = "" if live is None or live.coverage_90 is None else f"{100 * live.coverage_90:.0f} %"
     return ZRow(
         key=key,
@@ -176,7 +172,7 @@ def _line(number: str, t: np.ndarray, v: np.ndarray, best: str, word: str) -> Li
 def _unit(problem: Problem | None, name: str) -> str:
     if problem is None or name not in problem.responses:
         return "mV"
-    variable = problem.variables(ResponseKey.parse(name).protocol)[ResponseKey.parse(name).recording or MAIN]
+    variable = problem.variable(name)
     return "mV" if variable == "v" else unit_of("signal_mean", variable) or variable
 
 

@@ -71,7 +71,7 @@ class Runs:
         """
         if self.look(out).alive:
             raise GbarError(f"{out.name}: a run is at work in it: stop it first, or give this one another name")
-        words = [command, str(problem.file if problem.file.name != "problem.toml" else problem.folder)]
+        words = [command, str(problem.path)]
         words += [*options, into, str(out)]
         out.parent.mkdir(parents=True, exist_ok=True)
         with self._memory.log(out).open("wb") as log:

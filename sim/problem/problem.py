@@ -341,6 +341,11 @@ class Problem(Strict):
         """Every file that decides what a simulation gives, by its path from the folder, and a hash of its content."""
         return {name: file_digest(file) for name, file in self.model_files().files.items()}
 
+    @property
+    def path(self) -> Path:
+        """What it is loaded from again: its folder, or the file where that is not called problem.toml."""
+        return self.folder if self.file.name == "problem.toml" else self.file
+
     def identity(self) -> str:
         """Hash of everything that decides what a parameter vector's features are: model files, places, protocols."""
         content = {

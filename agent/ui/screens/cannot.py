@@ -21,7 +21,7 @@ def _body(visit: Visit) -> str:
         obstacles=[finding for finding in found if finding.title in IN_THE_WAY],
         others=[finding for finding in found if finding.title not in IN_THE_WAY],
         bars=bars,
-        compromises=[] if result.solutions else compromises(result),
+        compromises=compromises(result),
         missed=[row for row in bars.rows if not row.passes] if bars else [],
     )
 

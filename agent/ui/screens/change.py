@@ -1,6 +1,5 @@
 """What may change: which parameters are free and between which bounds; and one try, beside what was measured."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from gbar.agent.report import words
+from gbar.agent.report import Axis, words
 from gbar.agent.result import Measured
 from gbar.agent.ui.drawing import plots, with_recorded, z_bars
 from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
@@ -74,10 +73,7 @@ def _row(p: Parameter, own: tuple[float, float] | None, free: bool) -> Row:
         span = max(known) - min(known)
         ends = min(known) - span, max(known) + span
 
-    def at(value: float) -> float:
-        a, b, v = (math.log(x) if log else x for x in (*ends, value))
-        return (v - a) / (b - a)
-
+    axis = Axis(*ends, log)
     value = None if own is None else own[0] if own[0] == own[1] else None
     shown = "" if own is None else words.number(own[0]) if value is not None else f"{own[0]:.3g} … {own[1]:.3g}"
     placed = own[0] if own and (own[0] > 0 or not log) else None
@@ -91,9 +87,9 @@ def _row(p: Parameter, own: tuple[float, float] | None, free: bool) -> Row:
         f"{high:g}",
         shown,
         ends,
-        round(STEPS * at(low)),
-        round(STEPS * at(high)),
-        None if placed is None else round(100 * at(placed), 2),
+        round(STEPS * axis.at(low) / 100),
+        round(STEPS * axis.at(high) / 100),
+        None if placed is None else axis.at(placed),
         value is not None and not low <= value <= high,
         f"{value:.6g}" if value is not None else "",
     )

@@ -1,6 +1,5 @@
 """Solutions: which there are, how they differ, and what becomes of one when a parameter is moved."""
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from gbar.agent.report import (
     FRAME,
+    Axis,
     Contents,
     Strip,
     families,
@@ -113,7 +113,7 @@ def _lines(contents: Contents) -> list[Through]:
     found, drawn = [], strips(contents)
     for number, one in enumerate(contents.shown, start=1):
         reach = TOLERANCES * contents.result.tolerance
-        first = 100.0 if one.max_abs_z is None else min(100.0, 100 * one.max_abs_z / reach)
+        first = 100.0 if one.max_abs_z is None else Axis(0.0, reach).clipped(one.max_abs_z)
         at = [round(first, 2), *(_mark(strip, number) for strip in drawn)]
         points = [f"{round(a * WIDTH / 100)} {ROW * k + ROW // 2}" for k, a in enumerate(at)]
         found.append(Through(number, ",".join(map(str, at)), "M" + "L".join(points)))
@@ -192,8 +192,7 @@ def _sliders_part(visit: Visit, number: int) -> str:
 
 
 def _slider(p: Range, value: float) -> Slider:
-    at = math.log(value / p.low) / math.log(p.high / p.low) if p.scale == "log" else (value - p.low) / (p.high - p.low)
-    place = round(STEPS * min(1.0, max(0.0, at)))
+    place = round(STEPS * Axis(p.low, p.high, p.scale == "log").clipped(value) / 100)
     unit = words.unit_of(p.unit)
     ends = p.low, p.high
     low, high = map(words.short, ends)

@@ -59,6 +59,8 @@ gbar.traces = {
     };
   },
 
+  height: width => Math.round(Math.min(260, Math.max(170, width * 0.5))),
+
   options(plot, width) {
     const colour = gbar.traces.colours();
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { stroke: colour("--line"), width: 1, size: 4 }, font: "12px system-ui, sans-serif" };
@@ -68,7 +70,7 @@ gbar.traces = {
       measured: { stroke: colour("--ink"), width: 1, dash: [4, 3] },
     };
     return {
-      width, height: Math.round(Math.min(260, Math.max(170, width * 0.5))),
+      width, height: gbar.traces.height(width),
       scales: { x: { time: false } },
       axes: [{ ...axis, size: 34 }, { ...axis, size: 46 }],
       series: [{ label: "ms" }, ...plot.lines.map(line => ({ label: line.label, points: { show: false }, spanGaps: false, ...look[line.kind] }))],
@@ -114,7 +116,7 @@ gbar.traces = {
         if (!figure.gbarWatch) {
           figure.gbarWatch = new ResizeObserver(() => {
             const width = place.clientWidth, now = figure.gbarPlot;
-            if (width && Math.abs(width - now.width) > 2) now.setSize({ width, height: Math.round(Math.min(260, Math.max(170, width * 0.5))) });
+            if (width && Math.abs(width - now.width) > 2) now.setSize({ width, height: gbar.traces.height(width) });
           });
           figure.gbarWatch.observe(place);
         }
