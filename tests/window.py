@@ -24,6 +24,7 @@ class Opened:
     """`gbar ui FOLDER …`, listening."""
 
     def __init__(self, folders: list[Path], here: Path, port: int = 0):
+        self.folder = folders[0]
         command = [str(GBAR), "ui", *map(str, folders), "--no-browser", "--port", str(port)]
         environment = {**os.environ, "XDG_CACHE_HOME": str(here)}
         environment.pop("PYTHONUNBUFFERED", None)  # the address comes at once without it, too

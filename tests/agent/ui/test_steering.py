@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,7 +26,6 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     here = tmp_path_factory.mktemp("steering")
     shutil.copytree(HH, here / "hh")
     opened = Opened([here / "hh"], here).enter()
-    opened.folder = here / "hh"  # type: ignore[attr-defined]
     yield opened
     opened.close()
 
@@ -40,7 +38,7 @@ def until(asked: Callable[[], bool], seconds: float = 90.0) -> None:
 
 
 def test_the_window_starts_a_run_and_goes_on_with_other_choices(window: Opened) -> None:
-    folder: Path = window.folder  # type: ignore[attr-defined]
+    folder = window.folder
     table = folder / "measurements" / "squid.csv"
     form = {**WIDE, "measurements": str(table), "name": "wide", "solutions": "2", "trust": "1"}
     began = window.ask(f"/running/start?folder={folder}", form)
@@ -56,7 +54,7 @@ def test_the_window_starts_a_run_and_goes_on_with_other_choices(window: Opened) 
 
 
 def test_a_run_of_a_terminal_is_seen_and_stopped(window: Opened) -> None:
-    folder: Path = window.folder  # type: ignore[attr-defined]
+    folder = window.folder
     run = folder.parent / "runs" / "typed"
     command = [sys.executable, "-m", "gbar", "tune", str(folder), "--out", str(run), "--solutions", "500"]
     typed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -65,7 +63,7 @@ def test_a_run_of_a_terminal_is_seen_and_stopped(window: Opened) -> None:
         assert "typed" in window.ask(f"/running?folder={folder}").text
         stopped = window.ask(f"/running/steer?folder={folder}&run={run}", {"wish": "stop"})
         assert "stopping" in stopped.text
-        assert typed.wait(timeout=90) in {130, 3, 0}
+        assert typed.wait(timeout=90) == 130
         live = read_live(run)
         assert live is not None
         assert live.ended == "interrupted"
@@ -75,7 +73,7 @@ def test_a_run_of_a_terminal_is_seen_and_stopped(window: Opened) -> None:
 
 
 def test_a_run_that_cannot_start_says_why(window: Opened) -> None:
-    folder: Path = window.folder  # type: ignore[attr-defined]
+    folder = window.folder
     steer(folder.parent / "runs" / "typed", Steer())
     hoc = (folder / "hh.hoc").read_text()
     (folder / "hh.hoc").write_text(hoc.replace("insert hh", "insert nosuch"))
@@ -90,7 +88,7 @@ def test_a_run_that_cannot_start_says_why(window: Opened) -> None:
 
 
 def test_an_archive_is_filled_and_cells_are_tuned_from_it(window: Opened) -> None:
-    folder: Path = window.folder  # type: ignore[attr-defined]
+    folder = window.folder
     assert window.ask(f"/cells/sample?folder={folder}", {"n": "8", "workers": "2"}).status == 200
     until(lambda: "8 evaluations in it" in window.ask(f"/cells/table?folder={folder}").text)
     shutil.copy(folder / "measurements" / "squid.csv", folder / "measurements" / "other.csv")
