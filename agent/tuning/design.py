@@ -16,11 +16,13 @@ from gbar.sim.problem import within
 STEP = 0.1  # of the ranges, to each side of the centre
 LEAST_STEP = 0.025  # where a prior is narrower: slopes of less drown in the engine's own error
 DEFINED = 0.25  # share of all points in which every measured feature must be, or more are laid further out
-WHOLE = 2  # points in which all are: from these on a search does better than more of a design
+NEARLY_ALL = 0.9  # of the measured features: a cell that does as much is one to begin at
+ENOUGH = 2  # such cells: from these on a search does better than more of a design
 WIDER = 4  # designs further out, at most
 NEARLY = 0.75  # share of the measured features that one of the guesses must have, or steps around them tell nothing
 LEAST = 4  # steps, however few parameters there are
-PARENTS = 6  # best points so far, from which half of a later design is bred
+WILD = 4  # one point in so many of a later design is anywhere
+PARENTS = 6  # best points so far, from which the others are bred
 MUTATION = 0.1  # of the ranges: SD of what is added to each
 
 
@@ -93,8 +95,8 @@ def _step(problem: Problem) -> np.ndarray:  # [D] of the ranges
 def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
     """Points all over the bounds, [n, D], where a measured feature is hardly ever defined near the guesses.
 
-    The first is space-filling. While hardly any cell does everything that was measured, more of the same follow, every
-    other point of which is bred from the best so far instead, as an evolution strategy would.
+    The first is space-filling. While hardly any cell does what was measured, more follow, of which all but every
+    fourth point are bred from the best so far, as an evolution strategy would.
 
     Args:
         findings: with what the designs before have taught.
@@ -104,14 +106,15 @@ def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
     config, defined = findings.definition.config, _defined(findings)
     dimension, size = findings.observations.u.shape[1], config.design(findings.observations.u.shape[1])
     rare = not len(defined) or (defined.mean(axis=0) < DEFINED).any()
-    if not rare or (number and defined.all(axis=1).sum() >= WHOLE):
+    if not rare or (number and (defined.mean(axis=1) >= NEARLY_ALL).sum() >= ENOUGH):
         return np.empty((0, dimension))
     points = design(dimension, size * (number + 1), config.seed)[size * number :]
     median, sd = findings.definition.problem.believed()
     if (known_of := np.isfinite(median)).any():  # every other point where the modeller believes the values to be
         points[::2, known_of] = from_prior(points[::2, known_of], median[known_of], sd[known_of])
     if number:
-        points[1::2] = bred(findings, len(points[1::2]), np.random.default_rng([config.seed, number]))
+        born = np.arange(len(points)) % WILD > 0
+        points[born] = bred(findings, int(born.sum()), np.random.default_rng([config.seed, number]))
     return unknown(findings, points, left)
 
 

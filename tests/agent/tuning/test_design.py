@@ -9,11 +9,11 @@ from gbar.agent.learning import EngineBias
 from gbar.agent.tuning.definition import Definition, TuneConfig
 from gbar.agent.tuning.design import (
     DEFINED,
+    ENOUGH,
     LEAST_STEP,
     MUTATION,
     NEARLY,
     STEP,
-    WHOLE,
     bred,
     guesses,
     steps_around,
@@ -110,12 +110,12 @@ def test_further_out_only_where_a_feature_is_hardly_ever_defined() -> None:
     assert len(points) == TuneConfig().design(3) and np.ptp(points, axis=0).min() > 0.8
 
 
-def test_once_more_while_no_cell_does_everything() -> None:
-    silent, two = known(*around(8)), known(*around(8 - WHOLE, 7))
+def test_once_more_while_hardly_a_cell_does_what_was_measured() -> None:
+    silent, two, many = (known(*around(*undefined)) for undefined in ((8,), (8 - ENOUGH, 7), (8 - ENOUGH, 6, 6)))
     first, second = wider_design(silent, LEFT, 0), wider_design(silent, LEFT, 1)
     assert len(second) == len(first) and not {u.tobytes() for u in first} & {u.tobytes() for u in second}
     assert len(wider_design(two, LEFT, 1)) == len(first)
-    assert len(wider_design(known(*around(8 - WHOLE, 6, 6)), LEFT, 1)) == 0
+    assert len(wider_design(many, LEFT, 1)) == 0
 
 
 def test_what_is_bred_lies_between_the_best() -> None:
