@@ -10,6 +10,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
 from gbar.agent.learning.environment import Dynamics, EnvConfig
+from gbar.agent.learning.kriging import ROWS, krige
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
 from gbar.agent.learning.regions import FEW, Regions
@@ -192,7 +193,20 @@ class Agent:
         candidates = self._in_region(candidates, u, features).astype(np.float32)
         r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.target32, self.network)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        return Proposals(candidates.astype(float), proposer, np.asarray(r, float), np.asarray(p, float))
+        r = self._with_kriging(candidates.astype(float), np.asarray(r, float), u, features)
+        return Proposals(candidates.astype(float), proposer, r, np.asarray(p, float))
+
+    def _with_kriging(
+        self, candidates: np.ndarray, r: np.ndarray, u: np.ndarray, features: np.ndarray
+    ) -> np.ndarray:  # [M, Q, F]
+        """What members predict, moved towards what a Gaussian process expects from the nearest cells."""
+        share = self.config.plan.kriging
+        if self.pretrained or not share:
+            return r
+        near = self._nearest_first(features)[:ROWS]
+        observed = np.arcsinh(z_scores(np.where(np.isinf(features[near]), np.nan, features[near]), self.target))
+        expected = krige(candidates, u[near], observed)
+        return np.where(np.isfinite(expected), (1 - share) * r + share * expected, r)
 
     def _in_region(self, candidates: np.ndarray, u: np.ndarray, features: np.ndarray) -> np.ndarray:  # [Q, D]
         """Candidates moved into the trust region, as many as before, none of them in a basin that was left."""
