@@ -24,9 +24,12 @@ class Axis:
     upright: bool = False
 
     def at(self, value: float) -> float:
-        """Position in percent of the plot's width (or of its height, from the top). Not clipped."""
+        """Position in percent of the plot's width (or of its height, from the top). Not clipped.
+
+        The middle where both ends are the same number, or have the same logarithm.
+        """
         low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        share = 100 * (value - low) / (high - low)
+        share = 100 * (value - low) / (high - low) if high > low else 50.0
         return round(100 - share if self.upright else share, 3)
 
     def clipped(self, value: float) -> float:

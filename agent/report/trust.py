@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gbar.agent.report import words
-from gbar.agent.report.axis import Axis, Tick
+from gbar.agent.report.axis import Axis, Tick, around
 from gbar.agent.report.contents import Contents, PredictedValue
 from gbar.agent.result import Accuracy, Measured
 
@@ -127,7 +127,7 @@ def _axis(made: list[PredictedValue], measured: Measured) -> Axis:
     least, most = 2 * measured.sd, FURTHEST * measured.sd
     low = measured.mean - np.clip(measured.mean - middle[0], least, most)
     high = measured.mean + np.clip(middle[1] - measured.mean, least, most)
-    return Axis(float(low - 0.08 * (high - low)), float(high + 0.08 * (high - low)))
+    return around([float(low), float(high)], 0.08)
 
 
 def _paths(made: list[PredictedValue], axis: Axis) -> tuple[str, str]:

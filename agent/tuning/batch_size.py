@@ -21,6 +21,7 @@ from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
 SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
+TIMED = 4  # evaluations at least that time a model: a worker's first one is slow
 SPARE = 32  # evaluations beyond the budget that an agent has room for
 TURNS = 12  # batches until they double
 SIZES = (4, 8, 16, 32, 64, 128)
@@ -77,7 +78,7 @@ def settle(
     file = _file(findings.definition)
     timing = _remembered(file)
     if timing is None:
-        if not designed:  # all of it was in the archive
+        if designed < TIMED:  # the rest was in the archive
             return BatchSize(ledger.batch_before or BATCH)
         think_s, round_s = _thinking_s(findings, ledger), design_s / math.ceil(designed / pool.at_once)
         size = choose_batch(think_s, round_s, pool.at_once)

@@ -1,7 +1,8 @@
 """What is simulated before anything is learned: where the modeller is, and small steps from there.
 
 Slopes around a good guess tell more about a narrow target than points spread all over the bounds, most of which lie
-where the cell does something else. Points lie further out only where the cell does not do there what was measured.
+where the cell does something else. Points lie further out only where the cell does not do there what was measured: a
+cell that is silent, or blocked, has no slope that leads out of it, and somewhere in the bounds is one that fires.
 """
 
 import numpy as np
@@ -14,37 +15,62 @@ from gbar.sim.problem import within
 
 STEP = 0.1  # of the ranges, to each side of the centre
 LEAST_STEP = 0.025  # where a prior is narrower: slopes of less drown in the engine's own error
-DEFINED = 0.25  # share of the first design in which every measured feature must be, or a second is laid further out
+DEFINED = 0.25  # share of all points in which every measured feature must be, or more are laid further out
+NEARLY_ALL = 0.9  # of the measured features: a cell that does as much is one to begin at
+ENOUGH = 2  # such cells: from these on a search does better than more of a design
+WIDER = 4  # designs further out, at most
+NEARLY = 0.75  # share of the measured features that one of the guesses must have, or steps around them tell nothing
 LEAST = 4  # steps, however few parameters there are
-REACH = 0.4  # of the ranges, to each side of the centre, in that one
+WILD = 4  # one point in so many of a later design is anywhere
+PARENTS = 6  # best points so far, from which the others are bred
+MUTATION = 0.1  # of the ranges: SD of what is added to each
 
 
-def first_design(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
-    """The start, the model's own values, the centre, and steps in all parameters at once, [n, D] in the unit cube.
-
-    Half of a balanced design: 10 points for 12 parameters. Steps are from where the problem names a start, else from
-    the middle of the prior or of the bounds; a narrow prior makes them shorter.
+def guesses(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
+    """The start, the model's own values and the centre, [n, D] in the unit cube.
 
     Args:
         findings: no more than a named start is asked for where they hold as many cells inside the bounds.
         left: evaluations in the budget.
         own: [D] the model's own values, NEURON's units; left out where they lie outside the bounds.
     """
-    dimension, definition = len(own), findings.definition
+    definition = findings.definition
     start = _start(definition.problem, own)
-    if findings.observations.inside.sum() >= definition.config.design(dimension):
+    if _is_taught(findings):
         return unknown(findings, start, left)
     u = definition.problem.unit(own)[None]
-    steps = two_level(dimension, definition.config.seed)
-    draw = np.random.default_rng(definition.config.seed)
-    some = np.sort(draw.permutation(len(steps))[: max(LEAST, len(steps) // 2)])  # the search tells the rest sooner
-    middle, step = _middle(definition.problem), _step(definition.problem)
     own_too = u[within(u)]
     if len(start) and np.allclose(start, own_too[:1], atol=1e-9):
         own_too = own_too[:0]
-    first = [start, own_too, np.full((1, dimension), 0.5)]
-    points = np.concatenate([*first, np.clip(middle, step, 1 - step) + step * steps[some]])
-    return unknown(findings, points, left)
+    return unknown(findings, np.concatenate([start, own_too, np.full((1, len(own)), 0.5)]), left)
+
+
+def steps_around(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
+    """Steps in all parameters at once, [n, D] in the unit cube: half of a balanced design, 8 for 12 parameters.
+
+    They are made from where the problem names a start, else from the middle of the prior or of the bounds; a narrow
+    prior makes them shorter. There are none where the guesses do nothing of what was measured.
+    """
+    definition = findings.definition
+    if _is_taught(findings) or _defined(findings).mean(axis=1).max(initial=0.0) < NEARLY:
+        return np.empty((0, len(own)))
+    steps = two_level(len(own), definition.config.seed)
+    draw = np.random.default_rng(definition.config.seed)
+    some = np.sort(draw.permutation(len(steps))[: max(LEAST, len(steps) // 2)])  # the search tells the rest sooner
+    middle, step = _middle(definition.problem), _step(definition.problem)
+    return unknown(findings, np.clip(middle, step, 1 - step) + step * steps[some], left)
+
+
+def _is_taught(findings: Findings) -> bool:
+    """Whether an archive holds as many cells inside the bounds as a design has."""
+    known = findings.observations
+    return bool(known.inside.sum() >= findings.definition.config.design(known.u.shape[1]))
+
+
+def _defined(findings: Findings) -> np.ndarray:  # [N, F] bool, of those inside the bounds
+    known = findings.observations
+    finite: np.ndarray = np.isfinite(known.features[known.inside])
+    return finite
 
 
 def _start(problem: Problem, own: np.ndarray) -> np.ndarray:  # [1, D], or [0, D] where none is named
@@ -66,18 +92,39 @@ def _step(problem: Problem) -> np.ndarray:  # [D] of the ranges
     return np.clip(np.where(np.isfinite(sd), sd, STEP), LEAST_STEP, STEP)
 
 
-def wider_design(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
-    """Space-filling points further out, [n, D], where a measured feature is hardly ever defined near the centre."""
-    dimension, known, config = len(own), findings.observations, findings.definition.config
-    defined = np.isfinite(known.features[known.inside]).mean(axis=0) if known.inside.any() else np.zeros(1)
-    if (defined >= DEFINED).all():
+def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
+    """Points all over the bounds, [n, D], where a measured feature is hardly ever defined near the guesses.
+
+    The first is space-filling. While hardly any cell does what was measured, more follow, of which all but every
+    fourth point are bred from the best so far, as an evolution strategy would.
+
+    Args:
+        findings: with what the designs before have taught.
+        left: evaluations in the budget.
+        number: of the design, from 0.
+    """
+    config, defined = findings.definition.config, _defined(findings)
+    dimension, size = findings.observations.u.shape[1], config.design(findings.observations.u.shape[1])
+    rare = not len(defined) or (defined.mean(axis=0) < DEFINED).any()
+    if not rare or (number and (defined.mean(axis=1) >= NEARLY_ALL).sum() >= ENOUGH):
         return np.empty((0, dimension))
-    points = design(dimension, config.design(dimension), config.seed)
-    wide = 0.5 + 2 * REACH * (points - 0.5)
+    points = design(dimension, size * (number + 1), config.seed)[size * number :]
     median, sd = findings.definition.problem.believed()
     if (known_of := np.isfinite(median)).any():  # every other point where the modeller believes the values to be
-        wide[::2, known_of] = from_prior(points[::2, known_of], median[known_of], sd[known_of])
-    return unknown(findings, wide, left)
+        points[::2, known_of] = from_prior(points[::2, known_of], median[known_of], sd[known_of])
+    if number:
+        born = np.arange(len(points)) % WILD > 0
+        points[born] = bred(findings, int(born.sum()), np.random.default_rng([config.seed, number]))
+    return unknown(findings, points, left)
+
+
+def bred(findings: Findings, count: int, draw: np.random.Generator) -> np.ndarray:
+    """Points [count, D] that take each value from one or the other of two of the best cells, a little changed."""
+    best = np.argsort(findings.distance, kind="stable")[: min(PARENTS, int(findings.observations.inside.sum()))]
+    parents = findings.observations.u[draw.choice(best, (2, count))]  # [2, count, D]
+    u = np.where(draw.random(parents[0].shape) < 0.5, *parents)
+    born: np.ndarray = np.clip(u + MUTATION * draw.standard_normal(u.shape), 0, 1)
+    return born
 
 
 def from_prior(points: np.ndarray, median: np.ndarray, sd: np.ndarray) -> np.ndarray:  # [n, K], [K], [K] -> [n, K]

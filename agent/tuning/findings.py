@@ -104,6 +104,11 @@ class Findings:
         """The smallest largest |z| of any evaluation; infinite while every one has an undefined feature."""
         return float(self.worst.min(initial=np.inf))
 
+    @property
+    def planned(self) -> int:
+        """How many batches the agent has planned: those of the design are none of them."""
+        return sum("design" not in batch.proposers for batch in self.history)
+
     def noted(self, record: Progress) -> "Findings":
         """With the record of one more batch."""
         return replace(self, history=(*self.history, record))

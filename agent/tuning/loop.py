@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from gbar.agent.learning import (
 from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
-from gbar.agent.tuning.design import first_design, wider_design
+from gbar.agent.tuning.design import WIDER, guesses, steps_around, wider_design
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
 from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
@@ -126,11 +127,12 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     """The search itself. Yields what is known after each step."""
     config, ledger = findings.definition.config, evaluator.ledger
     # 1. sample the parameter space with NEURON
-    if evaluator.parts_from_before(first_design(findings, ledger.left, pool.found.own)):
+    if evaluator.parts_from_before(guesses(findings, ledger.left, pool.found.own)):
         findings = evaluator.take_up(findings)  # other bounds, or another run has been at work
     before, new = ledger.seconds["simulate"], 0
-    for lay_out in (first_design, wider_design):
-        points = lay_out(findings, ledger.left, pool.found.own)
+    further = [partial(wider_design, number=number) for number in range(WIDER)]
+    for lay_out in (partial(guesses, own=pool.found.own), partial(steps_around, own=pool.found.own), *further):
+        points = lay_out(findings, ledger.left)
         new += len(points) - evaluator.known(points)
         findings = evaluator.simulate(findings, points, ["design"])
         yield Turn(findings)
@@ -253,7 +255,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     draw = np.random.default_rng([config.seed, len(u)])
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
-    aim = len(findings.history) % AIMS if far and agent.pretrained is None and not len(taken) else None
+    aim = (1 + findings.planned) % AIMS if far and agent.pretrained is None and not len(taken) else None
     asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
     chosen = select_batch(draw, *asked, findings.definition.target)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])

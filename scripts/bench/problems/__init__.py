@@ -4,9 +4,9 @@ None of the files is part of gbar: fetch the repository yourself, and name its f
 """
 
 from gbar.scripts.bench.problems import allen, bluepyopt, corticospinal, neuroptimus
-from gbar.scripts.bench.problems.published import Published, published_fit, write_problem
+from gbar.scripts.bench.problems.published import Published, hide, published_fit, write_problem
 
-__all__ = ["PROBLEMS", "Published", "published_fit", "write_problem"]
+__all__ = ["PROBLEMS", "Published", "hide", "published_fit", "write_problem"]
 
 PROBLEMS = {
     "corticospinal": Published(

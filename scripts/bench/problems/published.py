@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gbar.scripts.bench.progress import Fit, fit_of
+from gbar.scripts.bench.synthetic import hide_near
 from gbar.sim import GbarError, load_problem, measure
 from gbar.sim.features import unit_of
 from gbar.sim.files import as_csv, folder_in_place, resolved
 from gbar.sim.problem import COLUMNS, written
 from gbar.sim.recordings import Reading, measure_recordings, write
 
+SEED, WORKERS = 2026, 2  # of the hidden cells: the tables are the same everywhere
 TABLE, RECORDINGS, VALUES = "measurements.csv", "recordings.npz", "published.json"
 
 
@@ -134,12 +136,26 @@ def steps(amplitudes: Sequence[float], at: str = "soma(0.5)", **times: float) ->
     return {name: {"kind": "step", "amplitude": nA, **place, **times} for name, nA in named.items()}
 
 
+def hide(folder: Path, count: int) -> None:
+    """Write tables of cells near the published one to FOLDER/hidden: what is measured on each is in reach.
+
+    Raises:
+        GbarError: nothing was published, or cells that have all measurements are rare there.
+    """
+    if not (folder / VALUES).exists():
+        raise GbarError(f"{folder}: no parameters were published for it: expected a problem with some for --hidden")
+    hide_near(load_problem(folder), _values(folder), count, SEED, WORKERS, folder / "hidden")
+
+
+def _values(folder: Path) -> dict[str, float]:
+    file = folder / VALUES
+    return {**json.loads(file.read_text(encoding="utf-8"))} if file.exists() else {}
+
+
 def published_fit(folder: Path) -> Fit:
     """What the parameters that the authors published make of it, simulated once at the confirming accuracy.
 
     Raises:
         GbarError: the simulation failed.
     """
-    file = folder / VALUES
-    values = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return fit_of(np.array([np.nan if row.z is None else row.z for row in measure(folder, values)]))
+    return fit_of(np.array([np.nan if row.z is None else row.z for row in measure(folder, _values(folder))]))

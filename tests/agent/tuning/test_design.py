@@ -7,7 +7,19 @@ import pytest
 
 from gbar.agent.learning import EngineBias
 from gbar.agent.tuning.definition import Definition, TuneConfig
-from gbar.agent.tuning.design import DEFINED, LEAST_STEP, REACH, STEP, first_design, two_level, wider_design
+from gbar.agent.tuning.design import (
+    DEFINED,
+    ENOUGH,
+    LEAST_STEP,
+    MUTATION,
+    NEARLY,
+    STEP,
+    bred,
+    guesses,
+    steps_around,
+    two_level,
+    wider_design,
+)
 from gbar.agent.tuning.findings import Findings, Observations
 from gbar.sim import load_problem
 from gbar.sim.problem import Prior
@@ -42,63 +54,101 @@ def test_another_seed_takes_other_steps() -> None:
     assert not np.array_equal(two_level(12, 1), two_level(12, 2))
 
 
+CENTRE = np.full((1, 3), 0.5)
+
+
 def test_the_models_own_values_and_the_centre_come_first() -> None:
-    points = first_design(nothing(), LEFT, OWN)
-    assert np.allclose(nothing().definition.problem.physical(points[0]), OWN) and np.array_equal(
-        points[1], np.full(3, 0.5)
-    )
-    assert np.allclose(np.abs(points[2:] - 0.5), STEP) and len(points) == 6
+    points = guesses(nothing(), LEFT, OWN)
+    assert np.allclose(nothing().definition.problem.physical(points[0]), OWN) and np.array_equal(points[1:], CENTRE)
+
+
+def test_then_steps_from_the_centre() -> None:
+    points = steps_around(known(CENTRE, np.ones((1, 8))), LEFT, OWN)
+    assert np.allclose(np.abs(points - 0.5), STEP) and len(points) == 4
+
+
+def test_no_steps_where_the_guesses_do_little_of_what_was_measured() -> None:
+    features = np.ones((1, 8))
+    features[0, : round(8 * (1 - NEARLY))] = np.nan
+    assert len(steps_around(known(CENTRE, features), LEFT, OWN)) == 4
+    features[0, : round(8 * (1 - NEARLY)) + 1] = np.nan
+    assert len(steps_around(known(CENTRE, features), LEFT, OWN)) == 0
 
 
 def test_own_values_out_of_bounds_are_left_out() -> None:
-    assert np.array_equal(first_design(nothing(), LEFT, OWN * [100, 1, 1])[0], np.full(3, 0.5))
+    assert np.array_equal(guesses(nothing(), LEFT, OWN * [100, 1, 1]), CENTRE)
 
 
 def test_no_more_than_the_budget() -> None:
-    assert len(first_design(nothing(), 4, OWN)) == 4
+    assert len(guesses(nothing(), 1, OWN)) == 1
+    assert len(steps_around(known(CENTRE, np.ones((1, 8))), 2, OWN)) == 2
 
 
 def test_an_archive_with_as_many_cells_needs_none() -> None:
     u = np.random.default_rng(0).uniform(size=(16, 3))
-    assert len(first_design(known(u, np.ones((16, 8))), LEFT, OWN)) == 0
-    assert len(first_design(known(u - 1.0, np.ones((16, 8))), LEFT, OWN)) == 6  # outside the bounds they are no reason
+    assert len(guesses(known(u, np.ones((16, 8))), LEFT, OWN)) == 0
+    assert len(guesses(known(u - 1.0, np.ones((16, 8))), LEFT, OWN)) == 2  # outside the bounds they are no reason
+    assert len(steps_around(known(u, np.ones((16, 8))), LEFT, OWN)) == 0
 
 
 def test_points_that_were_simulated_are_not_asked_for_again() -> None:
-    centre = np.full((1, 3), 0.5)
-    points = first_design(known(centre, np.ones((1, 8))), LEFT, OWN)
-    assert len(points) == 5 and not (points == 0.5).all(axis=1).any()
+    points = guesses(known(CENTRE, np.ones((1, 8))), LEFT, OWN)
+    assert len(points) == 1 and not (points == 0.5).all(axis=1).any()
+
+
+def around(*undefined: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eight cells around the centre, and their features with those of one undefined in so many."""
+    features = np.ones((8, 8))
+    for f, count in enumerate(undefined):
+        features[:count, f] = np.nan
+    return CENTRE + np.linspace(-0.1, 0.1, 8)[:, None], features
 
 
 def test_further_out_only_where_a_feature_is_hardly_ever_defined() -> None:
-    u, features = np.full((8, 3), 0.5) + np.linspace(-0.1, 0.1, 8)[:, None], np.ones((8, 8))
-    assert len(wider_design(known(u, features), LEFT, OWN)) == 0
-    features[: int(8 * (1 - DEFINED)) + 1, 4] = np.nan
-    points = wider_design(known(u, features), LEFT, OWN)
-    assert len(points) == TuneConfig().design(3) and np.abs(points - 0.5).max() <= REACH
-    assert np.ptp(points, axis=0).min() > REACH
+    assert len(wider_design(known(*around()), LEFT, 0)) == 0
+    points = wider_design(known(*around(int(8 * (1 - DEFINED)) + 1)), LEFT, 0)
+    assert len(points) == TuneConfig().design(3) and np.ptp(points, axis=0).min() > 0.8
+
+
+def test_once_more_while_hardly_a_cell_does_what_was_measured() -> None:
+    silent, two, many = (known(*around(*undefined)) for undefined in ((8,), (8 - ENOUGH, 7), (8 - ENOUGH, 6, 6)))
+    first, second = wider_design(silent, LEFT, 0), wider_design(silent, LEFT, 1)
+    assert len(second) == len(first) and not {u.tobytes() for u in first} & {u.tobytes() for u in second}
+    assert len(wider_design(two, LEFT, 1)) == len(first)
+    assert len(wider_design(many, LEFT, 1)) == 0
+
+
+def test_what_is_bred_lies_between_the_best() -> None:
+    u, features = around()
+    findings = known(u, np.where(np.arange(8)[:, None] < 4, 1.0, 1e3) * features)
+    born = bred(findings, 200, np.random.default_rng(0))
+    assert born.shape == (200, 3) and 0.3 < born.mean() < 0.6
+    assert np.abs(born - 0.5).max() < 0.1 + 5 * MUTATION and (born.std(axis=0) > MUTATION / 2).all()
 
 
 def test_a_named_start_comes_first_and_steps_are_made_from_it() -> None:
     findings = nothing(start=0.08)
-    points, (u, *_) = first_design(findings, LEFT, OWN), findings.definition.problem.unit(OWN * [2 / 3, 1, 1])
+    points, (u, *_) = guesses(findings, LEFT, OWN), findings.definition.problem.unit(OWN * [2 / 3, 1, 1])
     assert np.allclose(points[0], [u, 0.5, 0.5]) and np.allclose(points[1:3], 0.5)  # then own values, then the centre
-    assert np.allclose(np.abs(points[3:] - [u, 0.5, 0.5]), STEP)
-    assert np.allclose(first_design(nothing(start=0.06), LEFT, OWN)[3:, 0], STEP, atol=STEP + 1e-9)  # inside the bounds
-    assert len(first_design(nothing(start=0.12), LEFT, OWN)) == len(first_design(nothing(), LEFT, OWN))  # its own value
+    steps = steps_around(known(CENTRE, np.ones((1, 8)), start=0.08), LEFT, OWN)
+    assert np.allclose(np.abs(steps - [u, 0.5, 0.5]), STEP)
+    steps = steps_around(known(CENTRE, np.ones((1, 8)), start=0.06), LEFT, OWN)
+    assert np.allclose(steps[:, 0], STEP, atol=STEP + 1e-9)  # inside the bounds
+    assert len(guesses(nothing(start=0.12), LEFT, OWN)) == len(guesses(nothing(), LEFT, OWN))  # its own value
 
 
 def test_a_start_is_simulated_whatever_an_archive_holds() -> None:
     u = np.random.default_rng(0).uniform(size=(16, 3))
-    assert len(first_design(known(u, np.ones((16, 8)), start=0.08), LEFT, OWN)) == 1
+    assert len(guesses(known(u, np.ones((16, 8)), start=0.08), LEFT, OWN)) == 1
 
 
 def test_a_prior_moves_and_shortens_the_steps_and_draws_half_of_the_wider_points() -> None:
-    findings = nothing(prior=Prior(mean=0.2, sd=0.002))
+    prior = Prior(mean=0.2, sd=0.002)
+    findings = known(CENTRE, np.ones((1, 8)), prior=prior)
     median = findings.definition.problem.believed()[0][0]
-    assert np.allclose(np.abs(first_design(findings, LEFT, OWN)[2:] - [median, 0.5, 0.5]), [LEAST_STEP, STEP, STEP])
-    u = np.full((8, 3), 0.5) + np.linspace(-0.1, 0.1, 8)[:, None]
-    wide = wider_design(known(u, np.full((8, 8), np.nan), prior=Prior(mean=0.2, sd=0.002)), LEFT, OWN)
-    plain = wider_design(known(u, np.full((8, 8), np.nan)), LEFT, OWN)
+    steps = steps_around(findings, LEFT, OWN)
+    assert np.allclose(np.abs(steps - [median, 0.5, 0.5]), [LEAST_STEP, STEP, STEP])
+    wide = wider_design(known(*around(8), prior=prior), LEFT, 0)
+    plain = wider_design(known(*around(8)), LEFT, 0)
     assert np.abs(wide[::2, 0] - median).max() < 0.05 and np.array_equal(wide[1::2], plain[1::2])
     assert np.array_equal(wide[:, 1:], plain[:, 1:])

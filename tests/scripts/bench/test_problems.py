@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from gbar.scripts.bench import bench
-from gbar.scripts.bench.problems import PROBLEMS, write_problem
+from gbar.scripts.bench.problems import PROBLEMS, hide, write_problem
 from gbar.scripts.bench.problems.allen import CELL, LARGEST, MODEL, MORPHOLOGY, SWEEPS
 from gbar.scripts.bench.problems.corticospinal import AMPLITUDES, MECHANISMS, PLACES, VOLTAGES
 from gbar.scripts.bench.problems.neuroptimus import CASES, DETAILED, RULES, SIMPLIFIED
-from gbar.sim import GbarError, Problem, load_problem
+from gbar.scripts.bench.problems.published import VALUES
+from gbar.sim import GbarError, Problem, load_problem, measure
+from tests.problems import HH
 
 MOD = "NEURON {\n    SUFFIX x\n}\n"
 SWC = "1 1 0 0 0 10 -1\n2 1 10 0 0 10 1\n3 3 20 0 0 1 2\n4 3 90 0 0 1 3\n5 2 0 20 0 1 1\n6 2 0 90 0 1 5\n"
@@ -330,3 +333,24 @@ def test_the_command_lists_what_there_is_and_asks_for_what_it_needs(tmp_path: Pa
     source, out = pyramidal(tmp_path / "source"), tmp_path / "out"
     done = run(bench, ["problems", "l5pc", str(source), str(out), "--no-simulate"])
     assert done.exit_code == 0 and f"Next: gbar check {out}" in done.output
+
+
+def test_hidden_cells_lie_near_the_published_one_and_are_in_reach(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(HH, tmp_path / "hh"))
+    own = {"gnabar": 0.12, "gkbar": 0.036, "gl": 0.0003}
+    (folder / VALUES).write_text(json.dumps(own))
+    hide(folder, 2)
+    tables = sorted((folder / "hidden").glob("0?.csv"))
+    vectors = list(csv.DictReader((folder / "hidden" / "hidden.csv").open()))
+    assert [table.stem for table in tables] == [row.pop("cell") for row in vectors] == ["00", "01"]
+    for table, row in zip(tables, vectors, strict=True):
+        problem, values = load_problem(folder, table), {name: float(number) for name, number in row.items()}
+        away = problem.unit(np.array([list(values.values()), list(own.values())]))
+        assert 0 < np.abs(away[0] - away[1]).max() < 0.6
+        assert [m.sd for m in problem.measurements] == pytest.approx([m.sd for m in load_problem(folder).measurements])
+        assert max(abs(row.z) for row in measure(problem, values) if row.z is not None) < 0.1
+
+
+def test_nothing_is_hidden_near_what_nobody_published(tmp_path: Path) -> None:
+    with pytest.raises(GbarError, match="no parameters were published"):
+        hide(Path(shutil.copytree(HH, tmp_path / "hh")), 1)
