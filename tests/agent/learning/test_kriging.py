@@ -1,0 +1,51 @@
+"""The Gaussian process beside the ensemble."""
+
+import jax
+import numpy as np
+import pytest
+
+from gbar.agent.learning.agent import Agent
+from gbar.agent.learning.kriging import krige
+from gbar.agent.learning.target import Target
+from tests.synthetic import AGENT, MEAN, ROWS, SD, response
+
+CELLS = 0.5 + 0.3 * np.random.default_rng(0).uniform(-1, 1, (24, 2))
+
+
+def bowl(u: np.ndarray) -> np.ndarray:  # [N, 2] -> [N, 2]
+    """A bowl, and a plane."""
+    return np.stack([4 * np.sum((u - [0.45, 0.6]) ** 2, axis=-1) - 0.1, u[:, 0] - u[:, 1]], axis=-1)
+
+
+def test_finds_the_minimum_of_a_bowl() -> None:
+    axis = np.linspace(0.3, 0.7, 41)
+    u = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    found = krige(u, CELLS, bowl(CELLS))
+    assert u[found[:, 0].argmin()] == pytest.approx([0.45, 0.6], abs=0.05)
+    assert found == pytest.approx(bowl(u), abs=0.1)
+
+
+def test_a_plane_goes_on_where_nothing_was_simulated() -> None:
+    far = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert krige(far, CELLS, bowl(CELLS))[:, 1] == pytest.approx([1.0, -1.0], abs=0.25)
+
+
+def test_says_nothing_of_what_is_not_defined_everywhere() -> None:
+    observed = bowl(CELLS)
+    observed[0, 0] = np.nan
+    assert np.isnan(krige(CELLS, CELLS, observed)).all(axis=0).tolist() == [True, False]
+
+
+def test_plans_are_judged_by_it_as_far_as_is_asked() -> None:
+    u = np.random.default_rng(0).random((24, 3))
+    u[:, 0] = 0.4 + 0.6 * u[:, 0]
+    features = response(u)
+    plans = []
+    for share in (0.0, 1.0):
+        config = AGENT._replace(planner="gradient", plan=AGENT.plan._replace(kriging=share))
+        agent = Agent(jax.random.key(0), 3, Target(MEAN, SD), 2.0, ROWS, config)
+        agent.update_surrogate(u, features)
+        plans.append(agent.plan(u, features))
+    assert np.array_equal(plans[0].u, plans[1].u)
+    assert np.ptp(plans[0].r, axis=0).max() > 0.01
+    assert np.ptp(plans[1].r, axis=0).max() == 0, "all members say what it says"
