@@ -10,10 +10,9 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
 from gbar.agent.learning.environment import Dynamics, EnvConfig
-from gbar.agent.learning.kriging import ROWS, krige
+from gbar.agent.learning.kriging import ROWS, Kriging, krige
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
-from gbar.agent.learning.regions import FEW, Regions
 from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, rank, sd_elsewhere, z_scores
 from gbar.surrogate import (
     Calibration,
@@ -97,8 +96,6 @@ class Agent:
         self._policy = pretrained.policy if pretrained else None
         self._calibration = Calibration(len(target.mean), NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
-        self.regions = Regions(dimension, config.plan.patience)
-        self.radius_elsewhere = config.plan.radius
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
             self.scaling = pretrained.scaling
@@ -190,35 +187,27 @@ class Agent:
             reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
-        candidates = self._in_region(candidates, u, features).astype(np.float32)
-        r, p = propose.assess(self.dynamics, jnp.asarray(candidates), self.target32, self.network)
+        best = self._nearest_first(features)[: config.plan.anchors]
+        candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        r = self._with_kriging(candidates.astype(float), np.asarray(r, float), u, features)
-        return Proposals(candidates.astype(float), proposer, r, np.asarray(p, float))
+        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates, self._local(u, features)))
 
-    def _with_kriging(
-        self, candidates: np.ndarray, r: np.ndarray, u: np.ndarray, features: np.ndarray
-    ) -> np.ndarray:  # [M, Q, F]
-        """What members predict, moved towards what a Gaussian process expects from the nearest cells."""
-        share = self.config.plan.kriging
-        if self.pretrained or not share:
-            return r
+    def _assessed(self, u: np.ndarray, local: Kriging | None) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
+        """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
+        r, p = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
+        if local is None:
+            return np.asarray(r, float), np.asarray(p, float)
+        expected = local.expect(u.astype(float))
+        share = np.where(np.isfinite(expected), self.config.plan.kriging, 0.0)
+        return (1 - share) * np.asarray(r, float) + share * np.nan_to_num(expected), np.asarray(p, float)
+
+    def _local(self, u: np.ndarray, features: np.ndarray) -> Kriging | None:
+        """What the nearest cells say of the places around them; a pretrained agent knows more than they."""
+        if self.pretrained or not self.config.plan.kriging:
+            return None
         near = self._nearest_first(features)[:ROWS]
-        observed = np.arcsinh(z_scores(np.where(np.isinf(features[near]), np.nan, features[near]), self.target))
-        expected = krige(candidates, u[near], observed)
-        return np.where(np.isfinite(expected), (1 - share) * r + share * expected, r)
-
-    def _in_region(self, candidates: np.ndarray, u: np.ndarray, features: np.ndarray) -> np.ndarray:  # [Q, D]
-        """Candidates moved into the trust region, as many as before, none of them in a basin that was left."""
-        best = self._nearest_first(features)
-        best = best[self.regions.allowed(u[best])][: self.config.plan.anchors]
-        if len(best) >= FEW or not self.regions.elsewhere:
-            radius = self.radius_elsewhere if self.regions.elsewhere else self.radius
-            candidates = propose.project_to_trust_region(candidates, u[best], radius)
-        allowed = np.flatnonzero(self.regions.allowed(candidates))
-        if not len(allowed):
-            return candidates
-        return candidates[np.where(self.regions.allowed(candidates), np.arange(len(candidates)), allowed[0])]
+        z = z_scores(np.where(np.isinf(features[near]), np.nan, features[near]), self.target)
+        return krige(u[near], np.arcsinh(z))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter.
@@ -226,11 +215,8 @@ class Agent:
         Of these a few are moved to where priors believe the values to be.
         """
         members, count = self.fitting.members, self.config.plan.starts
-        order, draw = self._nearest_first(features), self._draw()
-        if self.regions.elsewhere:  # also from places where nothing was simulated yet
-            anywhere = draw.random((count, self.dimension))
-            u, order = np.concatenate([u, anywhere]), np.append(order, len(u) + np.arange(count))
-            order = order[self.regions.allowed(u[order])] if self.regions.allowed(u).any() else order
+        order = self._nearest_first(features)
+        draw = self._draw()
         best = np.resize(order[: max(4, count // 4)], count // 2)
         pool = order[: min(max(8, len(order) // 2), 256)]
         wide = draw.choice(pool, (members, count - count // 2))
@@ -266,20 +252,6 @@ class Agent:
         rules = self.config.plan
         factor = rules.grow if best < before else rules.shrink ** min(1.0, made / rules.verdict)
         self.radius = float(np.clip(factor * self.radius, rules.least_radius, rules.radius))
-
-    def look_back(self, u: np.ndarray, far: np.ndarray, made: int) -> None:
-        """Judge the region of the last batch: u [N, D] and distances [N] of all cells, `made` of them in the batch."""
-        new, before, left = float(far[-made:].min()), float(far[:-made].min()), len(self.regions.stuck)
-        if self.regions.elsewhere:
-            here = self.radius
-            self.radius = self.radius_elsewhere
-            self.adapt_trust_region(new, self.regions.best_there, made)
-            self.radius, self.radius_elsewhere = here, self.radius
-        else:
-            self.adapt_trust_region(new, before, made)
-        self.regions.learn(u, far, made)
-        if len(self.regions.stuck) > left:
-            self.radius_elsewhere = self.config.plan.radius
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""

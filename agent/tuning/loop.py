@@ -164,7 +164,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
         simulated, far = findings.features[-len(u) :], findings.distance
         agent.record_errors(forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
-            agent.look_back(findings.observations.u, far, len(u))
+            agent.adapt_trust_region(float(far[-len(u) :].min()), float(far[: -len(u)].min()), len(u))
         if pretraining.agent:
             findings = evaluator.with_first_batch(findings, simulated)
         for later in evaluator.confirm(findings):

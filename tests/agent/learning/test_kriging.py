@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.agent import Agent
-from gbar.agent.learning.kriging import krige
+from gbar.agent.learning.kriging import FEWEST, krige
 from gbar.agent.learning.target import Target
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
@@ -20,20 +20,29 @@ def bowl(u: np.ndarray) -> np.ndarray:  # [N, 2] -> [N, 2]
 def test_finds_the_minimum_of_a_bowl() -> None:
     axis = np.linspace(0.3, 0.7, 41)
     u = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    found = krige(u, CELLS, bowl(CELLS))
+    found = krige(CELLS, bowl(CELLS)).expect(u)
     assert u[found[:, 0].argmin()] == pytest.approx([0.45, 0.6], abs=0.05)
     assert found == pytest.approx(bowl(u), abs=0.1)
 
 
 def test_a_plane_goes_on_where_nothing_was_simulated() -> None:
     far = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert krige(far, CELLS, bowl(CELLS))[:, 1] == pytest.approx([1.0, -1.0], abs=0.25)
+    assert krige(CELLS, bowl(CELLS)).expect(far)[:, 1] == pytest.approx([1.0, -1.0], abs=0.25)
 
 
-def test_says_nothing_of_what_is_not_defined_everywhere() -> None:
+def test_a_feature_is_learned_from_the_cells_that_have_it() -> None:
     observed = bowl(CELLS)
-    observed[0, 0] = np.nan
-    assert np.isnan(krige(CELLS, CELLS, observed)).all(axis=0).tolist() == [True, False]
+    observed[::3, 0] = np.nan
+    found = krige(CELLS, observed).expect(CELLS)
+    assert found == pytest.approx(bowl(CELLS), abs=0.15)
+
+
+def test_says_nothing_of_a_feature_that_hardly_any_cell_has() -> None:
+    observed = bowl(CELLS)
+    observed[FEWEST - 1 :, 0] = np.nan
+    assert np.isnan(krige(CELLS, observed).expect(CELLS)).all(axis=0).tolist() == [True, False]
+    observed[:] = np.nan
+    assert np.isnan(krige(CELLS, observed).expect(CELLS)).all()
 
 
 def test_plans_are_judged_by_it_as_far_as_is_asked() -> None:
