@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import jax
+import numpy as np
 from pydantic import ValidationError
 
 from gbar.agent.learning import Agent, Pretrained, padded
@@ -15,13 +16,13 @@ from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.findings import Findings
 from gbar.agent.tuning.ledger import Ledger
 from gbar.agent.tuning.outcome import BatchSize, Pretraining
-from gbar.sim import Pool, cache_folder, processor
+from gbar.sim import Integrator, Pool, cache_folder, processor
 from gbar.sim.files import write_whole
 from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
 SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
-TIMED = 4  # evaluations at least that time a model: a worker's first one is slow
+TIMED = 4  # evaluations at least that time a model, by their median: a worker's first one is slow
 SPARE = 32  # evaluations beyond the budget that an agent has room for
 TURNS = 12  # batches until they double
 SIZES = (4, 8, 16, 32, 64, 128)
@@ -60,9 +61,7 @@ def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 
 
-def settle(
-    findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, design_s: float, designed: int
-) -> BatchSize:
+def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, seconds: np.ndarray) -> BatchSize:
     """Choose a run's batch, unless its user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
@@ -70,7 +69,7 @@ def settle(
         ledger: knows how an earlier session went.
         pretraining: a pretrained agent needs no choice.
         pool: what simulates.
-        design_s: how long it took `designed` evaluations.
+        seconds: [n] that each evaluation of the design took a worker.
     """
     asked = findings.definition.config.batch
     if asked or pretraining.agent:
@@ -78,9 +77,10 @@ def settle(
     file = _file(findings.definition)
     timing = _remembered(file)
     if timing is None:
-        if designed < TIMED:  # the rest was in the archive
-            return BatchSize(ledger.batch_before or BATCH)
-        think_s, round_s = _thinking_s(findings, ledger), design_s / math.ceil(designed / pool.at_once)
+        if len(seconds) < TIMED:  # the rest was another run's
+            return BatchSize(BATCH)
+        lanes = LANES if Integrator.of(findings.definition.problem).batched else 1
+        think_s, round_s = _thinking_s(findings, ledger), lanes * float(np.median(seconds))
         size = choose_batch(think_s, round_s, pool.at_once)
         timing = BatchTiming(batch=size, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
         file.parent.mkdir(parents=True, exist_ok=True)

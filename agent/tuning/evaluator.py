@@ -104,9 +104,11 @@ class Evaluator:
             yield findings
         yield findings.amended(self.ledger.evaluations)
 
-    def known(self, u: np.ndarray) -> int:
-        """How many of the points [B, D] earlier sessions of this run have simulated."""
-        return sum((x.tobytes(), False) in self.ledger.kept for x in self.definition.problem.physical(u))
+    def seconds(self) -> np.ndarray:  # [n]
+        """What each evaluation of this run by the searching engine has taken a worker, in whichever session."""
+        rows = self.archive.rows(self.definition.keys, self.definition.engine)
+        ours = np.array([name == self.definition.name for name in rows.run], bool)
+        return np.asarray(rows.seconds[ours])
 
     def parts_from_before(self, u: np.ndarray) -> bool:
         """Whether a batch [B, D] leads away from what earlier sessions made. The one they broke off in does not."""

@@ -69,7 +69,6 @@ class Ledger:
         self.failures: Counter[str] = Counter()
         self.kept: dict[tuple[bytes, bool], Kept] = {}  # by (x, confirmed?), of earlier sessions; not come to again yet
         self.batches = 0  # made by earlier sessions and not gone through again
-        self.batch_before: int | None = None  # evaluations between two fits, as an earlier session had it
         self.confirmed_before: set[bytes] = set()  # x that have been paid for
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.spent: Counter[str] = Counter()  # protocol -> processor seconds of this session, by the searching engine

@@ -129,21 +129,19 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     # 1. sample the parameter space with NEURON
     if evaluator.parts_from_before(guesses(findings, ledger.left, pool.found.own)):
         findings = evaluator.take_up(findings)  # other bounds, or another run has been at work
-    before, new = ledger.seconds["simulate"], 0
     further = [partial(wider_design, number=number) for number in range(WIDER)]
     for lay_out in (partial(guesses, own=pool.found.own), partial(steps_around, own=pool.found.own), *further):
         points = lay_out(findings, ledger.left)
-        new += len(points) - evaluator.known(points)
         findings = evaluator.simulate(findings, points, ["design"])
         yield Turn(findings)
-    design_s = ledger.seconds["simulate"] - before
+    designed = evaluator.seconds()
     for later in evaluator.confirm(findings):
         findings = later
         yield Turn(findings)
     check_form(findings)
     with ledger.phase("fit", findings):
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
-        batch = settle(findings, ledger, pretraining, pool, design_s, new)
+        batch = settle(findings, ledger, pretraining, pool, designed)
         evaluator.schedule = schedule_of(findings.definition, batch.timing)
     while len(findings.solutions) < config.solutions and ledger.left > 0:
         # 2. learn the response
@@ -244,8 +242,6 @@ def _keep(
                 number = count + (int((made < rows.batch[i]).sum()) if confirming else 0)
                 kept = Kept(rows.x[i], done, int(rows.batch[i]), rows.proposer[i], number)
                 ledger.kept[rows.x[i].tobytes(), confirming] = kept
-    if (made > 1).any():
-        ledger.batch_before = int((made == 1).sum()) or None
 
 
 def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, list[str], Forecast]:
