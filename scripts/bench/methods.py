@@ -46,9 +46,9 @@ ARMS: dict[str, Arm] = {
         "the trust region: candidates from anywhere",
         lambda agent: agent._replace(plan=agent.plan._replace(radius=math.inf)),
     ),
-    "gbar-no-local": Arm(
-        "the local model: the ensemble alone judges candidates",
-        lambda agent: agent._replace(plan=agent.plan._replace(kriging=0.0)),
+    "gbar-local": Arm(
+        "nothing, and adds a local model: a Gaussian process judges candidates beside the ensemble",
+        lambda agent: agent._replace(plan=agent.plan._replace(kriging=0.5)),
     ),
     "gbar-single": Arm(
         "the ensemble: one network instead of six", lambda agent: agent._replace(fit=agent.fit._replace(members=1))
