@@ -16,7 +16,7 @@ class Condition(Plain):
 
     group: Group = Field(description="`as it is`, `time step`, `parameter` or `temperature`")
     what: str = Field(description="which parameter, which step")
-    change: str = Field(description="such as `+10 %`, where that is not said by `what`")
+    change: str = Field(description="such as `+10 %`; empty where `what` says it all")
     max_abs_z: SDs | None = Field(description="the largest |z|; `null` when a measured feature is not defined")
     furthest: str = Field(description="`protocol.feature` of the largest |z|, or of one that is not defined")
     failed: str = Field(default="", description="why it could not be simulated")
@@ -41,12 +41,12 @@ class Hold(Plain):
 
     solution: int = Field(description="its number")
     tolerance: SDs = Field(description="the largest |z| of a solution")
-    accuracy: str = Field(description="integrator and accuracy")
+    accuracy: str = Field(description="integrator and accuracy, but where the time step says another")
     conditions: list[Condition] = Field(description="each simulated in NEURON")
     curve: list[Rate] = Field(default_factory=list, description="firing rate against current, of a long step")
     curve_of: str = Field(default="", description="the protocol whose step it is")
     warnings: list[Misbehaviour] = Field(default_factory=list, description="what a cell should not do on that curve")
-    held_out_file: str = Field(default="", description="table of measurements that the run did not know")
+    held_out_file: str = Field(default="", description="the table of measurements that the run did not know")
     held_out: list[HeldOut] = Field(default_factory=list, description="a row of it each")
 
     def holds(self, condition: Condition) -> bool:

@@ -61,7 +61,7 @@ def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 
 
-def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, seconds: np.ndarray) -> BatchSize:
+def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, took: list[float]) -> BatchSize:
     """Choose a run's batch, unless its user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
@@ -69,7 +69,7 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
         ledger: knows how an earlier session went.
         pretraining: a pretrained agent needs no choice.
         pool: what simulates.
-        seconds: [n] that each evaluation of the design took a worker.
+        took: s that each evaluation of the design took a worker, its share of those simulated together with it.
     """
     asked = findings.definition.config.batch
     if asked or pretraining.agent:
@@ -77,10 +77,10 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
     file = _file(findings.definition)
     timing = _remembered(file)
     if timing is None:
-        if len(seconds) < TIMED:  # the rest was another run's
+        if len(took) < TIMED:  # the rest was another run's
             return BatchSize(BATCH)
         lanes = LANES if Integrator.of(findings.definition.problem).batched else 1
-        think_s, round_s = _thinking_s(findings, ledger), lanes * float(np.median(seconds))
+        think_s, round_s = _thinking_s(findings, ledger), lanes * float(np.median(took))
         size = choose_batch(think_s, round_s, pool.at_once)
         timing = BatchTiming(batch=size, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,9 @@ where the cell does something else. Points lie further out only where the cell d
 cell that is silent, or blocked, has no slope that leads out of it, and somewhere in the bounds is one that fires.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from scipy.linalg import hadamard
 from scipy.stats import truncnorm
@@ -16,7 +19,7 @@ from gbar.sim.problem import within
 STEP = 0.1  # of the ranges, to each side of the centre
 LEAST_STEP = 0.025  # where a prior is narrower: slopes of less drown in the engine's own error
 DEFINED = 0.25  # share of all points in which every measured feature must be, or more are laid further out
-NEARLY_ALL = 0.9  # of the measured features: a cell that does as much is one to begin at
+NEARLY_ALL = 0.9  # of the measured features, or all but one: a cell that does as much is one to begin at
 ENOUGH = 2  # such cells: from these on a search does better than more of a design
 WIDER = 4  # designs further out, at most
 NEARLY = 0.75  # share of the measured features that one of the guesses must have, or steps around them tell nothing
@@ -24,6 +27,16 @@ LEAST = 4  # steps, however few parameters there are
 WILD = 4  # one point in so many of a later design is anywhere
 PARENTS = 6  # best points so far, from which the others are bred
 MUTATION = 0.1  # of the ranges: SD of what is added to each
+
+
+def designs(own: np.ndarray) -> list[Callable[[Findings, int], np.ndarray]]:
+    """What lays out one design after the other, each from what those before have taught and what is left to spend.
+
+    Args:
+        own: [D] the model's own values, NEURON's units.
+    """
+    further = [partial(wider_design, number=number) for number in range(WIDER)]
+    return [partial(guesses, own=own), partial(steps_around, own=own), *further]
 
 
 def guesses(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
@@ -49,7 +62,7 @@ def steps_around(findings: Findings, left: int, own: np.ndarray) -> np.ndarray:
     """Steps in all parameters at once, [n, D] in the unit cube: half of a balanced design, 8 for 12 parameters.
 
     They are made from where the problem names a start, else from the middle of the prior or of the bounds; a narrow
-    prior makes them shorter. There are none where the guesses do nothing of what was measured.
+    prior makes them shorter. There are none where the guesses do too little of what was measured.
     """
     definition = findings.definition
     if _is_taught(findings) or _defined(findings).mean(axis=1).max(initial=0.0) < NEARLY:
@@ -106,7 +119,8 @@ def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
     config, defined = findings.definition.config, _defined(findings)
     dimension, size = findings.observations.u.shape[1], config.design(findings.observations.u.shape[1])
     rare = not len(defined) or (defined.mean(axis=0) < DEFINED).any()
-    if not rare or (number and (defined.mean(axis=1) >= NEARLY_ALL).sum() >= ENOUGH):
+    most = defined.sum(axis=1) >= min(NEARLY_ALL * defined.shape[1], defined.shape[1] - 1)
+    if left <= 0 or not rare or (number and most.sum() >= ENOUGH):
         return np.empty((0, dimension))
     points = design(dimension, size * (number + 1), config.seed)[size * number :]
     median, sd = findings.definition.problem.believed()
@@ -120,7 +134,7 @@ def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
 
 def bred(findings: Findings, count: int, draw: np.random.Generator) -> np.ndarray:
     """Points [count, D] that take each value from one or the other of two of the best cells, a little changed."""
-    best = np.argsort(findings.distance, kind="stable")[: min(PARENTS, int(findings.observations.inside.sum()))]
+    best = np.argsort(findings.distance, kind="stable")[: min(PARENTS, len(_defined(findings)))]
     parents = findings.observations.u[draw.choice(best, (2, count))]  # [2, count, D]
     u = np.where(draw.random(parents[0].shape) < 0.5, *parents)
     born: np.ndarray = np.clip(u + MUTATION * draw.standard_normal(u.shape), 0, 1)

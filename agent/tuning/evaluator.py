@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Evaluator:
     archive: Archive
     pool: Pool
     schedule: Schedule | None = None  # of a dear model, whose protocols are simulated in turn
+    took: list[float] = field(default_factory=list)  # s of a worker for each evaluation by the searching engine
     next_probe: int = 0  # batch before which no near miss is confirmed again
 
     def simulate(
@@ -53,6 +54,7 @@ class Evaluator:
             done = self._run(findings, x, proposers, Integrator.of(definition.problem))
         else:
             done = self._in_turn(findings, x, proposers, forecast)
+        self.took += [done[i].seconds for i in range(len(u))]
         features = np.array([done[i].row(definition.keys) for i in range(len(u))])
         predictions = list(findings.predictions)
         for i in range(len(u) if forecast is not None else 0):
@@ -103,12 +105,6 @@ class Evaluator:
                 findings = self._judged(findings, batch, done, [before + i + 1 for i in range(len(batch))])
             yield findings
         yield findings.amended(self.ledger.evaluations)
-
-    def seconds(self) -> np.ndarray:  # [n]
-        """What each evaluation of this run by the searching engine has taken a worker, in whichever session."""
-        rows = self.archive.rows(self.definition.keys, self.definition.engine)
-        ours = np.array([name == self.definition.name for name in rows.run], bool)
-        return np.asarray(rows.seconds[ours])
 
     def parts_from_before(self, u: np.ndarray) -> bool:
         """Whether a batch [B, D] leads away from what earlier sessions made. The one they broke off in does not."""

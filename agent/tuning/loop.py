@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +20,7 @@ from gbar.agent.learning import (
 from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
-from gbar.agent.tuning.design import WIDER, guesses, steps_around, wider_design
+from gbar.agent.tuning.design import designs
 from gbar.agent.tuning.diagnosis import explore
 from gbar.agent.tuning.evaluator import Evaluator, compromises_so_far
 from gbar.agent.tuning.fidelity import Misled, check_form, model_itself
@@ -127,21 +126,19 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     """The search itself. Yields what is known after each step."""
     config, ledger = findings.definition.config, evaluator.ledger
     # 1. sample the parameter space with NEURON
-    if evaluator.parts_from_before(guesses(findings, ledger.left, pool.found.own)):
+    first, *others = designs(pool.found.own)
+    if evaluator.parts_from_before(first(findings, ledger.left)):
         findings = evaluator.take_up(findings)  # other bounds, or another run has been at work
-    further = [partial(wider_design, number=number) for number in range(WIDER)]
-    for lay_out in (partial(guesses, own=pool.found.own), partial(steps_around, own=pool.found.own), *further):
-        points = lay_out(findings, ledger.left)
-        findings = evaluator.simulate(findings, points, ["design"])
+    for lay_out in (first, *others):
+        findings = evaluator.simulate(findings, lay_out(findings, ledger.left), ["design"])
         yield Turn(findings)
-    designed = evaluator.seconds()
     for later in evaluator.confirm(findings):
         findings = later
         yield Turn(findings)
     check_form(findings)
     with ledger.phase("fit", findings):
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
-        batch = settle(findings, ledger, pretraining, pool, designed)
+        batch = settle(findings, ledger, pretraining, pool, evaluator.took)
         evaluator.schedule = schedule_of(findings.definition, batch.timing)
     while len(findings.solutions) < config.solutions and ledger.left > 0:
         # 2. learn the response

@@ -55,7 +55,7 @@ def hide_near(problem: Problem, values: Mapping[str, float], count: int, seed: i
         GbarError: cells that have all measurements are rare there.
     """
     draw, middle = np.random.default_rng(seed), problem.physical(np.full((1, len(problem.names)), 0.5))[0]
-    published = [values.get(name, own) for name, own in zip(problem.names, middle, strict=True)]
+    published = [values.get(name, other) for name, other in zip(problem.names, middle, strict=True)]
     centre, sds = problem.unit(np.array([published]))[0], {m.key: m.sd for m in problem.measurements}
 
     def drawn(size: int) -> np.ndarray:

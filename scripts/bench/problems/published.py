@@ -149,7 +149,7 @@ def hide(folder: Path, count: int) -> None:
 
 def _values(folder: Path) -> dict[str, float]:
     file = folder / VALUES
-    return {**json.loads(file.read_text(encoding="utf-8"))} if file.exists() else {}
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 def published_fit(folder: Path) -> Fit:

@@ -742,6 +742,11 @@ def test_any_values_make_an_axis(values: list[float], upright: bool) -> None:
     assert all(0 <= axis.at(value) <= 100 for value in values)
 
 
+@pytest.mark.parametrize("axis", [Axis(3.0, 3.0), Axis(1e10, math.nextafter(1e10, 2e10), log=True)])
+def test_an_axis_whose_ends_are_one_number_has_a_middle(axis: Axis) -> None:
+    assert axis.at(axis.low) == axis.at(axis.high) == 50.0
+
+
 def test_verdicts_come_from_the_run() -> None:
     assert verdict(None) == "not tested"
     assert verdict(Accuracy(rmse_over_sd=3.0, coverage_90=0.9, n=50, verdict="do not trust")) == "do not trust"

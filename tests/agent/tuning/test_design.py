@@ -15,6 +15,7 @@ from gbar.agent.tuning.design import (
     NEARLY,
     STEP,
     bred,
+    designs,
     guesses,
     steps_around,
     two_level,
@@ -111,19 +112,30 @@ def test_further_out_only_where_a_feature_is_hardly_ever_defined() -> None:
 
 
 def test_once_more_while_hardly_a_cell_does_what_was_measured() -> None:
-    silent, two, many = (known(*around(*undefined)) for undefined in ((8,), (8 - ENOUGH, 7), (8 - ENOUGH, 6, 6)))
+    silent, some, many = (known(*around(*undefined)) for undefined in ((8, 8), (8, 7), (8, 8 - ENOUGH)))
     first, second = wider_design(silent, LEFT, 0), wider_design(silent, LEFT, 1)
     assert len(second) == len(first) and not {u.tobytes() for u in first} & {u.tobytes() for u in second}
-    assert len(wider_design(two, LEFT, 1)) == len(first)
-    assert len(wider_design(many, LEFT, 1)) == 0
+    assert len(wider_design(some, LEFT, 1)) == len(first)
+    assert len(wider_design(many, LEFT, 0)) == len(first) and len(wider_design(many, LEFT, 1)) == 0
 
 
-def test_what_is_bred_lies_between_the_best() -> None:
-    u, features = around()
-    findings = known(u, np.where(np.arange(8)[:, None] < 4, 1.0, 1e3) * features)
+def test_one_feature_that_no_cell_has_is_no_reason_to_go_on() -> None:
+    assert len(wider_design(known(*around(8)), LEFT, 1)) == 0
+
+
+@pytest.mark.parametrize("outside", [0.0, 1.0], ids=["inside", "outside"])
+def test_nothing_further_out_without_a_budget(outside: float) -> None:
+    u, features = around(8, 8)
+    assert all(len(lay_out(known(u - outside, features), 0)) == 0 for lay_out in designs(OWN))
+
+
+def test_what_is_bred_takes_its_values_from_the_best() -> None:
+    u = np.concatenate([np.full((3, 3), 0.2), np.full((3, 3), 0.4), np.full((30, 3), 0.9)])
+    findings = known(u, np.where(np.arange(36)[:, None] < 6, 1.0, 1e3) * np.ones((36, 8)))
     born = bred(findings, 200, np.random.default_rng(0))
-    assert born.shape == (200, 3) and 0.3 < born.mean() < 0.6
-    assert np.abs(born - 0.5).max() < 0.1 + 5 * MUTATION and (born.std(axis=0) > MUTATION / 2).all()
+    assert born.shape == (200, 3) and born.max() < 0.4 + 5 * MUTATION
+    assert born.mean() == pytest.approx(0.3, abs=0.02)
+    assert np.corrcoef(born.T)[0, 1] == pytest.approx(0.25, abs=0.2), "parameters are inherited one by one"
 
 
 def test_a_named_start_comes_first_and_steps_are_made_from_it() -> None:
