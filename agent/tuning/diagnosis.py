@@ -4,6 +4,7 @@ The surrogate knows the whole space; where it thinks a measurement, or a pair of
 What is reported as the nearest achievable value is a value that NEURON gave.
 """
 
+from collections import Counter
 from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from gbar.surrogate import Params, Response, respond
 
 EDGE = 0.02  # of a range: a parameter this near to its bound presses on it
 ROUNDS = 4  # at most, of asking NEURON and learning from the answer
+REFUTED = 4  # answers of NEURON, after which a surrogate that goes on hoping is not believed, if a measurement is still
+FAR, STALLED = 3.0, 0.9  # so many tolerances off, and off by this share of what it was before
 SHARE, FEWEST, MOST = 10, 8, 64  # evaluations for it: one in SHARE of those made, within limits
 OBJECTIVES = 16  # single measurements and pairs looked at in a round; fixed, so that the descent compiles once
 STARTS, STEPS, RATE = 8, 120, 0.05  # of a descent, per member
@@ -50,7 +53,8 @@ FRONT = 5  # points shown of a trade-off
 def explore(findings: Findings, agent: Agent | None, archive: Archive, pool: Pool) -> Reachability | None:
     """Ask NEURON where the surrogate thinks that each measurement, and each pair, which nothing has met is met best.
 
-    What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met.
+    What NEURON did not meet either, and what the surrogate, having learned that, sees no place for, cannot be met; nor
+    can a single measurement that NEURON's answers, time after time, brought no nearer.
 
     Args:
         findings: of a finished run; nothing is asked where it found a solution, or never had a surrogate.
@@ -67,22 +71,30 @@ def explore(findings: Findings, agent: Agent | None, archive: Archive, pool: Poo
         new_features = _simulate(findings, archive, pool, spread)
         u, features = np.concatenate([u, spread]), np.concatenate([features, new_features])
     room = len(spread) + min(MOST, max(FEWEST, len(known) // SHARE), agent.rows - len(u))
+    before, asked = _evidence(findings, u, features), Counter[tuple[int, int]]()
     for turn in range(ROUNDS + 1):
         evidence = _evidence(findings, u, features)
         unmet = _unmet(evidence, tolerance)[:OBJECTIVES]
         agent.update_surrogate(u, features)
-        ideas = [
-            _ideas(agent, places, pair) for places, pair in zip(_reached(agent, evidence, unmet), unmet, strict=False)
-        ]
-        if turn == ROUNDS or not unmet:
+        reached = _reached(agent, evidence, unmet)
+        ideas = {pair: _ideas(agent, places, pair) for pair, places in zip(unmet, reached, strict=False)}
+        wanted = [(pair, place) for pair, idea in ideas.items() for place in idea.places][: room - len(u) + len(known)]
+        if turn == ROUNDS or not wanted:
             break
-        new = np.array([place for idea in ideas for place in idea.places])[: room - len(u) + len(known)]
-        if not len(new):
-            break
+        asked.update(pair for pair, _ in wanted)
+        new = np.array([place for _, place in wanted])
         new_features = _simulate(findings, archive, pool, new)
         u, features = np.concatenate([u, new]), np.concatenate([features, new_features])
-    hopeless = [pair for pair, idea in zip(unmet, ideas, strict=True) if idea.best > np.arcsinh(tolerance)]
+    refuted = {pair for pair in ideas if asked[pair] >= REFUTED and _is_refuted(before, evidence, pair, tolerance)}
+    hopeless = [pair for pair in unmet if ideas[pair].best > np.arcsinh(tolerance) or pair in refuted]
     return Reachability(evidence, hopeless, len(u) - len(known))
+
+
+def _is_refuted(before: Evidence, after: Evidence, pair: tuple[int, int], tolerance: float) -> bool:
+    """Whether a single measurement stayed far off wherever the surrogate hoped: of a pair, search knows too little."""
+    f, g = pair
+    nearest = after.size[:, f].min()
+    return f == g and bool(nearest > max(FAR * tolerance, STALLED * before.size[:, f].min()))
 
 
 def _spread(findings: Findings, most: int) -> np.ndarray:  # [n, D]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ SCHEMA_VERSION = "1"
 FILES, OUTSIDE = "files", "outside"  # in meta: JSON, name -> hash of the content, of the model's files and of others
 OTHER_MODEL = "put it back as it was, or name another with --archive"
 LOCK_LIMIT_S = 60.0  # that another program may keep the file to itself
+TURNS = 100  # at opening a file that others make and take back
 KEPT = ("run", "batch", "slot", "proposer", "engine", "parameters", "features", "status", "reason", "seconds")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -120,23 +122,53 @@ class Archive:
         self.added = 0  # rows, by this object
         self._ours = said_of(problem)  # before there is a file that could lie among the model's
         self.made = made or Made()
+        if not any(self._is_opened(must_exist) for _ in range(TURNS)):
+            raise GbarError(f"{self.path}: others make it and take it back all the time: name another with --archive")
+
+    def _is_opened(self, must_exist: bool) -> bool:
+        """Open the file; False where who had made it took it back just then, and what is open here is no file's.
+
+        Raises:
+            GbarError: it cannot be used.
+        """
         if not must_exist:
             self._create()
-        if not self.path.is_file():
+        before = self._identity()
+        if before is None and (must_exist or self.path.exists()):
             what = "is no file" if self.path.exists() else "no archive there: gbar sample and gbar tune make them"
             raise GbarError(f"{self.path}: {what}: name another with --archive")
-        with self._refusing():
-            self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
+        try:
+            with self._refusing():
+                self._db = self._connected()
+        except GbarError:
+            if before and self._identity() == before:
+                self.made.take_back()
+                raise
+            return False
         try:
             with self._refusing():
                 self._open()
-                while not self.path.exists():  # who had made it took it back just now
-                    self._db.close()
-                    self._db = sqlite3.connect(self.path, timeout=LOCK_LIMIT_S, isolation_level=None)
-                    self._open()
-        except BaseException:
-            self._take_back()
-            raise
+        except BaseException as error:
+            if not isinstance(error, GbarError) or self._identity() == before:
+                self._take_back()
+                raise
+        if self._identity() == before:
+            return True
+        self.close()
+        return False
+
+    def _connected(self) -> sqlite3.Connection:
+        """The file, which is not made here: it would be nobody's to take back. Raises sqlite3.Error."""
+        name = f"{self.path.as_uri()}?mode=rw"
+        return sqlite3.connect(name, uri=True, timeout=LOCK_LIMIT_S, isolation_level=None)
+
+    def _identity(self) -> tuple[int, int] | None:
+        """What the disk knows the file by, which another of the same name does not share; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
     def _create(self) -> None:
         """Make the file where there is none. Raises GbarError."""

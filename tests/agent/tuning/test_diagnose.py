@@ -31,7 +31,9 @@ Row = tuple[str, float, float, str]
 def run(tmp_path: Path) -> Callable[..., Result]:
     """Tune the squid axon, within other bounds where they are given, to a table of the test's own."""
 
-    def tuned(*rows: Row, budget: int = 64, solutions: int = 2, bounds: dict[str, str] | None = None) -> Result:
+    def tuned(
+        *rows: Row, budget: int = 64, solutions: int = 2, seed: int = 0, bounds: dict[str, str] | None = None
+    ) -> Result:
         model = Path(shutil.copytree(HH, tmp_path / "hh"))
         text = (model / "problem.toml").read_text()
         for old, new in (bounds or {}).items():
@@ -41,7 +43,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         lines = [",".join([*key.split("."), str(mean), str(sd), unit]) for key, mean, sd, unit in rows]
         (tmp_path / "table.csv").write_text("\n".join(["protocol,feature,mean,sd,unit", *lines, ""]))
         problem = load_problem(model, tmp_path / "table.csv")
-        return tune(problem, CONFIG._replace(budget=budget, solutions=solutions), tmp_path / "run")
+        return tune(problem, CONFIG._replace(budget=budget, solutions=solutions, seed=seed), tmp_path / "run")
 
     return tuned
 
@@ -52,8 +54,8 @@ def said(result: Result) -> str:
 
 
 def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result]) -> None:
-    """No spike overshoots sodium's reversal potential, 50 mV."""
-    result = run(RIN, RATE, ("fire.AP_height", 60.0, 2.0, "mV"), WIDTH, budget=96)
+    """No spike overshoots sodium's reversal potential, 50 mV. With this seed the surrogate goes on hoping to the end."""
+    result = run(RIN, RATE, ("fire.AP_height", 60.0, 2.0, "mV"), WIDTH, budget=96, seed=5)
     found = result.diagnosis
     (unreachable,) = found.unreachable
     assert (unreachable.nearest.feature, result.solutions) == ("fire.AP_height", [])

@@ -41,7 +41,7 @@ def test_what_a_user_names_is_tried_and_remembered(
     write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fidelity, "GAIN", 1.0)  # the cell is small
+    monkeypatch.setattr(fidelity, "GAIN", 0.0)  # the cell is so small that chance decides
     named = f'[simulation]\nengine = "cvode"\nfidelities = ["{COARSE}"]\n'
     asked = cable(write, *SOMATIC, simulation=named)
     problem, choice = choose_engine(asked)
@@ -62,7 +62,7 @@ def test_a_dear_model_is_tried_by_itself(write: Write, monkeypatch: pytest.Monke
     monkeypatch.setattr(fidelity, "DEAR_S", 0.0)
     monkeypatch.setattr("gbar.sim.setup.choice.DEAR_S", 0.0)
     monkeypatch.setattr("gbar.sim.setup.choice.CANDIDATES", ())
-    monkeypatch.setattr(fidelity, "GAIN", 1.0)
+    monkeypatch.setattr(fidelity, "GAIN", 0.0)
     problem, choice = choose_engine(cable(write, *SOMATIC))
     assert choice.engine == "cvode atol 0.01 segments 1" and len(choice.fidelities) == 1
     monkeypatch.setattr(fidelity, "GAIN", 1e9)  # nothing is so cheap
