@@ -94,4 +94,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
-.PHONY: help .venv tune ui test test-neuron8 tests-thinking tests-simulating lint format docs reference cells clean
+.PHONY: help .venv tune ui test test-neuron8 lint format docs reference cells clean

@@ -54,7 +54,7 @@ def said(result: Result) -> str:
 
 
 def test_a_measurement_that_no_parameter_set_reaches(run: Callable[..., Result]) -> None:
-    """No spike overshoots sodium's reversal potential, 50 mV. With this seed the surrogate goes on hoping to the end."""
+    """No spike overshoots sodium's reversal potential, 50 mV. With this seed the surrogate hopes to the end."""
     result = run(RIN, RATE, ("fire.AP_height", 60.0, 2.0, "mV"), WIDTH, budget=96, seed=5)
     found = result.diagnosis
     (unreachable,) = found.unreachable
