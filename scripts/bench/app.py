@@ -8,6 +8,7 @@ from gbar.scripts.bench.commands.problems import problems
 from gbar.scripts.bench.commands.sim import sim
 from gbar.scripts.bench.commands.surrogate import surrogate
 from gbar.scripts.bench.commands.tune import tune
+from gbar.scripts.bench.commands.window import window
 
 bench = typer.Typer(help="The published comparisons.", no_args_is_help=True)
 
@@ -24,3 +25,4 @@ bench.command()(sim)
 bench.command()(long)
 bench.command()(pools)
 bench.command()(problems)
+bench.command()(window)
