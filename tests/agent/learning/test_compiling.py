@@ -98,8 +98,10 @@ def test_a_run_compiles_each_function_once(compiled: Any, tmp_path: Path) -> Non
     config = TuneConfig(budget=120, solutions=50, workers=2, agent=AGENT)
     with Archive(tmp_path / "archive.sqlite", problem) as archive:
         findings = search(problem, config, archive, tmp_path / "neuron.log", observe).findings
-    assert len(findings.history) >= 5
+    designed = sum(record.proposers.keys() == {"design"} for record in findings.history)
+    assert len(findings.history) >= designed + 5
     assert all(count <= 1 for count in new(before).values())
     assert all(sizes().values())
     assert findings.solutions
-    assert np.diff(at_batch[2:]).tolist() == [0] * (len(at_batch) - 3)
+    planned = np.diff(at_batch[designed + 1 :])  # the first one compiles what no test before it had
+    assert len(planned) >= 4 and not planned.any()
