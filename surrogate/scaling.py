@@ -1,6 +1,6 @@
 """Features to network space and back."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import numpy as np
 KNEE = 0.3  # share of a feature's typical size above which it counts by its logarithm
 NORMAL_IQR = 1.35  # interquartile range of a standard normal
 TAIL = 6.0  # squashed values beyond are far outside anything simulated
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 class Scaling(NamedTuple):
@@ -48,7 +49,10 @@ def squash(scaling: Scaling, features: np.ndarray) -> np.ndarray:  # [..., F] ->
     return squashed
 
 
-def unsquash(scaling: Scaling, squashed: jax.Array) -> jax.Array:  # [..., F] -> [..., F]
-    """The inverse of `squash`."""
-    inner = scaling.centre + scaling.width * jnp.sinh(jnp.clip(squashed, -TAIL, TAIL))
-    return scaling.knee * jnp.sinh(jnp.clip(inner, -15.0, 15.0))
+def unsquash(scaling: Scaling, squashed: Array) -> Array:  # [..., F] -> [..., F]
+    """The inverse of `squash`, NumPy's of NumPy's and JAX's of JAX's."""
+    own: Any = np if isinstance(squashed, np.ndarray) else jnp
+    knee, centre, width = (own.asarray(part) for part in scaling)
+    inner = centre + width * own.sinh(own.clip(squashed, -TAIL, TAIL))
+    features: Array = knee * own.sinh(own.clip(inner, -15.0, 15.0))
+    return features

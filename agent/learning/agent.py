@@ -10,7 +10,7 @@ from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
 from gbar.agent.learning.environment import Dynamics, EnvConfig
-from gbar.agent.learning.kriging import ROWS, Kriging, krige
+from gbar.agent.learning.kriging import ROWS, Kriging, Rivals, krige
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
 from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, rank, sd_elsewhere, z_scores
@@ -96,6 +96,8 @@ class Agent:
         self._policy = pretrained.policy if pretrained else None
         self._calibration = Calibration(len(target.mean), NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
+        self._kriging: Kriging | None = None
+        self._rivals = Rivals(len(target.mean))
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
             self.scaling = pretrained.scaling
@@ -186,28 +188,36 @@ class Agent:
         if self.planner != "policy":
             reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
+        self._kriging = self._local(u, features)
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         best = self._nearest_first(features)[: config.plan.anchors]
         candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates, self._local(u, features)))
+        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates, self._kriging))
 
     def _assessed(self, u: np.ndarray, local: Kriging | None) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
-        r, p = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
+        found = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
+        r, p = (np.asarray(part, float) for part in found)
         if local is None:
-            return np.asarray(r, float), np.asarray(p, float)
-        expected = local.expect(u.astype(float))
-        share = np.where(np.isfinite(expected), self.config.plan.kriging, 0.0)
-        return (1 - share) * np.asarray(r, float) + share * np.nan_to_num(expected), np.asarray(p, float)
+            return r, p
+        expected = self._expected(local, u)
+        share = np.where(np.isfinite(expected), self._rivals.share(), 0.0)
+        return (1 - share) * r + share * np.nan_to_num(expected), p
+
+    def _expected(self, local: Kriging, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
+        """asinh(z) by the local model, NaN for a feature that it knows nothing of."""
+        s = local.expect(u.astype(float)) + squash(self.scaling, self.target.mean)
+        expected: np.ndarray = np.arcsinh(z_scores(unsquash(self.scaling, s), self.target))
+        return expected
 
     def _local(self, u: np.ndarray, features: np.ndarray) -> Kriging | None:
         """What the nearest cells say of the places around them; a pretrained agent knows more than they."""
         if self.pretrained or not self.config.plan.kriging:
             return None
         near = self._nearest_first(features)[:ROWS]
-        z = z_scores(np.where(np.isinf(features[near]), np.nan, features[near]), self.target)
-        return krige(u[near], np.arcsinh(z))
+        s = squash(self.scaling, np.where(np.isinf(features[near]), np.nan, features[near]))
+        return krige(u[near], s - squash(self.scaling, self.target.mean))
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter.
@@ -239,10 +249,13 @@ class Agent:
         sd = np.sqrt(np.std(r, axis=0) ** 2 + self.noise() ** 2)
         return Forecast(np.mean(r, axis=0), sd * self._calibration.widening(), np.mean(p, axis=0))
 
-    def record_errors(self, forecast: Forecast, features: np.ndarray) -> None:
-        """Keep what the surrogate got wrong about a batch: features [B, F] as simulated."""
+    def record_errors(self, u: np.ndarray, forecast: Forecast, features: np.ndarray) -> None:
+        """Keep what the surrogate got wrong about a batch u [B, D]: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
         self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
+        if self._kriging is not None:
+            local, share = self._expected(self._kriging, u), self._rivals.share()
+            self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)
 
     def adapt_trust_region(self, best: float, before: float, made: int) -> None:
         """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances).

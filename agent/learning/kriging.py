@@ -1,7 +1,8 @@
 """A Gaussian process beside the ensemble: simulated cells are so few at first that two kinds of guess beat either.
 
-One kernel for all features, asinh(z) of each: a constant, slopes and a smooth rest (Rasmussen & Williams 2006, ch. 2
-and 5); which of a few kernels is decided by the likelihood of what was observed.
+Of each feature, on the network's scale: a level, slopes and a rest that bends, with the Matérn 5/2 kernel (Rasmussen &
+Williams 2006, eq. 4.17). What a feature is expected to be is the mean over a few kernels, each counting by the
+likelihood of what was observed (ch. 5).
 """
 
 from itertools import product
@@ -11,7 +12,14 @@ import numpy as np
 
 ROWS = 128  # nearest cells that it learns from
 FEWEST = 4  # cells in which a feature is defined, to say anything of it
-LEVEL, NOISE = 4.0, 0.01  # variances of a feature's level, and of what no kernel explains
+LEVEL, NOISE = 4.0, 1e-3  # variances of a feature's level, and of what no kernel explains: of its mean square
+UNLIKELY = 1e-3  # share of the likelihood below which a kernel is left out
+
+LARGEST = 2.0  # an error counts at most this
+HALF = 12.0  # evaluations after which one counts half
+LENT = 4.0  # evaluations' worth of all features' error that a feature's own begins with
+AT_FIRST = 0.25  # mean square error of both before any
+SURE = 0.98  # share that neither is given more than
 
 
 class Kernel(NamedTuple):
@@ -23,8 +31,9 @@ class Kernel(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Features that are defined in the same cells."""
+    """What one kernel makes of features that are defined in the same cells."""
 
+    kernel: Kernel
     features: np.ndarray  # [G] their indices
     rows: np.ndarray  # [N, D] those cells
     weights: np.ndarray  # [N, G] by which likeness to each of them counts
@@ -33,19 +42,21 @@ class Group(NamedTuple):
 class Kriging(NamedTuple):
     """What a few cells say of every other place."""
 
-    kernel: Kernel
     groups: list[Group]
-    features: int
+    known: np.ndarray  # [F] bool: whether a feature was defined often enough
 
     def expect(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
-        """asinh(z) where a feature is defined; NaN for one that hardly ever was."""
-        found = np.full((len(u), self.features), np.nan)
-        for features, rows, weights in self.groups:
-            found[:, features] = _covariance(u, rows, self.kernel) @ weights
+        """What was observed, at other places; NaN for what hardly ever was."""
+        found = np.zeros((len(u), len(self.known)))
+        for kernel, features, rows, weights in self.groups:
+            found[:, features] += _covariance(u, rows, kernel) @ weights
+        found[:, ~self.known] = np.nan
         return found
 
 
-KERNELS = tuple(Kernel(*one) for one in product((0.1, 1.0, 10.0, 40.0), (0.0, 1.0, 4.0, 16.0), (0.5, 1.0, 2.0, 4.0)))
+KERNELS = tuple(
+    Kernel(*one) for one in product((0.1, 1.0, 10.0, 40.0), (0.0, 0.25, 1.0, 4.0, 16.0), (0.5, 1.0, 2.0, 4.0, 8.0))
+)
 
 
 def krige(rows: np.ndarray, observed: np.ndarray) -> Kriging:
@@ -53,29 +64,68 @@ def krige(rows: np.ndarray, observed: np.ndarray) -> Kriging:
 
     Args:
         rows: [N, D] in the unit cube.
-        observed: [N, F] what came out, asinh(z), NaN where not defined.
+        observed: [N, F] what came out, about what is expected where nothing is known; NaN where not defined.
     """
     patterns, of = np.unique(np.isfinite(observed), axis=1, return_inverse=True)
     alike = [(np.flatnonzero(patterns[:, i]), np.flatnonzero(of.ravel() == i)) for i in range(patterns.shape[1])]
-    known = [(rows[there], observed[np.ix_(there, own)], own) for there, own in alike if len(there) >= FEWEST]
-    kernel = min(KERNELS, key=lambda one: sum(_surprise(places, values, one) for places, values, _ in known))
-    groups = [Group(own, places, np.linalg.solve(_with_noise(places, kernel), values)) for places, values, own in known]
-    return Kriging(kernel, groups, observed.shape[1])
+    alike = [(there, own) for there, own in alike if len(there) >= FEWEST]
+    known, surprise = np.zeros(observed.shape[1], bool), np.zeros((len(KERNELS), observed.shape[1]))
+    size, groups = np.ones(observed.shape[1]), []
+    for there, own in alike:
+        known[own], places = True, rows[there]
+        root = np.sqrt(np.mean(observed[np.ix_(there, own)] ** 2, axis=0))
+        size[own] = np.where(root > 0, root, 1.0)
+        values = observed[np.ix_(there, own)] / size[own]
+        for number, kernel in enumerate(KERNELS):
+            factor = np.linalg.cholesky(_covariance(places, places, kernel) + NOISE * np.eye(len(places)))
+            white = np.linalg.solve(factor, values)
+            surprise[number, own] = 0.5 * np.sum(white**2, axis=0) + np.log(np.diag(factor)).sum()
+            groups.append((number, Group(kernel, own, places, np.linalg.solve(factor.T, white))))
+    share = _likely(surprise, known) * size
+    kept = [(each, share[number, each.features]) for number, each in groups]
+    least = UNLIKELY * size
+    return Kriging([_weighted(each, by) for each, by in kept if (by > least[each.features]).any()], known)
 
 
-def _surprise(rows: np.ndarray, values: np.ndarray, kernel: Kernel) -> float:
-    """The negative log-likelihood of values [N, F] at rows [N, D], without its constant."""
-    factor = np.linalg.cholesky(_with_noise(rows, kernel))
-    misfit = 0.5 * np.sum(np.linalg.solve(factor, values) ** 2)
-    return float(misfit + values.shape[1] * np.log(np.diag(factor)).sum())
+def _weighted(group: Group, by: np.ndarray) -> Group:  # [G]
+    return group._replace(weights=group.weights * by)
 
 
-def _with_noise(rows: np.ndarray, kernel: Kernel) -> np.ndarray:  # [N, D] -> [N, N]
-    return _covariance(rows, rows, kernel) + NOISE * np.eye(len(rows))
+def _likely(surprise: np.ndarray, known: np.ndarray) -> np.ndarray:  # [K, F], [F] -> [K, F]
+    """The share of each kernel, by how little it is surprised by a feature and, as much again, by the mean of all."""
+    both = surprise + surprise[:, known].mean(axis=1, keepdims=True) if known.any() else surprise
+    likelihood = np.exp(both.min(axis=0) - both)
+    share: np.ndarray = likelihood / likelihood.sum(axis=0)
+    return share
 
 
 def _covariance(a: np.ndarray, b: np.ndarray, kernel: Kernel) -> np.ndarray:  # [A, D], [B, D]
     square = np.maximum(np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)[None] - 2 * a @ b.T, 0.0)
-    bend = kernel.rest * np.exp(-square / (2 * kernel.reach**2))
+    away = np.sqrt(5.0 * square) / kernel.reach
+    bend = kernel.rest * (1.0 + away + away**2 / 3.0) * np.exp(-away)
     near: np.ndarray = LEVEL + kernel.slopes * (a - 0.5) @ (b - 0.5).T + bend
     return near
+
+
+class Rivals:
+    """Who has been right lately, the ensemble or the Gaussian process: by predictions made before their simulation."""
+
+    def __init__(self, features: int):
+        self._squares = np.empty((0, 2, features))  # [n, 2, F] of errors in asinh(z), 0 where not defined
+        self._defined = np.empty((0, features), bool)
+
+    def add(self, ensemble: np.ndarray, local: np.ndarray) -> None:
+        """Take in the errors of a batch, [B, F] each, NaN where there is none."""
+        defined = np.isfinite(ensemble) & np.isfinite(local)
+        squares = np.minimum(np.stack([ensemble, local], axis=1) ** 2, LARGEST**2)
+        self._squares = np.concatenate([self._squares, np.where(defined[:, None], squares, 0.0)])
+        self._defined = np.concatenate([self._defined, defined])
+
+    def share(self) -> np.ndarray:  # [F]
+        """Of the Gaussian process in what is expected: by their mean square errors (Bates & Granger 1969, eq. 4)."""
+        weight = 0.5 ** (np.arange(len(self._squares))[::-1] / HALF)
+        total, seen = np.einsum("n,nkf->kf", weight, self._squares), weight @ self._defined  # [2, F], [F]
+        pooled = (total.sum(axis=1) + AT_FIRST) / (seen.sum() + 1.0)
+        ensemble, local = (total + LENT * pooled[:, None]) / (seen + LENT)
+        share: np.ndarray = np.clip(ensemble / (ensemble + local), 1 - SURE, SURE)
+        return share

@@ -157,7 +157,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
         # 4. verify with NEURON; 5. what came out is learned at the next turn
         findings = evaluator.simulate(findings, u, proposers, forecast)
         simulated, far = findings.features[-len(u) :], findings.distance
-        agent.record_errors(forecast, simulated)
+        agent.record_errors(u, forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
             agent.adapt_trust_region(float(far[-len(u) :].min()), float(far[: -len(u)].min()), len(u))
         if pretraining.agent:

@@ -48,7 +48,7 @@ ARMS: dict[str, Arm] = {
     ),
     "gbar-local": Arm(
         "nothing, and adds a local model: a Gaussian process judges candidates beside the ensemble",
-        lambda agent: agent._replace(plan=agent.plan._replace(kriging=0.5)),
+        lambda agent: agent._replace(plan=agent.plan._replace(kriging=True)),
     ),
     "gbar-single": Arm(
         "the ensemble: one network instead of six", lambda agent: agent._replace(fit=agent.fit._replace(members=1))

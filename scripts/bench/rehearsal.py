@@ -76,7 +76,7 @@ def _learning(**changes: Any) -> AgentConfig:
     return BOTH._replace(pretrain=BOTH.pretrain._replace(learn=learning))
 
 
-def _alone(planner: Planner, trained: bool = True, **lengths: int) -> AgentConfig:
+def _alone(planner: Planner, trained: bool = True, **lengths: Any) -> AgentConfig:
     return AgentConfig(planner=planner, trained=trained, plan=BOTH.plan._replace(**lengths))
 
 
@@ -312,7 +312,7 @@ def _session(
         forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
         took.append(time.process_time() - start)
         made = cell.simulate(proposals.u[chosen])
-        agent.record_errors(forecast, made)
+        agent.record_errors(proposals.u[chosen], forecast, made)
         z = z_scores(made, target)
         errors = np.sinh(np.clip(forecast.r, -15, 15)) - z
         held += list((np.abs(np.arcsinh(z) - forecast.r) <= Z90 * forecast.sd)[np.isfinite(z)])

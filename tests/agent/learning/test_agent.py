@@ -19,7 +19,7 @@ def agent_of(planner: Planner = "gradient", seed: int = 0) -> Agent:
 def told(agent: Agent, errors: np.ndarray) -> None:
     """Let an agent predict 0 and be off by errors [n, F] in asinh(z)."""
     forecast = agent.forecast(np.zeros((4, len(errors), 4)), np.ones((4, len(errors), 4)))
-    agent.record_errors(forecast, agent.to_features(errors))
+    agent.record_errors(np.zeros((len(errors), 3)), forecast, agent.to_features(errors))
 
 
 def interval(agent: Agent) -> np.ndarray:  # [F] SD of a forecast on which members agree
@@ -84,7 +84,7 @@ def test_errors_are_of_predictions_made_before() -> None:
     forecast = agent.forecast(proposals.r[:, :8], proposals.p[:, :8])
     before = Forecast(*(part.copy() for part in forecast))
     features = response(proposals.u[:8])
-    agent.record_errors(forecast, features)
+    agent.record_errors(proposals.u[:8], forecast, features)
     agent.update_surrogate(np.concatenate([u, proposals.u[:8]]), np.concatenate([response(u), features]))
     assert all(np.array_equal(a, b) for a, b in zip(forecast, before, strict=True))
     errors = np.arcsinh(z_scores(features, TARGET)) - before.r

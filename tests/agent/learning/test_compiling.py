@@ -63,7 +63,8 @@ def think(agent: Agent, count: int) -> None:
     agent.update_surrogate(u, response(u))
     agent.train_policy(u, response(u))
     proposals = agent.plan(u, response(u))
-    agent.record_errors(agent.forecast(proposals.r[:, :4], proposals.p[:, :4]), response(proposals.u[:4]))
+    few = proposals.u[:4]
+    agent.record_errors(few, agent.forecast(proposals.r[:, :4], proposals.p[:, :4]), response(few))
 
 
 def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:

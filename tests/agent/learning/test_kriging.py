@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.agent import Agent
-from gbar.agent.learning.kriging import FEWEST, krige
+from gbar.agent.learning.kriging import FEWEST, Rivals, krige
 from gbar.agent.learning.target import Target
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
@@ -45,16 +45,45 @@ def test_says_nothing_of_a_feature_that_hardly_any_cell_has() -> None:
     assert np.isnan(krige(CELLS, observed).expect(CELLS)).all()
 
 
-def test_plans_are_judged_by_it_as_far_as_is_asked() -> None:
+def judged(kriging: bool) -> tuple[Agent, np.ndarray]:
+    """An agent that has learned a response where its first feature is defined, and the cells."""
     u = np.random.default_rng(0).random((24, 3))
     u[:, 0] = 0.4 + 0.6 * u[:, 0]
-    features = response(u)
-    plans = []
-    for share in (0.0, 1.0):
-        config = AGENT._replace(planner="gradient", plan=AGENT.plan._replace(kriging=share))
-        agent = Agent(jax.random.key(0), 3, Target(MEAN, SD), 2.0, ROWS, config)
-        agent.update_surrogate(u, features)
-        plans.append(agent.plan(u, features))
+    config = AGENT._replace(planner="gradient", plan=AGENT.plan._replace(kriging=kriging))
+    agent = Agent(jax.random.key(0), 3, Target(MEAN, SD), 2.0, ROWS, config)
+    agent.update_surrogate(u, response(u))
+    return agent, u
+
+
+def test_plans_are_judged_by_it_half_and_half_at_first() -> None:
+    plans = [agent.plan(u, response(u)) for agent, u in (judged(False), judged(True))]
     assert np.array_equal(plans[0].u, plans[1].u)
     assert np.ptp(plans[0].r, axis=0).max() > 0.01
-    assert np.ptp(plans[1].r, axis=0).max() == 0, "all members say what it says"
+    assert np.ptp(plans[1].r, axis=0) == pytest.approx(np.ptp(plans[0].r, axis=0) / 2)
+
+
+@pytest.mark.parametrize("right", ["the ensemble", "the process"])
+def test_who_was_right_about_a_batch_is_believed_more(right: str) -> None:
+    agent, u = judged(True)
+    plan, apart = agent.plan(u, response(u)), judged(False)[0].plan(u, response(u)).r
+    few = slice(0, 8)
+    ensemble = apart[:, few].mean(axis=0)
+    process = 2 * plan.r[:, few].mean(axis=0) - ensemble
+    came_out = agent.to_features(ensemble if right == "the ensemble" else process)
+    agent.record_errors(plan.u[few], agent.forecast(plan.r[:, few], plan.p[:, few]), came_out)
+    spread = np.ptp(agent.plan(u, response(u)).r, axis=0).mean() / np.ptp(apart, axis=0).mean()
+    assert spread > 0.6 if right == "the ensemble" else spread < 0.4
+
+
+def test_rivals_share_by_their_errors() -> None:
+    rivals, draw = Rivals(3), np.random.default_rng(0)
+    assert rivals.share() == pytest.approx([0.5] * 3)
+    small, large = 0.1 * draw.standard_normal((40, 3)), 0.3 * draw.standard_normal((40, 3))
+    large[:, 2] = np.nan
+    rivals.add(large, small)
+    assert rivals.share()[:2] == pytest.approx([0.9] * 2, abs=0.05)
+    assert rivals.share()[2] == pytest.approx(0.9, abs=0.05), "by all features, where it was not defined"
+    rivals.add(np.full((1, 3), 1e9), np.zeros((1, 3)))
+    for _ in range(80):
+        rivals.add(small[:1], large[:1])
+    assert (rivals.share()[:2] < 0.5).all(), "what is long ago counts for little"
