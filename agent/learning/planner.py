@@ -34,7 +34,7 @@ class PlanConfig(NamedTuple):
     verdict: int = 8
     grow: float = 1.5  # after a batch that is
     anchors: int = 8  # best cells around which the trust region lies
-    kriging: bool = False  # a Gaussian process judges candidates too, with a share as it has been right
+    kriging: bool = True  # a Gaussian process judges candidates too, with a share as it has been right
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
     near: float = (
         1.5  # tolerances: candidates are chosen by shortfall until a largest |z| is that small, then by chance
