@@ -4,6 +4,7 @@ from gbar.agent.learning.accelerate import Compiling, configure
 from gbar.agent.learning.actor_critic import Experience, init_learner, learn
 from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
 from gbar.agent.learning.bias import EngineBias
+from gbar.agent.learning.breeding import PARENTS, breed
 from gbar.agent.learning.environment import Dynamics, observation_size
 from gbar.agent.learning.planner import AIMS, CAP, DISTINCT, PROPOSERS, assess, select_batch
 from gbar.agent.learning.policy import init_policy
@@ -30,6 +31,7 @@ __all__ = [
     "assess",
     "breaks",
     "CAP",
+    "breed",
     "Compiling",
     "configure",
     "digest",
@@ -50,6 +52,7 @@ __all__ = [
     "Planner",
     "pretrain",
     "Pretrained",
+    "PARENTS",
     "PROPOSERS",
     "rank",
     "residual",

@@ -9,6 +9,7 @@ import numpy as np
 from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
+from gbar.agent.learning.breeding import breed
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.kriging import ROWS, Kriging, Rivals, krige
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
@@ -188,10 +189,16 @@ class Agent:
         if self.planner != "policy":
             reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
+        best = u[self._nearest_first(features)]
+        if not self.pretrained:
+            low, high = np.log(config.plan.mutations)
+            draw = self._draw()
+            sizes = np.exp(draw.uniform(low, high, (config.plan.bred, 1)))
+            found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes)))
         self._kriging = self._local(u, features)
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
-        best = self._nearest_first(features)[: config.plan.anchors]
-        candidates = propose.project_to_trust_region(candidates, u[best], self.radius).astype(np.float32)
+        anchors = best[: config.plan.anchors]
+        candidates = propose.project_to_trust_region(candidates, anchors, self.radius).astype(np.float32)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
         return Proposals(candidates.astype(float), proposer, *self._assessed(candidates, self._kriging))
 

@@ -15,7 +15,7 @@ from gbar.agent.learning.policy import Policy, act
 from gbar.agent.learning.target import UNDEFINED, Target, residual
 from gbar.surrogate import Params, Response, respond
 
-PROPOSERS = ("policy", "gradient")
+PROPOSERS = ("policy", "gradient", "bred")
 CAP = 20.0  # |z| beyond which a feature, or one that is not defined, is no worse
 AIMS = 3  # of `shortfalls`
 KEEN = 10.0  # log-units that a batch gives up of a shortfall for being apart: a tenth of it weighs one
@@ -33,6 +33,8 @@ class PlanConfig(NamedTuple):
     shrink: float = 0.7  # of the radius after `verdict` evaluations that are no better than what was known
     verdict: int = 8
     grow: float = 1.5  # after a batch that is
+    bred: int = 192  # candidates between the best cells, from scratch
+    mutations: tuple[float, float] = (0.02, 0.15)  # SDs of what is added to their values, least and largest
     anchors: int = 8  # best cells around which the trust region lies
     kriging: bool = True  # a Gaussian process judges candidates too, with a share as it has been right
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
@@ -185,6 +187,7 @@ def select_batch(
     apart: float,
     aim: int | None = None,
     target: Target[np.ndarray] | None = None,
+    bred: int = 0,
 ) -> np.ndarray:
     """Pick a batch by what all members say of a candidate and by what single ones say, in turn (Thompson).
 
@@ -198,6 +201,7 @@ def select_batch(
         apart: see PlanConfig.
         aim: of `shortfalls`, for the first two; the next one is for the next two. None: all by their chance of success.
         target: its weights and what must hold decide what a shortfall is.
+        bred: how many, the last, must be bred.
 
     Returns:
         [B] indices into the pool, in the order of preference.
@@ -216,11 +220,13 @@ def select_batch(
         repulsion = np.where(near, -np.inf, repulsion)
     seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
     fresh = np.array([u.tobytes() not in seen for u in _rounded(proposals.u)], bool)
+    is_bred = proposals.proposer == PROPOSERS.index("bred")
     chosen: list[int] = []
     for slot in range(count):
+        allowed = fresh & is_bred if slot >= count - bred and (fresh & is_bred).any() else fresh
         turn = slot // 2 % len(merits)
         belief = together[turn] if slot % 2 == 0 else merits[turn, draw.integers(merits.shape[1])]
-        value = np.where(fresh, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
+        value = np.where(allowed, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
         best = int(np.argmax(value))
         if not np.isfinite(value[best]):
             best = int(draw.choice(np.flatnonzero(fresh) if fresh.any() else len(proposals.u)))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import hadamard
 from scipy.stats import truncnorm
 
+from gbar.agent.learning import breed
 from gbar.agent.tuning.findings import Findings
 from gbar.sim import Problem, design
 from gbar.sim.problem import within
@@ -25,8 +26,7 @@ WIDER = 4  # designs further out, at most
 NEARLY = 0.75  # share of the measured features that one of the guesses must have, or steps around them tell nothing
 LEAST = 4  # steps, however few parameters there are
 WILD = 4  # one point in so many of a later design is anywhere
-PARENTS = 6  # best points so far, from which the others are bred
-MUTATION = 0.1  # of the ranges: SD of what is added to each
+MUTATION = 0.1  # of the ranges: SD of what is added to each value of what is bred
 
 
 def designs(own: np.ndarray) -> list[Callable[[Findings, int], np.ndarray]]:
@@ -128,17 +128,9 @@ def wider_design(findings: Findings, left: int, number: int) -> np.ndarray:
         points[::2, known_of] = from_prior(points[::2, known_of], median[known_of], sd[known_of])
     if number:
         born = np.arange(len(points)) % WILD > 0
-        points[born] = bred(findings, int(born.sum()), np.random.default_rng([config.seed, number]))
+        best = findings.observations.u[np.argsort(findings.distance, kind="stable")[: len(defined)]]
+        points[born] = breed(np.random.default_rng([config.seed, number]), best, int(born.sum()), MUTATION)
     return unknown(findings, points, left)
-
-
-def bred(findings: Findings, count: int, draw: np.random.Generator) -> np.ndarray:
-    """Points [count, D] that take each value from one or the other of two of the best cells, a little changed."""
-    best = np.argsort(findings.distance, kind="stable")[: min(PARENTS, len(_defined(findings)))]
-    parents = findings.observations.u[draw.choice(best, (2, count))]  # [2, count, D]
-    u = np.where(draw.random(parents[0].shape) < 0.5, *parents)
-    born: np.ndarray = np.clip(u + MUTATION * draw.standard_normal(u.shape), 0, 1)
-    return born
 
 
 def from_prior(points: np.ndarray, median: np.ndarray, sd: np.ndarray) -> np.ndarray:  # [n, K], [K], [K] -> [n, K]

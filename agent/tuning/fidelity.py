@@ -10,6 +10,7 @@ from gbar.sim import Integrator, Problem, with_engine
 
 PROBES = 3  # parameter sets simulated by both, before a cheaper form of the model is judged
 FARTHER, LEAST_FARTHER = 2.0, 0.5  # times, and in RMS asinh(z): that they are farther off in the model
+PROMISING = 1.5  # RMS asinh(z), some 2 SD: of what is farther in the form, neither says anything of a solution
 WORSE = 1.1  # times: that the later ones, better in the form, are farther than an earlier one in the model
 
 
@@ -46,6 +47,8 @@ def check_form(findings: Findings) -> None:
         distance(z_scores(rows, definition.target)) for rows in (bias.searched + bias.shift, bias.confirmed)
     )
     here, there = float(np.median(promised[-PROBES:])), float(np.median(found[-PROBES:]))
+    if here > PROMISING:
+        return
     first = 1 - PROBES  # of the later ones
     away = found[first:].min() > WORSE * found[:first].min() and promised[first:].max() < promised[:first].min()
     if away or (there > FARTHER * here and there > here + LEAST_FARTHER):

@@ -19,6 +19,7 @@ from gbar.agent.learning import (
 )
 from gbar.agent.learning import stamp as pretraining_stamp
 from gbar.agent.tuning.batch_size import BATCH, new_agent, next_batch, settle
+from gbar.agent.tuning.breeding import bred_share
 from gbar.agent.tuning.definition import BEYOND, Definition, TuneConfig
 from gbar.agent.tuning.design import designs
 from gbar.agent.tuning.diagnosis import explore
@@ -249,7 +250,8 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
     aim = (1 + findings.planned) % AIMS if far and agent.pretrained is None and not len(taken) else None
+    bred = int(size * bred_share(findings) + draw.random()) if aim is not None else 0
     asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
-    chosen = select_batch(draw, *asked, findings.definition.target)
+    chosen = select_batch(draw, *asked, findings.definition.target, bred)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

@@ -46,9 +46,12 @@ ARMS: dict[str, Arm] = {
         "the trust region: candidates from anywhere",
         lambda agent: agent._replace(plan=agent.plan._replace(radius=math.inf)),
     ),
-    "gbar-local": Arm(
-        "nothing, and adds a local model: a Gaussian process judges candidates beside the ensemble",
-        lambda agent: agent._replace(plan=agent.plan._replace(kriging=True)),
+    "gbar-no-local": Arm(
+        "the Gaussian process: the ensemble alone judges candidates",
+        lambda agent: agent._replace(plan=agent.plan._replace(kriging=False)),
+    ),
+    "gbar-no-breeding": Arm(
+        "breeding: all candidates are planned", lambda agent: agent._replace(plan=agent.plan._replace(bred=0))
     ),
     "gbar-single": Arm(
         "the ensemble: one network instead of six", lambda agent: agent._replace(fit=agent.fit._replace(members=1))

@@ -91,7 +91,7 @@ def test_errors_are_of_predictions_made_before() -> None:
     assert np.array_equal(agent._calibration.errors, errors, equal_nan=True)
 
 
-@pytest.mark.parametrize(("planner", "proposers"), [("policy", {0}), ("gradient", {1}), ("both", {0, 1})])
+@pytest.mark.parametrize(("planner", "proposers"), [("policy", {0, 2}), ("gradient", {1, 2}), ("both", {0, 1, 2})])
 def test_planners(planner: Planner, proposers: set[int]) -> None:
     """Whoever plans, candidates are in the cube, labelled, and better than chance."""
     u = np.random.default_rng(0).random((64, 3))
@@ -100,7 +100,7 @@ def test_planners(planner: Planner, proposers: set[int]) -> None:
     agent.train_policy(u, response(u))
     proposals = agent.plan(u, response(u))
     assert set(proposals.proposer) == proposers
-    assert PROPOSERS[1] == "gradient"
+    assert PROPOSERS == ("policy", "gradient", "bred")
     assert ((proposals.u >= 0) & (proposals.u <= 1)).all()
     assert proposals.r.shape == proposals.p.shape == (4, len(proposals.u), 4)
     again = agent_of(planner)

@@ -198,6 +198,16 @@ def test_a_seed_decides() -> None:
     assert chosen(proposals, 16, seed=1).tolist() != chosen(proposals, 16, seed=2).tolist()
 
 
+def test_as_many_are_bred_as_are_asked() -> None:
+    proposals = random_proposals()
+    proposals.proposer[:40] = 2
+    asked = (proposals, 6, 2.0, np.full(4, 0.2), np.empty((0, 3)), np.empty((0, 3)), 0.15, 0, None)
+    for bred in (0, 2, 6):
+        chosen = select_batch(np.random.default_rng(0), *asked, bred)
+        assert (chosen[6 - bred :] < 40).all() and len(set(chosen)) == 6
+    assert len(select_batch(np.random.default_rng(0), random_proposals(), *asked[1:], 6)) == 6, "none are there"
+
+
 def test_single_members_have_their_say() -> None:
     """Every other slot is one member's own favourite (Thompson): those who disagree are not outvoted for ever."""
     u = np.array([[0.1, 0.1], [0.9, 0.9], *np.random.default_rng(0).uniform(0.4, 0.6, (20, 2))])

@@ -11,10 +11,8 @@ from gbar.agent.tuning.design import (
     DEFINED,
     ENOUGH,
     LEAST_STEP,
-    MUTATION,
     NEARLY,
     STEP,
-    bred,
     designs,
     guesses,
     steps_around,
@@ -127,15 +125,6 @@ def test_one_feature_that_no_cell_has_is_no_reason_to_go_on() -> None:
 def test_nothing_further_out_without_a_budget(outside: float) -> None:
     u, features = around(8, 8)
     assert all(len(lay_out(known(u - outside, features), 0)) == 0 for lay_out in designs(OWN))
-
-
-def test_what_is_bred_takes_its_values_from_the_best() -> None:
-    u = np.concatenate([np.full((3, 3), 0.2), np.full((3, 3), 0.4), np.full((30, 3), 0.9)])
-    findings = known(u, np.where(np.arange(36)[:, None] < 6, 1.0, 1e3) * np.ones((36, 8)))
-    born = bred(findings, 200, np.random.default_rng(0))
-    assert born.shape == (200, 3) and born.max() < 0.4 + 5 * MUTATION
-    assert born.mean() == pytest.approx(0.3, abs=0.02)
-    assert np.corrcoef(born.T)[0, 1] == pytest.approx(0.25, abs=0.2), "parameters are inherited one by one"
 
 
 def test_a_named_start_comes_first_and_steps_are_made_from_it() -> None:
