@@ -174,7 +174,7 @@ def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -
     problem, keys, run = definition.problem, definition.keys, definition.name
     every = archive.rows(keys, definition.engine, partial=True)
     rows = every.only(within(problem.unit(every.x), BEYOND))
-    tight = archive.rows(keys, str(definition.tight))
+    tight = archive.rows(keys, str(definition.tight), partial=True)  # one that was given up half-way was paid for too
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
     x, features = rows.x[others], np.where(rows.ok[:, None], rows.features, np.nan)[others]
     proposers = tuple(name for name, other in zip(rows.proposer, others, strict=True) if other)
@@ -205,7 +205,7 @@ def _with_bias(findings: Findings, confirmed: Rows, others: np.ndarray) -> Findi
     both = [
         (where[x.tobytes()], i)
         for i, x in enumerate(confirmed.x)
-        if others[i] and x.tobytes() in where and confirmed.ok[i]
+        if others[i] and x.tobytes() in where and confirmed.ok[i] and not np.isinf(confirmed.features[i]).any()
     ]
     if not both:
         return findings
