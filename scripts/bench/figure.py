@@ -64,8 +64,10 @@ def _panel(ax: Any, scores: Sequence[Score], field: str) -> None:
 def _style(method: str) -> dict[str, Any]:
     """gbar in one colour, solid and strong where it is whole; everybody else in a colour of their own."""
     if method in ARMS:
-        styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)), (0, (2, 5))]
-        return {"color": "#1f4e9c", "ls": styles[list(ARMS).index(method)], "lw": 2.4 if method == "gbar" else 1.3}
+        dashes = [(5, 1, 1, 1, 1, 1), (1, 3), (8, 2), (2, 5), (8, 2, 2, 2), (3, 1)]
+        styles = ["-", "--", "-.", ":", *((0, each) for each in dashes)]
+        style = styles[list(ARMS).index(method) % len(styles)]
+        return {"color": "#1f4e9c", "ls": style, "lw": 2.4 if method == "gbar" else 1.3}
     others = [name for name in METHODS if name not in ARMS]
     palette = ["#777777", "#d1495b", "#edae49", "#00798c", "#66a182", "#8d5a97", "#b5651d", "#e07a5f"]
     return {"color": palette[others.index(method) % len(palette)], "lw": 1.5}
