@@ -69,5 +69,6 @@ def _style(method: str) -> dict[str, Any]:
         style = styles[list(ARMS).index(method) % len(styles)]
         return {"color": "#1f4e9c", "ls": style, "lw": 2.4 if method == "gbar" else 1.3}
     others = [name for name in METHODS if name not in ARMS]
-    palette = ["#777777", "#d1495b", "#edae49", "#00798c", "#66a182", "#8d5a97", "#b5651d", "#e07a5f"]
+    palette = ["#777777", "#d1495b", "#edae49", "#00798c", "#66a182", "#8d5a97", "#b5651d", "#e07a5f", "#a3b18a"]
+    palette += ["#222222", "#c9a0dc"]
     return {"color": palette[others.index(method) % len(palette)], "lw": 1.5}
