@@ -18,7 +18,7 @@ RIN = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 5.143, 0.15, "MOhm")
 RATE = ("fire.mean_frequency", 87.2, 2.0, "Hz")
 HEIGHT = ("fire.AP_height", 35.8, 1.0, "mV")
 WIDTH = ("fire.AP_duration_half_width", 1.346, 0.03, "ms")
-WIDE_BASE = ("hyperpolarise.voltage_base", -65.0, 100.0, "mV")
+WIDE_BASE = ("hyperpolarise.voltage_base", -65.0, 20.0, "mV")
 WIDE_TROUGH = ("hyperpolarise.minimum_voltage", -67.0, 50.0, "mV")
 
 CONFIG = TuneConfig(solutions=2, batch=8, agent=AGENT)
@@ -77,7 +77,7 @@ def test_two_measurements_that_can_only_be_met_one_at_a_time(run: Callable[..., 
 
 
 def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[..., Result]) -> None:
-    """Below threshold sodium does little; an SD of 100 mV takes everything; a cell held silent has no spikes."""
+    """Below threshold sodium does little; an SD of 20 mV takes everything; a cell held silent has no spikes."""
     quiet = {"[0.06, 0.24]": "[0.06, 0.10]", "[0.018, 0.072]": "[0.036, 0.072]"}
     rough, silent = (RIN[0], RIN[1], 0.6, RIN[3]), ("hyperpolarise.Spikecount", 0.0, 1.0, "")
     found = run(rough, WIDE_BASE, WIDE_TROUGH, silent, solutions=20, bounds=quiet).diagnosis  # more than the design has
