@@ -200,15 +200,15 @@ class Agent:
         anchors = best[: config.plan.anchors]
         candidates = propose.project_to_trust_region(candidates, anchors, self.radius).astype(np.float32)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates, self._kriging))
+        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates))
 
-    def _assessed(self, u: np.ndarray, local: Kriging | None) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
+    def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
         found = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
         r, p = (np.asarray(part, float) for part in found)
-        if local is None:
+        if self._kriging is None:
             return r, p
-        expected = self._expected(local, u)
+        expected = self._expected(self._kriging, u)
         share = np.where(np.isfinite(expected), self._rivals.share(), 0.0)
         return (1 - share) * r + share * np.nan_to_num(expected), p
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gbar.agent.learning import PARENTS
+from gbar.agent.learning import PARENTS, PROPOSERS
 from gbar.agent.tuning.findings import Findings
 
 RECENT = 16  # planned evaluations that say how well each does
@@ -25,7 +25,7 @@ def _successes(findings: Findings) -> tuple[list[bool], list[bool]]:
     best = np.full(PARENTS, np.inf)
     made: tuple[list[bool], list[bool]] = ([], [])
     for proposer, distance in zip(proposers, far, strict=True):
-        if proposer in ("policy", "gradient", "bred"):
+        if proposer in PROPOSERS:
             made[proposer == "bred"].append(bool(distance < best[-1]))
         best = np.sort(np.append(best, distance))[:PARENTS]
     return made

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import psutil
 
-from gbar.agent.result import Live, read_live
+from gbar.agent.result import read_live
 from gbar.sim import GbarError, Problem
 
 MB, LOOK_S = 1e6, 10.0
@@ -78,7 +78,7 @@ def watch(problem: Problem, out: Path, options: list[str]) -> Iterator[Look]:
             held = [_own_mb(process) for process in new]
             heap = shown.evaluate("performance.memory ? performance.memory.usedJSHeapSize : 0") / MB
             used = _seconds(new) - spent[0], _seconds([psutil.Process(window.pid)]) - spent[1]
-            if isinstance(live, Live):
+            if live is not None:
                 yield Look(
                     live.evaluations, len(live.solutions), max(held), sum(held), heap,
                     100 * used[0] / passed, 100 * used[1] / passed,
