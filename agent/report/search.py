@@ -12,7 +12,7 @@ MAKERS = {
     "archive": "archive of earlier runs",
     "policy": "learned policy",
     "gradient": "gradient planner",
-    "bred": "bred from the best",
+    "bred": "breeding of the best",
     "confirm": "confirmation by NEURON",
 }
 WIDTH, HEIGHT = 4000, 2000  # of the plots, in path units
