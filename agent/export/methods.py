@@ -27,8 +27,9 @@ def methods(result: Result) -> str:
             f"{Path(result.measurements_file).name}) under {_count(protocols, 'stimulus protocol')} with gbar "
             f"{version('gbar', '?')}.",
             f"{_count(free, 'parameter')} {'was' if free == 1 else 'were'} varied within bounds{scale}.",
-            "gbar alternates between simulating candidates and training an ensemble of neural networks on all "
-            "simulations so far, on which the next candidates are planned.",
+            "gbar alternates between simulating candidates and training a surrogate on all simulations so far (an "
+            "ensemble of neural networks, and Gaussian processes on the nearest), on which the next candidates are "
+            "planned.",
             f"Candidates were simulated in NEURON {version('neuron', '?')} ({_engine(result.engine)}) and confirmed at "
             f"higher accuracy ({_engine(result.confirmed_by)}). Features were computed with eFEL "
             f"{version('efel', '?')}.",

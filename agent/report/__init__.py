@@ -5,7 +5,7 @@ The window shows the same parts: contents of a run, and what is drawn of them.
 
 from gbar.agent.report import words
 from gbar.agent.report.axis import Axis, Tick, around
-from gbar.agent.report.contents import Contents, read_contents
+from gbar.agent.report.contents import Contents, by_protocol, in_order, read_contents
 from gbar.agent.report.families import Family, families
 from gbar.agent.report.lead import commands
 from gbar.agent.report.limits import UNMEASURED, Finding, compromises, findings, warnings_of
@@ -20,6 +20,6 @@ FRAME = WIDTH, HEIGHT  # of a plot of voltages, in path units
 
 __all__ = [
     "Axis", "Contents", "FILTERS", "FRAME", "Family", "Finding", "Strip", "TEMPLATES", "Tick", "UNMEASURED", "around",
-    "commands", "compromises", "decimate", "families", "findings", "pairs", "plots", "read_contents", "state_of",
-    "strips", "warnings_of", "words", "write_report",
+    "by_protocol", "commands", "compromises", "decimate", "families", "findings", "in_order", "pairs", "plots",
+    "read_contents", "state_of", "strips", "warnings_of", "words", "write_report",
 ]  # fmt: skip

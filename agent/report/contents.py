@@ -3,6 +3,7 @@ problem's stimuli and the recordings that its table was measured on."""
 
 import csv
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,22 +68,16 @@ class Contents:
     @property
     def measurements(self) -> list[Measured]:
         """The table, what belongs to one protocol together: protocols stand in this order everywhere."""
-        order = list(dict.fromkeys(m.protocol for m in self.result.measurements))
-        return sorted(self.result.measurements, key=lambda m: order.index(m.protocol))
+        return by_protocol(self.result.measurements)
 
     @property
     def responses(self) -> list[str]:
-        """What has traces: as measured, behind a curve its steps, then what was not measured."""
-        order = list(dict.fromkeys(name for m in self.measurements for name in (m.protocol, *self._steps(m.protocol))))
-        return sorted(self.traces, key=lambda name: order.index(name) if name in order else len(order))
+        """What has traces, in the order of the table."""
+        return in_order(self.traces, self.result.measurements, self.problem)
 
     def is_measured(self, response: str) -> bool:
         """Whether a measurement looks at a response, by itself or through a curve."""
-        return any(response in (m.protocol, *self._steps(m.protocol)) for m in self.result.measurements)
-
-    def _steps(self, name: str) -> tuple[str, ...]:
-        curve = self.problem.protocol.get(name) if self.problem else None
-        return curve.steps if isinstance(curve, FiCurve) else ()
+        return any(response in (m.protocol, *_steps(self.problem, m.protocol)) for m in self.result.measurements)
 
     def recorded(self, response: str) -> "list[Recorded]":
         """The sweeps that a response was measured on."""
@@ -95,6 +90,23 @@ class Contents:
             return None
         features = self.shown[number - 1].features
         return amplitude(self.problem, protocol, {n: features.get(f"{n}.rheobase") for n in self.problem.rheobases})
+
+
+def by_protocol(measured: Sequence[Measured]) -> list[Measured]:
+    """Measurements with what belongs to one protocol together, protocols as the table first names them."""
+    order = list(dict.fromkeys(m.protocol for m in measured))
+    return sorted(measured, key=lambda m: order.index(m.protocol))
+
+
+def in_order(responses: Iterable[str], measured: Sequence[Measured], problem: Problem | None) -> list[str]:
+    """Responses as the table has them: as measured, behind a curve its steps, then what was not measured."""
+    order = list(dict.fromkeys(name for m in measured for name in (m.protocol, *_steps(problem, m.protocol))))
+    return sorted(responses, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _steps(problem: Problem | None, name: str) -> tuple[str, ...]:
+    curve = problem.protocol.get(name) if problem else None
+    return curve.steps if isinstance(curve, FiCurve) else ()
 
 
 def read_contents(run: Path) -> Contents:

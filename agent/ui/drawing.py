@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gbar.agent.report import Axis, words
+from gbar.agent.report import Axis, by_protocol, in_order, words
 from gbar.agent.result import Candidate, LiveFeature, Measured, Traces
 from gbar.agent.ui.live import Band, Line, Plot
 from gbar.sim import GbarError, Problem
@@ -84,7 +84,7 @@ def z_bars(
     """Every measurement with the z that a parameter set has, and what a run has learned of it."""
     axis = Axis(-REACH * tolerance, REACH * tolerance)
     known = {feature.key: feature for feature in features}
-    rows = [_row(m, z, values, axis, tolerance, known.get(m.key)) for m in measured]
+    rows = [_row(m, z, values, axis, tolerance, known.get(m.key)) for m in by_protocol(measured)]
     return ZBars(rows, axis, tolerance)
 
 
@@ -124,18 +124,15 @@ def _row(
 def plots(
     problem: Problem | None, traces: Traces, best: str, measured: Sequence[Measured], word: str = "solution"
 ) -> list[Plot]:
-    """A plot for every recording, those measured first, in the problem's order.
+    """A plot for every recording, in the order of the table.
 
     Args:
         problem: for its stimuli; None where it is gone.
         traces: protocol -> number -> (t, v).
         best: the number that stands out.
     """
-    of = {m.protocol for m in measured}
-    order = list(problem.responses) if problem else sorted(traces)
-    names = sorted((n for n in traces if traces[n]), key=lambda n: (n not in of, order.index(n) if n in order else 999))
     found = []
-    for name in names:
+    for name in in_order((name for name in traces if traces[name]), measured, problem):
         lines = [_line(number, *trace, best, word) for number, trace in sorted(traces[name].items())]
         stimulus = problem.stimuli.get(ResponseKey.parse(name).protocol) if problem else None
         unit = _unit(problem, name)

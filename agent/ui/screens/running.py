@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -14,6 +15,7 @@ from gbar.agent.report import words
 from gbar.agent.result import LIVE, PROGRESS, STEER, Live, Steer, read_live_traces, read_steer, steer
 from gbar.agent.ui.drawing import ZBars, front, plots, with_recorded, z_bars
 from gbar.agent.ui.forms import checked_name
+from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import follow, packed
 from gbar.agent.ui.pages import Form, Screen, Visit, action, fragment, go, needs_problem, render, window_of
 from gbar.agent.ui.runs import Seen, options_of, stamp
@@ -21,9 +23,11 @@ from gbar.agent.ui.screens.consent import check_consent
 from gbar.agent.ui.tables import tables_of
 from gbar.sim import GbarError, load_problem
 from gbar.sim.problem import read_measurements
+from gbar.sim.setup import Once, simulate_once
 
 ENDED = {"solved": "all found", "interrupted": "stopped"}
 STOP_S = 300.0  # that a run may take to stop: the evaluations under way, and writing
+NEAREST_S = 15.0  # between two simulations of the nearest set for who looks
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,9 @@ def _steer(visit: Visit, form: Form) -> str:
     seen, wish = _of(visit), str(form.get("wish"))
     if not seen.alive:
         raise GbarError("the run has ended already")
+    if seen.starting and wish == "stop":
+        visit.window.runs.interrupt(seen.folder)  # it does not look at its folder yet
+        return live_fragment(visit)
     if seen.starting:
         raise GbarError("the run is only starting: in a moment")
     steer(seen.folder, Steer(pause=wish == "pause", stop=wish == "stop"))
@@ -214,10 +221,33 @@ def traces(visit: Visit) -> bytes:
     live, (problem, _) = seen.live, visit.loaded
     if live is None:
         return packed([])
-    found = plots(problem, read_live_traces(seen.folder), front(live.solutions), live.measurements)
+    kept = read_live_traces(seen.folder)
+    job = visit.window.jobs.get(("nearest", seen.folder))
+    if not kept and job and job.answer:
+        kept = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in job.answer.traces.items()}
+    found = plots(problem, kept, front(live.solutions), live.measurements)
     with suppress(GbarError):  # a table that lies elsewhere
         found = with_recorded(found, visit.window.places.inside(live.measurements_file))
     return packed(found)
+
+
+def nearest_simulated(visit: Visit) -> Job | None:
+    """The nearest set of a run that keeps no voltages yet, simulated once for who looks.
+
+    A batched engine computes features without them, and until a set is confirmed there would be nothing to see.
+    """
+    seen, jobs = _of(visit), visit.window.jobs
+    about = ("nearest", seen.folder)
+    job, near = jobs.get(about), seen.live.nearest if seen.live else None
+    if near is None or not seen.alive or not visit.trusted or stamp(seen.folder / LIVE):
+        return job
+    if job is None or (job.done and job.seconds > NEAREST_S):
+        before: Once | None = job.answer if job else None
+        problem, _ = visit.loaded
+        if problem is not None and (before is None or before.parameters != near.parameters):
+            job = jobs.begin(about, "Simulating", lambda: simulate_once(problem, near.parameters), again=True)
+            job.answer = job.answer or before  # what is seen stays until there is something newer
+    return job
 
 
 async def _socket(socket: WebSocket) -> None:
@@ -235,8 +265,9 @@ async def _socket(socket: WebSocket) -> None:
     def sign() -> tuple[Hashable, Hashable]:
         seen = window.runs.look(run)
         of_files = tuple(stamp(run / file) for file in (PROGRESS, STEER, "result.json"))
-        job = window.jobs.get(("again", run))
-        return (of_files, seen.alive, seen.starting, job and job.done), stamp(run / LIVE) or stamp(run / "traces.npz")
+        job, near = window.jobs.get(("again", run)), nearest_simulated(visit())
+        of_voltages = stamp(run / LIVE) or stamp(run / "traces.npz") or (near and near.done and near.since)
+        return (of_files, seen.alive, seen.starting, job and job.done), of_voltages
 
     await follow(socket, sign, lambda: live_fragment(visit()), lambda: traces(visit()))
 

@@ -4,6 +4,8 @@ import http.server
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -222,6 +224,34 @@ def test_a_run_is_paused_in_two_tabs_and_outlives_the_window(session: Session) -
     assert serious(page) == []
     page.click("#b-stop")
     expect(lead).to_have_text(re.compile("stopping|stopped"))
+
+
+def test_the_nearest_is_seen_where_the_engine_keeps_no_voltages(session: Session) -> None:
+    """Engines that simulate many cells at once give features alone, and no solution is found here."""
+    run = session.folder.parent / "runs" / "batched"
+    command = [
+        sys.executable,
+        "-m",
+        "gbar",
+        "tune",
+        str(session.folder),
+        "--engine",
+        "neuron dt 0.025",
+        "--out",
+        str(run),
+    ]
+    typed = subprocess.Popen([*command, "--tolerance", "0.01"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        page = session.page
+        page.goto(session.address("running", run=run))
+        expect(page.locator("#lead")).to_have_text(re.compile("^0 of"))
+        expect(page.locator("#traces canvas").first).to_be_visible()
+        assert not (run / "live.npz").exists()
+    finally:
+        typed.send_signal(signal.SIGINT)
+        typed.wait(timeout=60)
+        session.page.goto("about:blank")  # the later tests are about the other run
+        shutil.rmtree(run)
 
 
 def run_of(page: Any) -> Path:

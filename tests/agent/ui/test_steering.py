@@ -5,7 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 
 from gbar.agent.result import Steer, read_live, read_result, steer
@@ -70,6 +73,35 @@ def test_a_run_of_a_terminal_is_seen_and_stopped(window: Opened) -> None:
     finally:
         typed.kill()
         typed.wait()
+
+
+def test_a_run_is_stopped_while_engines_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(HH, tmp_path / "hh")
+    monkeypatch.delenv("GBAR_ENGINE")
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
+    window = Opened([tmp_path / "hh"], tmp_path).enter()
+    about = f"folder={window.folder}&run={tmp_path / 'runs' / 'early'}"
+    try:
+        table = window.folder / "measurements" / "squid.csv"
+        form = {**WIDE, "measurements": str(table), "name": "early", "solutions": "1", "trust": "1"}
+        assert window.ask(f"/running/start?{about}", form).status == 204
+        until(lambda: any("nrnivmodl" in child for child in below(window.process.pid)))
+        assert window.ask(f"/running/steer?{about}", {"wish": "pause"}).status == 422
+        assert window.ask(f"/running/steer?{about}", {"wish": "stop"}).status == 200
+        until(lambda: "Stopped before anything was simulated" in window.ask(f"/running/live?{about}").text, 20)
+        assert below(window.process.pid) == []
+    finally:
+        window.close()
+
+
+def below(pid: int) -> list[str]:
+    """Names of the processes that a process has started, and of theirs."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child.name())
+    return found
 
 
 def test_a_run_that_cannot_start_says_why(window: Opened) -> None:
