@@ -24,7 +24,6 @@ from gbar.surrogate import (
     fit,
     pad,
     refine,
-    respond,
     squash,
     unsquash,
 )
@@ -283,13 +282,7 @@ class Agent:
 
         The prior is uniform on the cube; it is linearised with the mean Jacobian dz/du of the members.
         """
-
-        def z_of(member: Params, u: jax.Array) -> jax.Array:
-            value = unsquash(self.dynamics.scaling, respond(self.network, member, u).value)
-            return z_scores(value, self.target32)
-
-        slopes_of = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))
-        slopes = slopes_of(self.dynamics.params, jnp.asarray(u, jnp.float32))
+        slopes = propose.slopes(self.dynamics, jnp.asarray(u, jnp.float32), self.target32, self.network)
         jacobian = np.asarray(slopes, float).mean(axis=0)
         return np.asarray(np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u))))
 

@@ -12,8 +12,8 @@ from scipy.special import log_ndtr, logsumexp
 from gbar.agent.learning import environment as env
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.policy import Policy, act
-from gbar.agent.learning.target import UNDEFINED, Target, residual
-from gbar.surrogate import Params, Response, respond
+from gbar.agent.learning.target import UNDEFINED, Target, residual, z_scores
+from gbar.surrogate import Params, Response, respond, unsquash
 
 PROPOSERS = ("policy", "gradient", "bred")
 CAP = 20.0  # |z| beyond which a feature, or one that is not defined, is no worse
@@ -126,6 +126,17 @@ def assess(
     """What every member predicts at u [Q, D]: asinh(z) and the probability of being defined, [M, Q, F] each."""
     predicted = jax.vmap(lambda member: respond(network, member, u))(dynamics.params)
     return residual(dynamics.scaling, predicted.value, target), jax.nn.sigmoid(predicted.logit)
+
+
+@partial(jax.jit, static_argnames=("network",))
+def slopes(dynamics: Dynamics, u: jax.Array, target: Target[jax.Array], network: Response) -> jax.Array:
+    """Every member's dz/du at u [D], [M, F, D]."""
+
+    def z_of(member: Params, u: jax.Array) -> jax.Array:
+        return z_scores(unsquash(dynamics.scaling, respond(network, member, u).value), target)
+
+    every: jax.Array = jax.vmap(jax.jacfwd(z_of, argnums=1), in_axes=(0, None))(dynamics.params, u)
+    return every
 
 
 def project_to_trust_region(

@@ -1,5 +1,7 @@
 """The policy: nothing but Gauss-Newton before it has learned, better than that afterwards."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, i
 from gbar.agent.learning.environment import Dynamics, EnvConfig, State
 from gbar.agent.learning.planner import roll_out
 from gbar.agent.learning.policy import act
+from gbar.surrogate import Response
 from tests.synthetic import Fitted, aims, linear_dynamics, linear_network
 
 # Gauss-Newton alone gets nowhere in six of its steps here: what there is to gain is the policy's
@@ -31,6 +34,17 @@ def experience(fitted: Fitted) -> Experience:
     return Experience(jnp.asarray(fitted.u, jnp.float32), aims(fitted.features[complete][:64]))
 
 
+@partial(jax.jit, static_argnums=0)
+def stepped(
+    network: Response, learner: Learner, dynamics: Dynamics, key: jax.Array, state: State
+) -> tuple[State, jax.Array]:
+    before = env.evaluate(network, dynamics, state, SHORT_STEPS)
+    noise = jax.random.normal(key, state.u.shape)
+    action = act(noise, learner.policy.actor, env.observe(before, state, SHORT_STEPS))
+    after = env.step(state, before, action, SHORT_STEPS)
+    return after, env.reward(before, env.evaluate(network, dynamics, after, SHORT_STEPS), dynamics, SHORT_STEPS)
+
+
 def mean_reward(learner: Learner, fitted: Fitted, dynamics: Dynamics, experience: Experience) -> float:
     """Of a step, over whole sessions that training has not seen."""
     rows = jnp.arange(4 * SESSIONS) % len(experience.goals.mean)
@@ -38,19 +52,9 @@ def mean_reward(learner: Learner, fitted: Fitted, dynamics: Dynamics, experience
     u = jax.random.uniform(jax.random.key(99), (4, SESSIONS, 3))
     state = State(u, goals, jnp.full((4, SESSIONS), SHORT_STEPS.episode))
 
-    @jax.jit
-    def step(key: jax.Array, state: State) -> tuple[State, jax.Array]:
-        before = env.evaluate(fitted.network, dynamics, state, SHORT_STEPS)
-        noise = jax.random.normal(key, state.u.shape)
-        action = act(noise, learner.policy.actor, env.observe(before, state, SHORT_STEPS))
-        after = env.step(state, before, action, SHORT_STEPS)
-        return after, env.reward(
-            before, env.evaluate(fitted.network, dynamics, after, SHORT_STEPS), dynamics, SHORT_STEPS
-        )
-
     rewards = []
     for key in jax.random.split(jax.random.key(98), SHORT_STEPS.episode):
-        state, reward = step(key, state)
+        state, reward = stepped(fitted.network, learner, dynamics, key, state)
         rewards.append(float(jnp.mean(reward)))
     return float(np.mean(rewards))
 
