@@ -31,25 +31,33 @@ class Kernel(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What one kernel makes of features that are defined in the same cells."""
+    """What one kernel makes of some features."""
 
     kernel: Kernel
     features: np.ndarray  # [G] their indices
+    weights: np.ndarray  # [N, G] by which likeness to each cell counts
+
+
+class Pattern(NamedTuple):
+    """Features that are defined in the same cells."""
+
     rows: np.ndarray  # [N, D] those cells
-    weights: np.ndarray  # [N, G] by which likeness to each of them counts
+    groups: list[Group]
 
 
 class Kriging(NamedTuple):
     """What a few cells say of every other place."""
 
-    groups: list[Group]
+    patterns: list[Pattern]
     known: np.ndarray  # [F] bool: whether a feature was defined often enough
 
     def expect(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """What was observed, at other places; NaN for what hardly ever was."""
         found = np.zeros((len(u), len(self.known)))
-        for kernel, features, rows, weights in self.groups:
-            found[:, features] += _covariance(u, rows, kernel) @ weights
+        for rows, groups in self.patterns:
+            likeness = Likeness(u, rows)
+            for kernel, features, weights in groups:
+                found[:, features] += likeness.under(kernel) @ weights
         found[:, ~self.known] = np.nan
         return found
 
@@ -66,29 +74,57 @@ def krige(rows: np.ndarray, observed: np.ndarray) -> Kriging:
         rows: [N, D] in the unit cube.
         observed: [N, F] what came out, about what is expected where nothing is known; NaN where not defined.
     """
-    patterns, of = np.unique(np.isfinite(observed), axis=1, return_inverse=True)
-    alike = [(np.flatnonzero(patterns[:, i]), np.flatnonzero(of.ravel() == i)) for i in range(patterns.shape[1])]
+    defined, of = np.unique(np.isfinite(observed), axis=1, return_inverse=True)
+    alike = [(np.flatnonzero(defined[:, i]), np.flatnonzero(of.ravel() == i)) for i in range(defined.shape[1])]
     alike = [(there, own) for there, own in alike if len(there) >= FEWEST]
     known, surprise = np.zeros(observed.shape[1], bool), np.zeros((len(KERNELS), observed.shape[1]))
-    size, groups = np.ones(observed.shape[1]), []
+    size, patterns = np.ones(observed.shape[1]), []
     for there, own in alike:
-        known[own], places = True, rows[there]
         root = np.sqrt(np.mean(observed[np.ix_(there, own)] ** 2, axis=0))
-        size[own] = np.where(root > 0, root, 1.0)
-        values = observed[np.ix_(there, own)] / size[own]
-        for number, kernel in enumerate(KERNELS):
-            factor = np.linalg.cholesky(_covariance(places, places, kernel) + NOISE * np.eye(len(places)))
-            white = np.linalg.solve(factor, values)
-            surprise[number, own] = 0.5 * np.sum(white**2, axis=0) + np.log(np.diag(factor)).sum()
-            groups.append((number, Group(kernel, own, places, np.linalg.solve(factor.T, white))))
-    share = _likely(surprise, known) * size
-    kept = [(each, share[number, each.features]) for number, each in groups]
-    least = UNLIKELY * size
-    return Kriging([_weighted(each, by) for each, by in kept if (by > least[each.features]).any()], known)
+        known[own], size[own] = True, np.where(root > 0, root, 1.0)
+        weights, surprise[:, own] = _weighed(rows[there], observed[np.ix_(there, own)] / size[own])
+        patterns.append((rows[there], own, weights))
+    share = _likely(surprise, known)
+    return Kriging([_kept(*pattern, share[:, pattern[1]], size[pattern[1]]) for pattern in patterns], known)
 
 
-def _weighted(group: Group, by: np.ndarray) -> Group:  # [G]
-    return group._replace(weights=group.weights * by)
+def _weighed(rows: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:  # [N, D], [N, G]
+    """For every kernel the weights [N, G] of the rows, and its surprise [K, G], the negative log likelihood."""
+    likeness, noise = Likeness(rows, rows), NOISE * np.eye(len(rows))
+    weights, surprise = [], np.empty((len(KERNELS), values.shape[1]))
+    for number, kernel in enumerate(KERNELS):
+        factor = np.linalg.cholesky(likeness.under(kernel) + noise)
+        white = np.linalg.solve(factor, values)
+        surprise[number] = 0.5 * np.sum(white**2, axis=0) + np.log(np.diag(factor)).sum()
+        weights.append(np.linalg.solve(factor.T, white))
+    return weights, surprise
+
+
+def _kept(
+    rows: np.ndarray, features: np.ndarray, weights: list[np.ndarray], share: np.ndarray, size: np.ndarray
+) -> Pattern:
+    """The kernels that are not unlikely for every feature, each with its share [K, G] of what is expected."""
+    likely = np.flatnonzero((share > UNLIKELY).any(axis=1))
+    return Pattern(rows, [Group(KERNELS[k], features, weights[k] * (share[k] * size)) for k in likely])
+
+
+class Likeness:
+    """Covariances between places a [A, D] and b [B, D]. What kernels have in common is computed once."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray):
+        square = np.maximum(np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)[None] - 2 * a @ b.T, 0.0)
+        self._a, self._b, self._far = a, b, np.sqrt(5.0 * square)
+        self._level: dict[float, np.ndarray] = {}  # by slopes
+        self._bend: dict[float, np.ndarray] = {}  # by reach
+
+    def under(self, kernel: Kernel) -> np.ndarray:  # [A, B]
+        """By one kernel."""
+        if kernel.slopes not in self._level:
+            self._level[kernel.slopes] = LEVEL + kernel.slopes * (self._a - 0.5) @ (self._b - 0.5).T
+        if kernel.reach not in self._bend:
+            away = self._far / kernel.reach
+            self._bend[kernel.reach] = (1.0 + away + away**2 / 3.0) * np.exp(-away)
+        return self._level[kernel.slopes] + kernel.rest * self._bend[kernel.reach]
 
 
 def _likely(surprise: np.ndarray, known: np.ndarray) -> np.ndarray:  # [K, F], [F] -> [K, F]
@@ -97,14 +133,6 @@ def _likely(surprise: np.ndarray, known: np.ndarray) -> np.ndarray:  # [K, F], [
     likelihood = np.exp(both.min(axis=0) - both)
     share: np.ndarray = likelihood / likelihood.sum(axis=0)
     return share
-
-
-def _covariance(a: np.ndarray, b: np.ndarray, kernel: Kernel) -> np.ndarray:  # [A, D], [B, D]
-    square = np.maximum(np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)[None] - 2 * a @ b.T, 0.0)
-    away = np.sqrt(5.0 * square) / kernel.reach
-    bend = kernel.rest * (1.0 + away + away**2 / 3.0) * np.exp(-away)
-    near: np.ndarray = LEVEL + kernel.slopes * (a - 0.5) @ (b - 0.5).T + bend
-    return near
 
 
 class Rivals:
