@@ -9,7 +9,7 @@ import numpy as np
 from gbar.agent.learning import environment as env
 from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
-from gbar.agent.learning.breeding import breed
+from gbar.agent.learning.breeding import breed, specialists
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.kriging import ROWS, Kriging, Rivals, krige
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
@@ -30,6 +30,7 @@ from gbar.surrogate import (
 
 Planner = Literal["auto", "policy", "gradient", "both"]
 
+SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -188,17 +189,21 @@ class Agent:
         if self.planner != "policy":
             reached = propose.descend(self.dynamics, starts, self.target32, self.network, config.plan)
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
-        best = u[self._nearest_first(features)]
+        order = self._nearest_first(features)
+        best, scattered = u[order], _is_scattered(z_scores(features[order[0]], self.target))
         if not self.pretrained:
             low, high = np.log(config.plan.mutations)
             draw = self._draw()
             sizes = np.exp(draw.uniform(low, high, (config.plan.bred, 1)))
-            found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes)))
+            mates = u[specialists(draw, z_scores(features, self.target), config.plan.bred)] if scattered else None
+            found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes, mates)))
         self._kriging = self._local(u, features)
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         anchors = best[: config.plan.anchors]
-        candidates = propose.project_to_trust_region(candidates, anchors, self.radius).astype(np.float32)
         proposer = np.concatenate([np.full(len(places), index) for index, places in found])
+        held = (proposer != PROPOSERS.index("bred")) | (not scattered)  # what is bred then leaves where the best are
+        candidates[held] = propose.project_to_trust_region(candidates[held], anchors, self.radius)
+        candidates = candidates.astype(np.float32)
         return Proposals(candidates.astype(float), proposer, *self._assessed(candidates))
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
@@ -285,6 +290,11 @@ class Agent:
         slopes = propose.slopes(self.dynamics, jnp.asarray(u, jnp.float32), self.target32, self.network)
         jacobian = np.asarray(slopes, float).mean(axis=0)
         return np.asarray(np.linalg.inv(jacobian.T @ jacobian + 12.0 * np.eye(len(u))))
+
+
+def _is_scattered(z: np.ndarray) -> bool:  # [F]
+    """Whether even the best cell has a measurement that is not defined, or is far off: its place says little then."""
+    return bool(np.isnan(z).any() or distance(z) > SCATTERED)
 
 
 def _in_tolerance_space(pretrained: Pretrained, target: Target[np.ndarray]) -> np.ndarray:  # [F]

@@ -11,7 +11,7 @@ from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
-from gbar.agent.tuning.fidelity import PROBES
+from gbar.agent.tuning.fidelity import PROBES, PROMISING
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule, hopeless
@@ -168,7 +168,7 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
-        if self.definition.cheaper and not near and np.isfinite(findings.best):
+        if self.definition.cheaper and not near and findings.distance.min() <= PROMISING:
             best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []
