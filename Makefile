@@ -31,7 +31,7 @@ $(OLDER)/.installed: pyproject.toml constraints.txt
 	@echo "Creating $(OLDER) …"
 	@$(PYTHON) -m venv --clear $(OLDER)
 	@grep -v '^neuron==' constraints.txt > $(OLDER)/constraints.txt
-	@$(OLDER)/bin/python -m pip install -qq --disable-pip-version-check -c $(OLDER)/constraints.txt neuron==8.2.7 \
+	@$(OLDER)/bin/python -m pip install -qq --no-compile --disable-pip-version-check -c $(OLDER)/constraints.txt neuron==8.2.7 \
 		efel numpy openpyxl psutil pydantic rich scipy typer hypothesis pytest pytest-timeout
 	@touch $@
 
@@ -88,7 +88,7 @@ $(STAMP): pyproject.toml constraints.txt
 	else \
 		echo "Creating $(VENV) (about a minute) …"; $(PYTHON) -m venv --clear $(VENV); \
 	fi
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,ui,docs]'
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,ui,docs]'
 	@# Found where packages are looked for, and so before a folder "gbar" that only holds this checkout, as $$PWD/gbar may.
 	@ln -sfn "$(CURDIR)/gbar" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gbar"
 	@touch $(STAMP)
