@@ -21,7 +21,7 @@ ui: $(STAMP) ## the window, on the bundled motoneuron
 
 test: lint ## everything CI runs: ruff, mypy, pytest
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-neuron8: $(OLDER)/.installed ## a fast part of the tests on NEURON 8
 	@$(OLDER)/bin/python -m pytest -q $(ON_OLDER)
