@@ -91,6 +91,7 @@ class Agent:
         self.network = Response(len(target.mean), self.fitting.hidden, self.fitting.layers)
         self.target32 = as_float32(target)
         self.planner = config.planner if config.planner != "auto" else "both" if pretrained else "gradient"
+        self.breeds = pretrained is None and config.planner in ("auto", "both")  # one that is named plans alone
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
@@ -191,7 +192,7 @@ class Agent:
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         order = self._nearest_first(features)
         best, scattered = u[order], _is_scattered(z_scores(features[order[0]], self.target))
-        if not self.pretrained:
+        if self.breeds:
             low, high = np.log(config.plan.mutations)
             draw = self._draw()
             sizes = np.exp(draw.uniform(low, high, (config.plan.bred, 1)))

@@ -91,7 +91,9 @@ def test_errors_are_of_predictions_made_before() -> None:
     assert np.array_equal(agent._calibration.errors, errors, equal_nan=True)
 
 
-@pytest.mark.parametrize(("planner", "proposers"), [("policy", {0, 2}), ("gradient", {1, 2}), ("both", {0, 1, 2})])
+@pytest.mark.parametrize(
+    ("planner", "proposers"), [("policy", {0}), ("gradient", {1}), ("both", {0, 1, 2}), ("auto", {1, 2})]
+)
 def test_planners(planner: Planner, proposers: set[int]) -> None:
     """Whoever plans, candidates are in the cube, labelled, and better than chance."""
     u = np.random.default_rng(0).random((64, 3))
