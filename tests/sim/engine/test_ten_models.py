@@ -10,7 +10,7 @@ from gbar.sim import Archive, Problem, Workers, choose_engine, design, sample, w
 from tests.ten_models import ENGINE, KINDS, by_hand, unequal, write
 
 pytestmark = pytest.mark.neuron
-ROWS = int(os.environ.get("GBAR_TEST_ROWS", "4"))  # of each kind; 32 take four minutes more
+ROWS = int(os.environ.get("GBAR_TEST_ROWS", "8"))  # of each kind; 32 take three minutes more
 OUTLIVES = "a GLOBAL in a TABLE that does not depend on it"
 
 
