@@ -3,7 +3,7 @@
 import numpy as np
 
 PARENTS = 6  # best cells, of which two make each
-FURTHEST = 10.0  # asinh(z) of what is not defined
+FURTHEST = 1000.0  # in place of asinh(z) for what is not defined: more than any number has
 
 
 def breed(
