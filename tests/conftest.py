@@ -41,11 +41,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["GBAR_CACHE"] = str(folder)
     os.environ["GBAR_ENGINE"] = "cvode atol 0.0001"  # trying engines builds CoreNEURON's, half a minute for each model
     os.environ["NEURON_MODULE_OPTIONS"] = "-nogui"
-    compiled = {"jax_compilation_cache_dir": str(folder / "jax"), "jax_persistent_cache_min_compile_time_secs": 0.3}
-    for name, value in compiled.items():  # what one test has compiled, no other one does
-        os.environ[name.upper()] = str(value)
-        if "jax" in sys.modules:
-            sys.modules["jax"].config.update(name, value)
     return folder
 
 
@@ -82,6 +77,8 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def fitted() -> "Fitted":
     """A surrogate of the synthetic response, trained once."""
+    from gbar.agent.learning import configure
     from tests.synthetic import fit_synthetic
 
+    configure()  # what one process of a test run has compiled, the other need not
     return fit_synthetic(np.random.default_rng(0).random((200, 3)))
