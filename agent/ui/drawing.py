@@ -14,6 +14,7 @@ from gbar.sim.features import unit_of
 from gbar.sim.problem import ResponseKey, Rheobase, Stimulus
 
 MOST = 2  # recorded sweeps in a plot
+NO_SOLUTION = "00"  # what the traces of the nearest set, or of a try, are called
 REACH = 2.0  # tolerances that a z bar shows
 LEVELS = {  # features that are a voltage, drawn as a region
     "voltage_base", "steady_state_voltage_stimend", "AP_height", "AP1_peak", "AHP_depth_abs", "minimum_voltage",
@@ -149,6 +150,11 @@ def plots(
     return found
 
 
+def of_one(traces: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Traces:
+    """The voltages of one parameter set that is no solution, as `plots` takes them."""
+    return {name: {NO_SOLUTION: (np.asarray(t), np.asarray(v))} for name, (t, v) in traces.items()}
+
+
 def with_recorded(found: list[Plot], table: Path) -> list[Plot]:
     """The plots with what was recorded under the same protocols, where `gbar recordings` has kept it beside a table."""
     from gbar.sim.recordings import read_kept  # loads SciPy
@@ -189,7 +195,7 @@ def bands(measured: Sequence[Measured], stimulus: Stimulus | None) -> list[Band]
 
 
 def front(solutions: Sequence[Candidate]) -> str:
-    """The number of the solution that is nearest, as traces are called; "00" without one."""
+    """The number of the solution that is nearest, as traces are called."""
     if not solutions:
-        return "00"
+        return NO_SOLUTION
     return f"{min(range(len(solutions)), key=lambda k: solutions[k].max_abs_z or 0.0) + 1:02d}"

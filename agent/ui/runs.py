@@ -33,6 +33,11 @@ class Seen:
         """Whether there is a result and nobody works on it."""
         return not self.alive and (self.folder / "result.json").is_file()
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it was stopped before it had written anything."""
+        return not self.live and self.said.startswith("stopped")  # as every command says it: scripts.terminal.guarded
+
     def result(self) -> Result | None:
         """What the last session left; None where there is none, or one of another version."""
         try:

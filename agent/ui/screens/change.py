@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from starlette.responses import Response
 
 from gbar.agent.report import Axis, words
 from gbar.agent.result import Measured
-from gbar.agent.ui.drawing import plots, with_recorded, z_bars
+from gbar.agent.ui.drawing import NO_SOLUTION, of_one, plots, with_recorded, z_bars
 from gbar.agent.ui.editing import aside, keep_if_it_loads, put_aside, take_up
 from gbar.agent.ui.forms import needed, number
 from gbar.agent.ui.jobs import Job
@@ -207,9 +206,9 @@ def _traces(visit: Visit) -> Response:
     problem = visit.problem
     job = _job(visit, problem, visit.query.get("key", ""), None)
     once: Once | None = job.answer if job else None
-    drawn = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in (once.traces if once else {}).items()}
+    drawn = of_one(once.traces if once else {})
     measured = [Measured.of(m) for m in problem.measurements]
-    found = plots(problem, drawn, "00", measured, "this try")
+    found = plots(problem, drawn, NO_SOLUTION, measured, "this try")
     found = with_recorded(found, problem.measurements_file) if problem.measurements_file else found
     return Response(packed(found), media_type="application/octet-stream")
 

@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gbar.agent.report import words
 from gbar.agent.result import LIVE, PROGRESS, STEER, Live, Steer, read_live_traces, read_steer, steer
-from gbar.agent.ui.drawing import ZBars, front, plots, with_recorded, z_bars
+from gbar.agent.ui.drawing import ZBars, front, of_one, plots, with_recorded, z_bars
 from gbar.agent.ui.forms import checked_name
 from gbar.agent.ui.jobs import Job
 from gbar.agent.ui.live import follow, packed
@@ -224,7 +223,7 @@ def traces(visit: Visit) -> bytes:
     kept = read_live_traces(seen.folder)
     job = visit.window.jobs.get(("nearest", seen.folder))
     if not kept and job and job.answer:
-        kept = {name: {"00": (np.asarray(t), np.asarray(v))} for name, (t, v) in job.answer.traces.items()}
+        kept = of_one(job.answer.traces)
     found = plots(problem, kept, front(live.solutions), live.measurements)
     with suppress(GbarError):  # a table that lies elsewhere
         found = with_recorded(found, visit.window.places.inside(live.measurements_file))
@@ -241,7 +240,7 @@ def nearest_simulated(visit: Visit) -> Job | None:
     job, near = jobs.get(about), seen.live.nearest if seen.live else None
     if near is None or not seen.alive or not visit.trusted or stamp(seen.folder / LIVE):
         return job
-    if job is None or (job.done and job.seconds > NEAREST_S):
+    if job is None or (job.done and not job.error and job.seconds > NEAREST_S):
         before: Once | None = job.answer if job else None
         problem, _ = visit.loaded
         if problem is not None and (before is None or before.parameters != near.parameters):

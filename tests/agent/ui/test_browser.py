@@ -229,18 +229,9 @@ def test_a_run_is_paused_in_two_tabs_and_outlives_the_window(session: Session) -
 def test_the_nearest_is_seen_where_the_engine_keeps_no_voltages(session: Session) -> None:
     """Engines that simulate many cells at once give features alone, and no solution is found here."""
     run = session.folder.parent / "runs" / "batched"
-    command = [
-        sys.executable,
-        "-m",
-        "gbar",
-        "tune",
-        str(session.folder),
-        "--engine",
-        "neuron dt 0.025",
-        "--out",
-        str(run),
-    ]
-    typed = subprocess.Popen([*command, "--tolerance", "0.01"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = ["--engine", "neuron dt 0.025", "--tolerance", "0.01", "--out", str(run)]
+    command = [sys.executable, "-m", "gbar", "tune", str(session.folder), *options]
+    typed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         page = session.page
         page.goto(session.address("running", run=run))
