@@ -56,6 +56,7 @@ TITLES = {
     "gbar.sim.cell.cell": "the model in NEURON",
     "gbar.sim.problem.waveform": "currents from files",
     "gbar.sim.cell.inject": "what each kind of protocol puts on a cell",
+    "gbar.sim.cell.interpolation": "traces at even intervals",
     "gbar.sim.cell.protocols": "stimuli and recordings",
     "gbar.sim.cell.search": "the search for a rheobase",
     "gbar.sim.features.definitions": "features that eFEL does not have",

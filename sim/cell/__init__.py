@@ -15,6 +15,7 @@ from gbar.sim.cell.anatomy import (
 )
 from gbar.sim.cell.cell import ROUNDS, ParameterBinding, build
 from gbar.sim.cell.inject import step
+from gbar.sim.cell.interpolation import resampled
 from gbar.sim.cell.leftovers import switched_off
 from gbar.sim.cell.loaders import working_folder
 from gbar.sim.cell.placement import get_value, globals_of, places
@@ -27,7 +28,6 @@ from gbar.sim.cell.protocols import (
     order,
     place,
     recorder,
-    resampled,
     run,
 )
 from gbar.sim.cell.reused import Reused

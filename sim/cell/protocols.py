@@ -11,6 +11,7 @@ from neuron import h
 
 from gbar.sim.cell import inject
 from gbar.sim.cell.anatomy import segment
+from gbar.sim.cell.interpolation import resampled
 from gbar.sim.cell.search import RheobaseSearch
 from gbar.sim.errors import GbarError
 
@@ -81,27 +82,6 @@ def configure(integrator: Mapping[str, Any], started: bool = False) -> None:
     h.dt, h.secondorder, h.steps_per_ms, h.stoprun = integrator["dt"], 2, 1 / integrator["dt"], 0
     if changed and started:
         cvode.re_init() if adaptive else h.fcurrent()
-
-
-def resampled(t: np.ndarray, v: np.ndarray, interval: float) -> tuple[np.ndarray, np.ndarray]:
-    """A trace at even intervals (ms) between CVODE's own uneven steps.
-
-    Where the voltage is slow those steps are milliseconds apart, and straight lines between them would put the trough
-    of an AHP on one of them: features would jump by several per cent between neighbouring parameters. CVODE records a
-    stimulus' edge twice, and each side is interpolated by itself: a corner stays a corner, a clamp's current may jump.
-    """
-    from scipy.interpolate import Akima1DInterpolator  # slow to load
-
-    even = np.minimum(np.arange(np.ceil(t[-1] / interval - 1e-6) + 1) * interval, t[-1])
-    edges, out = np.flatnonzero(np.diff(t) <= 1e-9) + 1, np.empty(len(even))
-    part = np.searchsorted(t[edges], even, side="right")
-    for number, (first, last) in enumerate(zip([0, *edges], [*edges, len(t)], strict=True)):
-        inside = np.clip(even[part == number], t[first], t[last - 1])
-        if last - first > 2:
-            out[part == number] = Akima1DInterpolator(t[first:last], v[first:last], method="makima")(inside)
-        else:
-            out[part == number] = np.interp(inside, t[first:last], v[first:last])
-    return even, out
 
 
 class Placed:

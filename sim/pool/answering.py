@@ -17,11 +17,12 @@ def main() -> None:
     die_with_parent(int(sys.argv[2]))
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     module, _, name = sys.argv[1].partition(":")
+    function = getattr(importlib.import_module(module), name)
+    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     sys.argv = sys.argv[:1]
     try:
-        answer = ["answer", getattr(importlib.import_module(module), name)(json.load(sys.stdin))]
+        answer = ["answer", function(json.load(sys.stdin))]
     except GbarError as error:
         answer = ["refused", str(error)]
     out.write(json.dumps(answer))

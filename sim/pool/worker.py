@@ -29,7 +29,6 @@ def serve(pipe: Connection) -> None:
     from gbar.sim.errors import GbarError
     from gbar.sim.pool.opened import outside
 
-    sys.dont_write_bytecode = True  # nothing of ours in the user's folder
     problem, setup = pipe.recv()
     sys.argv = [str(problem.folder / problem.model.load.partition(":")[0])]  # the model is no program of ours
     try:

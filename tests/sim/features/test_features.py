@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import Akima1DInterpolator
 
-from gbar.sim.cell.protocols import resampled
+from gbar.sim.cell.interpolation import between, resampled
 from gbar.sim.features import definitions
 from gbar.sim.features import traces as features
 from gbar.sim.features.traces import SETTINGS, Trace, measure
@@ -241,6 +242,18 @@ def cvode_like(total: float) -> np.ndarray:
 def spike_and_trough(t: np.ndarray) -> np.ndarray:
     """A spike of 100 mV at 20 ms, and a trough of 8 mV at 41.75 ms."""
     return -65 + 100 * np.exp(-(((t - 20) / 0.4) ** 2)) - 8 / np.cosh((t - 41.75) / 8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_between_samples_it_is_the_modified_akima_spline(seed: int) -> None:
+    """As SciPy computes it: on uneven steps, on what is flat in places, on three samples."""
+    rng = np.random.default_rng(seed)
+    count = 3 if seed == 0 else int(rng.integers(4, 500))
+    t, v = np.cumsum(rng.random(count) ** 3 + 1e-6), rng.normal(size=count).cumsum()
+    v = np.round(v) if seed % 2 else v
+    at = np.sort(np.concatenate([t, rng.uniform(t[0], t[-1], 1000)]))
+    expected = Akima1DInterpolator(t, v, method="makima")(at)
+    np.testing.assert_allclose(between(t, v, at), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_resampling_keeps_the_spike() -> None:

@@ -109,6 +109,14 @@ def test_time_is_counted_per_evaluation(trouble: Problem) -> None:
     assert states == ["ok"] * 4
 
 
+def test_the_first_evaluation_has_nothing_left_to_load(trouble: Problem) -> None:
+    """A worker is ready when it is: what it would load later counts as the evaluation's time, and as its timeout."""
+    with Workers(trouble) as pool:
+        first = dict(pool.run([cell(FINE)]))[0].cpu
+        later = min(dict(pool.run([cell(FINE)]))[0].cpu for _ in range(5))
+    assert first < later + 0.08, "s; eFEL alone takes a tenth"
+
+
 # ---- the pool
 
 
