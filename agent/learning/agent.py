@@ -31,6 +31,7 @@ from gbar.surrogate import (
 Planner = Literal["auto", "policy", "gradient", "both"]
 
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
+FEW = 64  # evaluations up to which a fit draws half as many rows at a time, which takes a third of the time
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -91,7 +92,7 @@ class Agent:
         self.network = Response(len(target.mean), self.fitting.hidden, self.fitting.layers)
         self.target32 = as_float32(target)
         self.planner = config.planner if config.planner != "auto" else "both" if pretrained else "gradient"
-        self.breeds = pretrained is None and config.planner in ("auto", "both")  # one that is named plans alone
+        self.evolves = pretrained is None and config.planner in ("auto", "both")  # one that is named plans alone
         self._key = key
         self._params: Params | None = None
         self._learner: Learner | None = None
@@ -99,6 +100,7 @@ class Agent:
         self._calibration = Calibration(len(target.mean), NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
         self._kriging: Kriging | None = None
+        self._anchors, self._scattered = np.empty((0, dimension)), False
         self._rivals = Rivals(len(target.mean))
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
@@ -127,7 +129,8 @@ class Agent:
             if self._params is None:
                 self.scaling = choose_scaling(features, self.target.mean, self.target.sd)
             data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
-            params = fit(self._next_key(), data, self.network, self.fitting, self._params)
+            how = self.fitting if len(u) > FEW else self.fitting._replace(batch=min(self.fitting.batch, FEW // 2))
+            params = fit(self._next_key(), data, self.network, how, self._params)
         self._params = jax.block_until_ready(params)
         self.dynamics = Dynamics(self._params, self.scaling, jnp.asarray(self.tolerance, jnp.float32))
 
@@ -192,20 +195,42 @@ class Agent:
             found.append((PROPOSERS.index("gradient"), np.asarray(reached)))
         order = self._nearest_first(features)
         best, scattered = u[order], _is_scattered(z_scores(features[order[0]], self.target))
-        if self.breeds:
+        if self.evolves:
             low, high = np.log(config.plan.mutations)
             draw = self._draw()
             sizes = np.exp(draw.uniform(low, high, (config.plan.bred, 1)))
             mates = u[specialists(draw, z_scores(features, self.target), config.plan.bred)] if scattered else None
             found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes, mates)))
         self._kriging = self._local(u, features)
+        self._anchors, self._scattered = best[: config.plan.anchors], scattered
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
-        anchors = best[: config.plan.anchors]
-        proposer = np.concatenate([np.full(len(places), index) for index, places in found])
-        held = (proposer != PROPOSERS.index("bred")) | (not scattered)  # what is bred then leaves where the best are
-        candidates[held] = propose.project_to_trust_region(candidates[held], anchors, self.radius)
-        candidates = candidates.astype(np.float32)
-        return Proposals(candidates.astype(float), proposer, *self._assessed(candidates))
+        return self._judged(candidates, np.concatenate([np.full(len(places), index) for index, places in found]))
+
+    def refine(self, proposals: Proposals, aim: int | None, taken: np.ndarray) -> Proposals:
+        """What `plan` has found, and the best of it improved on for what it will be chosen by.
+
+        Args:
+            proposals: of the last `plan`.
+            aim, taken: as in `select_batch`.
+        """
+        if not self.evolves or not self.config.plan.refined:
+            return proposals
+
+        def merit(of: Proposals) -> np.ndarray:
+            _, together = propose.merits(of, self.tolerance, self.noise(), aim, self.target)
+            return np.where(propose.is_distinct(of.u, taken), together[0], -np.inf)
+
+        return propose.refine(self._draw(), proposals, merit, self._judged, self.config.plan)
+
+    def _judged(self, u: np.ndarray, proposer: np.ndarray) -> Proposals:  # [Q, D], [Q]
+        """Candidates, held to the trust region, with what is expected of them."""
+        held = (proposer != PROPOSERS.index("bred")) | (
+            not self._scattered
+        )  # what is bred then leaves where the best are
+        u = u.copy()
+        u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
+        u = u.astype(np.float32)
+        return Proposals(u.astype(float), proposer, *self._assessed(u))
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""

@@ -1,5 +1,6 @@
 """Planning on the surrogate: rollouts of the policy and descents along its gradients, and a batch chosen from both."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,6 +37,10 @@ class PlanConfig(NamedTuple):
     bred: int = 192  # candidates between the best cells, from scratch
     mutations: tuple[float, float] = (0.02, 0.15)  # SDs of what is added to their values, least and largest
     anchors: int = 8  # best cells around which the trust region lies
+    refined: int = 12  # of the best candidates, from scratch
+    children: int = 24  # of each of these, in every one of `generations`
+    generations: int = 6
+    nearby: tuple[float, float] = (0.004, 0.04)  # SDs of a child's values about its parent's, least and largest
     kriging: bool = True  # a Gaussian process judges candidates too, with a share as it has been right
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
     near: float = (
@@ -187,6 +192,80 @@ def shortfalls(
     return found
 
 
+def merits(
+    proposals: Proposals,
+    tolerance: float,
+    noise: np.ndarray,
+    aim: int | None = None,
+    target: Target[np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What candidates are chosen by, as log-units: each member's opinion [A, M, Q], and all members' together [A, Q].
+
+    Args:
+        proposals: Q candidates.
+        tolerance, noise: as in `log_feasibility`.
+        aim: of `shortfalls`, the first of A = AIMS; None: the chance of success alone, A = 1.
+        target: its weights and what must hold decide what a shortfall is.
+    """
+    if aim is None:
+        chance = log_feasibility(proposals, tolerance, noise)[None]
+        return chance, logsumexp(chance, axis=1) - np.log(chance.shape[1])
+    short = np.roll(np.maximum(shortfalls(proposals, target, tolerance), 1e-9), -aim, axis=0)
+    merit = -KEEN * np.log(short)
+    return merit, merit.mean(axis=1)
+
+
+def refine(
+    draw: np.random.Generator,
+    proposals: Proposals,
+    merit: Callable[[Proposals], np.ndarray],
+    assessed: Callable[[np.ndarray, np.ndarray], Proposals],
+    config: PlanConfig,
+) -> Proposals:
+    """Candidates, and the best of them improved on: an evolution strategy whose judge is what they are chosen by.
+
+    Descents follow one member each, and end where that one is pleased; what all of them and the Gaussian process say
+    together is best a little beside.
+
+    Args:
+        draw: consumed.
+        proposals: Q candidates.
+        merit: of candidates, [Q], the larger the better.
+        assessed: makes candidates of places [Q, D], each with the proposer [Q] of its parent.
+        config: how many are improved on, and how.
+
+    Returns:
+        Q + `refined` candidates.
+    """
+    value = merit(proposals)
+    best = np.argsort(-value, kind="stable")[: config.refined]
+    top, value = _those(proposals, best), value[best]
+    mother = np.repeat(np.arange(len(best)), config.children)
+    low, high = np.log(config.nearby)
+    for _ in range(config.generations):
+        other = draw.integers(len(best), size=len(mother))
+        towards = np.where(draw.random((len(mother), 1)) < 0.5, 0.5 * (top.u[other] - top.u[mother]), 0.0)
+        step = np.exp(draw.uniform(low, high, (len(mother), 1))) * draw.standard_normal((len(mother), top.u.shape[1]))
+        born = assessed(np.clip(top.u[mother] + towards + step, 0, 1), top.proposer[mother])
+        top, value = _both(top, born), np.concatenate([value, merit(born)])
+        best = np.argsort(-value, kind="stable")[: config.refined]
+        top, value = _those(top, best), value[best]
+    return _both(proposals, top)
+
+
+def _those(proposals: Proposals, which: np.ndarray) -> Proposals:
+    return Proposals(proposals.u[which], proposals.proposer[which], proposals.r[:, which], proposals.p[:, which])
+
+
+def _both(a: Proposals, b: Proposals) -> Proposals:
+    return Proposals(
+        np.concatenate([a.u, b.u]),
+        np.concatenate([a.proposer, b.proposer]),
+        np.concatenate([a.r, b.r], axis=1),
+        np.concatenate([a.p, b.p], axis=1),
+    )
+
+
 def select_batch(
     draw: np.random.Generator,
     proposals: Proposals,
@@ -217,26 +296,16 @@ def select_batch(
     Returns:
         [B] indices into the pool, in the order of preference.
     """
-    if aim is None:
-        merits = log_feasibility(proposals, tolerance, noise)[None]  # [1, M, Q]
-        together = logsumexp(merits, axis=1) - np.log(merits.shape[1])
-    else:
-        merits = -KEEN * np.log(
-            np.roll(np.maximum(shortfalls(proposals, target, tolerance), 1e-9), -aim, axis=0)
-        )  # [AIMS, M, Q]
-        together = merits.mean(axis=1)
-    repulsion = np.zeros(len(proposals.u))
-    for solution in taken:
-        near = np.max(np.abs(proposals.u - solution), axis=1) < DISTINCT
-        repulsion = np.where(near, -np.inf, repulsion)
+    single, together = merits(proposals, tolerance, noise, aim, target)
+    repulsion = np.where(is_distinct(proposals.u, taken), 0.0, -np.inf)
     seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
     fresh = np.array([u.tobytes() not in seen for u in _rounded(proposals.u)], bool)
     is_bred = proposals.proposer == PROPOSERS.index("bred")
     chosen: list[int] = []
     for slot in range(count):
         allowed = fresh & is_bred if slot >= count - bred and (fresh & is_bred).any() else fresh
-        turn = slot // 2 % len(merits)
-        belief = together[turn] if slot % 2 == 0 else merits[turn, draw.integers(merits.shape[1])]
+        turn = slot // 2 % len(single)
+        belief = together[turn] if slot % 2 == 0 else single[turn, draw.integers(single.shape[1])]
         value = np.where(allowed, np.where(np.isfinite(belief), belief, -1e9) + repulsion, -np.inf)
         best = int(np.argmax(value))
         if not np.isfinite(value[best]):
@@ -246,6 +315,14 @@ def select_batch(
         repulsion = repulsion + 2.0 * np.log(-np.expm1(-square / (2 * apart**2)) + 1e-9)
         fresh &= square > SAME**2
     return np.array(chosen)
+
+
+def is_distinct(u: np.ndarray, taken: np.ndarray) -> np.ndarray:  # [Q, D], [N, D] -> [Q] bool
+    """Whether a candidate would be another solution than those already found."""
+    apart = np.ones(len(u), bool)
+    for solution in taken:
+        apart &= np.max(np.abs(u - solution), axis=1) >= DISTINCT
+    return apart
 
 
 def _rounded(u: np.ndarray) -> np.ndarray:  # [N, D], equal where two points are the same

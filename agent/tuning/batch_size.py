@@ -21,7 +21,7 @@ from gbar.sim.files import write_whole
 from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
-SMALL, QUARTER = 2, 4  # evaluations in the first batches from scratch, at least and as a part of a whole one
+FIRST = 8  # the first batches from scratch are such a part of a whole one
 TIMED = 4  # evaluations at least that time a model, by their median: a worker's first one is slow
 SPARE = 32  # evaluations beyond the budget that an agent has room for
 TURNS = 12  # batches until they double
@@ -97,7 +97,7 @@ def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:
         whole: the run's batch.
         made: batches so far.
     """
-    return whole if pretraining.agent else min(whole, max(SMALL, whole // QUARTER) << (made // TURNS))
+    return whole if pretraining.agent else min(whole, max(1, whole // FIRST) << (made // TURNS))
 
 
 def _thinking_s(findings: Findings, ledger: Ledger) -> float:

@@ -53,6 +53,10 @@ ARMS: dict[str, Arm] = {
     "gbar-no-breeding": Arm(
         "breeding: all candidates are planned", lambda agent: agent._replace(plan=agent.plan._replace(bred=0))
     ),
+    "gbar-no-refining": Arm(
+        "refining: the best candidates are not improved on",
+        lambda agent: agent._replace(plan=agent.plan._replace(refined=0)),
+    ),
     "gbar-single": Arm(
         "the ensemble: one network instead of six", lambda agent: agent._replace(fit=agent.fit._replace(members=1))
     ),

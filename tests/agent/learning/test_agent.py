@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.agent import BELIEVED, Agent, Forecast, Planner
-from gbar.agent.learning.planner import PROPOSERS
+from gbar.agent.learning.planner import PROPOSERS, is_distinct, merits
 from gbar.agent.learning.target import Target, distance, z_scores
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
@@ -159,6 +159,37 @@ def test_candidates_stay_in_the_trust_region() -> None:
     best = u[np.argsort(distance(z_scores(features, TARGET)), kind="stable")[: agent.config.plan.anchors]]
     away = np.linalg.norm(agent.plan(u, features).u[:, None] - best[None], axis=2).min(axis=1)
     assert away.max() == pytest.approx(0.05, abs=1e-6)
+
+
+@pytest.mark.parametrize("aim", [None, 0, 1, 2])
+def test_the_best_candidates_are_improved_on(aim: int | None) -> None:
+    """For what they are chosen by, inside the trust region, away from solutions; what was planned stays among them."""
+    agent = agent_of("auto")
+    u = np.random.default_rng(0).random((64, 3))
+    agent.update_surrogate(u, response(u))
+    agent.radius = 0.2
+    planned, taken = agent.plan(u, response(u)), u[:1]
+    refined = agent.refine(planned, aim, taken)
+    more = len(planned.u)
+    assert len(refined.u) == more + agent.config.plan.refined
+    assert np.array_equal(refined.u[:more], planned.u) and np.array_equal(refined.r[:, :more], planned.r)
+    _, together = merits(refined, agent.tolerance, agent.noise(), aim, TARGET)
+    free = is_distinct(refined.u, taken)
+    assert free[more:].all()
+    assert together[0, more:].max() > together[0, :more][free[:more]].max() + 1e-3
+    best = u[np.argsort(distance(z_scores(response(u), TARGET)), kind="stable")[: agent.config.plan.anchors]]
+    away = np.linalg.norm(refined.u[more:, None] - best[None], axis=2).min(axis=1)
+    assert (away <= 0.2 + 1e-6).all() and ((refined.u >= 0) & (refined.u <= 1)).all()
+
+
+@pytest.mark.parametrize("planner", ["policy", "gradient"])
+def test_a_planner_that_is_named_plans_alone(planner: Planner) -> None:
+    agent = agent_of(planner)
+    u = np.random.default_rng(0).random((16, 3))
+    agent.update_surrogate(u, response(u))
+    agent.train_policy(u, response(u))
+    planned = agent.plan(u, response(u))
+    assert agent.refine(planned, None, u[:0]) is planned
 
 
 def test_a_few_plans_start_where_a_prior_believes_the_values_to_be() -> None:

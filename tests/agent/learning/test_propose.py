@@ -20,6 +20,7 @@ from gbar.agent.learning.planner import (
     descend,
     log_feasibility,
     project_to_trust_region,
+    refine,
     roll_out,
     select_batch,
     shortfalls,
@@ -190,6 +191,24 @@ def test_broken_predictions_come_last() -> None:
     r = np.zeros((4, 3, 1))
     r[:, 0] = np.nan
     assert chosen(proposals_of(r), 1)[0] != 0
+
+
+def test_refining_finds_what_candidates_missed() -> None:
+    """Down a bowl whose middle lies between all candidates: as near as children can be told apart."""
+    middle = np.array([0.43, 0.61])
+
+    def assessed(u: np.ndarray, proposer: np.ndarray) -> Proposals:
+        return Proposals(u, proposer, 10 * (u - middle)[None], np.ones((1, *u.shape)))
+
+    def merit(of: Proposals) -> np.ndarray:
+        value: np.ndarray = -shortfalls(of)[0, 0]
+        return value
+
+    first = assessed(np.random.default_rng(1).random((40, 2)), np.arange(40) % 3)
+    found = refine(np.random.default_rng(0), first, merit, assessed, PLAN)
+    assert np.array_equal(found.u[:40], first.u) and np.array_equal(found.proposer[:40], first.proposer)
+    assert merit(first).max() < -0.3
+    assert merit(found).max() > -0.03
 
 
 def test_a_seed_decides() -> None:
