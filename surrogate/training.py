@@ -19,8 +19,8 @@ class FitConfig(NamedTuple):
     hidden: int = 64
     layers: int = 2
     steps: int = 300  # in one pass; its length is fixed, so that training compiles once
-    first_passes: int = 3  # from a fresh start; one pass from the last fit, when a batch has been added
-    batch: int = 128
+    first_passes: int = 3  # from a fresh start
+    batch: int = 32  # rows drawn in a step
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
     ridge: float = 0.03  # of `refine`: how firmly the heads are held where they were
@@ -68,7 +68,9 @@ def pad(
     return Data(*(jnp.asarray(array.astype(np.float32)) for array in arrays))
 
 
-def fit(key: jax.Array, data: Data, network: Response, config: FitConfig, start: Params | None = None) -> Params:
+def fit(
+    key: jax.Array, data: Data, network: Response, config: FitConfig, start: Params | None = None, passes: int = 1
+) -> Params:
     """Train an ensemble on padded evaluations, from a fresh start or from an earlier fit.
 
     Args:
@@ -76,14 +78,15 @@ def fit(key: jax.Array, data: Data, network: Response, config: FitConfig, start:
         data: from `pad`.
         network, config: static.
         start: parameters of an earlier fit, to which a batch has been added since.
+        passes: from such a start; from a fresh one `first_passes` times as many.
 
     Returns:
         Parameters, leaves [M, ...].
     """
     init_key, train_key = jax.random.split(key)
     params = init_params(init_key, network, config.members, data.u.shape[1]) if start is None else start
-    for pass_key in jax.random.split(train_key, config.first_passes if start is None else 1):
-        params, _ = train(pass_key, params, data, network, config)
+    for number in range(passes * (config.first_passes if start is None else 1)):
+        params, _ = train(jax.random.fold_in(train_key, number), params, data, network, config)
     return params
 
 

@@ -31,7 +31,7 @@ from gbar.surrogate import (
 Planner = Literal["auto", "policy", "gradient", "both"]
 
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
-FEW = 64  # evaluations up to which a fit draws half as many rows at a time, which takes a third of the time
+ROWS_A_PASS, MOST_PASSES = 64, 3  # a fit goes on from the last one, longer where there is more to learn
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -129,8 +129,8 @@ class Agent:
             if self._params is None:
                 self.scaling = choose_scaling(features, self.target.mean, self.target.sd)
             data = pad(u, features, (1.0 + far) ** -2.0, self.scaling, self.rows)
-            how = self.fitting if len(u) > FEW else self.fitting._replace(batch=min(self.fitting.batch, FEW // 2))
-            params = fit(self._next_key(), data, self.network, how, self._params)
+            passes = min(1 + len(u) // ROWS_A_PASS, MOST_PASSES)
+            params = fit(self._next_key(), data, self.network, self.fitting, self._params, passes)
         self._params = jax.block_until_ready(params)
         self.dynamics = Dynamics(self._params, self.scaling, jnp.asarray(self.tolerance, jnp.float32))
 

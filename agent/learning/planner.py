@@ -38,8 +38,7 @@ class PlanConfig(NamedTuple):
     mutations: tuple[float, float] = (0.02, 0.15)  # SDs of what is added to their values, least and largest
     anchors: int = 8  # best cells around which the trust region lies
     refined: int = 12  # of the best candidates, from scratch
-    children: int = 24  # of each of these, in every one of `generations`
-    generations: int = 6
+    generations: int = 4  # of as many children as there were candidates, so that nothing compiles anew
     nearby: tuple[float, float] = (0.004, 0.04)  # SDs of a child's values about its parent's, least and largest
     kriging: bool = True  # a Gaussian process judges candidates too, with a share as it has been right
     apart: float = 0.15  # distance in the unit cube below which two candidates tell much the same
@@ -240,7 +239,7 @@ def refine(
     value = merit(proposals)
     best = np.argsort(-value, kind="stable")[: config.refined]
     top, value = _those(proposals, best), value[best]
-    mother = np.repeat(np.arange(len(best)), config.children)
+    mother = np.resize(np.arange(len(best)), len(proposals.u))
     low, high = np.log(config.nearby)
     for _ in range(config.generations):
         other = draw.integers(len(best), size=len(mother))

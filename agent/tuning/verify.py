@@ -26,6 +26,7 @@ from gbar.surrogate import (
     why,
 )
 
+DRAWN = 128  # rows in a step: an archive has more than a run that has just begun
 FOLDS = 4
 NEAR = 64  # evaluations nearest to the measurements on which the held-out error is taken
 
@@ -155,7 +156,7 @@ def _cross_validated(
     u: np.ndarray, features: np.ndarray, target: Target[np.ndarray], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of every row by an ensemble that was not shown it: asinh(z) and probability of definedness."""
-    config: FitConfig = AgentConfig().fit
+    config: FitConfig = AgentConfig().fit._replace(batch=DRAWN)
     network = Response(features=len(target.mean), hidden=config.hidden)
     scaling = choose_scaling(features, target.mean, target.sd)
     weight = (1.0 + distance(z_scores(features, target), target.weight)) ** -2.0
