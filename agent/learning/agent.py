@@ -224,10 +224,8 @@ class Agent:
 
     def _judged(self, u: np.ndarray, proposer: np.ndarray) -> Proposals:  # [Q, D], [Q]
         """Candidates, held to the trust region, with what is expected of them."""
-        held = (proposer != PROPOSERS.index("bred")) | (
-            not self._scattered
-        )  # what is bred then leaves where the best are
-        u = u.copy()
+        u, is_bred = u.copy(), proposer == PROPOSERS.index("bred")
+        held = ~is_bred if self._scattered else np.full(len(u), True)  # what is bred then leaves where the best are
         u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
         u = u.astype(np.float32)
         return Proposals(u.astype(float), proposer, *self._assessed(u))

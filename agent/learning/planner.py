@@ -238,7 +238,7 @@ def refine(
     """
     value = merit(proposals)
     best = np.argsort(-value, kind="stable")[: config.refined]
-    top, value = _those(proposals, best), value[best]
+    top, value = _picked(proposals, best), value[best]
     mother = np.resize(np.arange(len(best)), len(proposals.u))
     low, high = np.log(config.nearby)
     for _ in range(config.generations):
@@ -246,17 +246,17 @@ def refine(
         towards = np.where(draw.random((len(mother), 1)) < 0.5, 0.5 * (top.u[other] - top.u[mother]), 0.0)
         step = np.exp(draw.uniform(low, high, (len(mother), 1))) * draw.standard_normal((len(mother), top.u.shape[1]))
         born = assessed(np.clip(top.u[mother] + towards + step, 0, 1), top.proposer[mother])
-        top, value = _both(top, born), np.concatenate([value, merit(born)])
+        top, value = _joined(top, born), np.concatenate([value, merit(born)])
         best = np.argsort(-value, kind="stable")[: config.refined]
-        top, value = _those(top, best), value[best]
-    return _both(proposals, top)
+        top, value = _picked(top, best), value[best]
+    return _joined(proposals, top)
 
 
-def _those(proposals: Proposals, which: np.ndarray) -> Proposals:
+def _picked(proposals: Proposals, which: np.ndarray) -> Proposals:
     return Proposals(proposals.u[which], proposals.proposer[which], proposals.r[:, which], proposals.p[:, which])
 
 
-def _both(a: Proposals, b: Proposals) -> Proposals:
+def _joined(a: Proposals, b: Proposals) -> Proposals:
     return Proposals(
         np.concatenate([a.u, b.u]),
         np.concatenate([a.proposer, b.proposer]),

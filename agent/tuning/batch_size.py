@@ -107,7 +107,7 @@ def _thinking_s(findings: Findings, ledger: Ledger) -> float:
         start = time.perf_counter()
         agent.update_surrogate(u, findings.features)
         agent.train_policy(u, findings.features)
-        agent.plan(u, findings.features)
+        agent.refine(agent.plan(u, findings.features), None, u[:0])
         seconds = time.perf_counter() - start
     return seconds
 
