@@ -17,7 +17,7 @@ import pytest
 
 from gbar.agent import Result, read_result, tune
 from gbar.agent.learning.agent import Planner
-from gbar.agent.learning.planner import DISTINCT
+from gbar.agent.learning.planner import DISTINCT, PROPOSERS
 from gbar.agent.report.contents import read_contents
 from gbar.agent.report.search import makers
 from gbar.agent.result import read_live, schema
@@ -105,7 +105,7 @@ def test_solutions_are_confirmed_distinct_and_as_many_as_asked_for(run: Path, pr
         z = [value for value in solution.z.values() if value is not None]
         assert len(z) == len(problem.measurements)
         assert solution.max_abs_z == max(map(abs, z)) <= result.tolerance
-        assert solution.proposer in {"policy", "gradient", "design"}
+        assert solution.proposer in {*PROPOSERS, "design"}
     x = np.array([list(parameters.values()) for parameters in parameters_of(result)])
     u = problem.unit(x)
     assert min(np.abs(a - b).max() for i, a in enumerate(u) for b in u[:i]) >= DISTINCT
