@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbar.agent import tune
-from gbar.agent.tuning.batch_size import SIZES, choose_batch
+from gbar.agent.tuning.batch_size import SIZES, choose_batch, next_batch
 from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.outcome import Pretraining
 from gbar.sim import load_problem
 from tests.problems import HH
 from tests.synthetic import AGENT
@@ -29,6 +30,14 @@ seconds = st.floats(0, 100)
 )
 def test_by_hand(think_s: float, round_s: float, at_once: int, batch: int) -> None:
     assert choose_batch(think_s, round_s, at_once) == batch
+
+
+@pytest.mark.parametrize(
+    ("whole", "made", "batch"),
+    [(1, 0, 1), (8, 0, 1), (8, 11, 1), (8, 12, 2), (8, 24, 4), (8, 100, 8), (16, 0, 2), (256, 0, 32), (256, 40, 256)],
+)
+def test_first_batches_are_small_and_grow(whole: int, made: int, batch: int) -> None:
+    assert next_batch(whole, Pretraining(None, ""), made) == batch
 
 
 @given(think_s=seconds, round_s=st.floats(0.001, 100), more=seconds, at_once=st.sampled_from([1, 2, 16, 64]))
