@@ -6,7 +6,7 @@ from gbar.agent.learning.agent import Agent, AgentConfig, Forecast, Planner
 from gbar.agent.learning.bias import EngineBias
 from gbar.agent.learning.breeding import PARENTS, breed
 from gbar.agent.learning.environment import Dynamics, observation_size
-from gbar.agent.learning.planner import AIMS, CAP, DISTINCT, PROPOSERS, assess, select_batch
+from gbar.agent.learning.planner import AIMS, CAP, PROPOSERS, assess, is_distinct, select_batch
 from gbar.agent.learning.policy import init_policy
 from gbar.agent.learning.pretrained import Pretrained, digest, load_or_pretrain, padded, pretrain, stamp, train_policy
 from gbar.agent.learning.target import (
@@ -36,7 +36,6 @@ __all__ = [
     "configure",
     "digest",
     "distance",
-    "DISTINCT",
     "Dynamics",
     "EngineBias",
     "Experience",
@@ -44,6 +43,7 @@ __all__ = [
     "Target",
     "target_of",
     "init_learner",
+    "is_distinct",
     "init_policy",
     "learn",
     "load_or_pretrain",

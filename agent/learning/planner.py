@@ -236,24 +236,22 @@ def refine(
     Returns:
         Q + `refined` candidates.
     """
-    value = merit(proposals)
-    best = np.argsort(-value, kind="stable")[: config.refined]
-    top, value = _picked(proposals, best), value[best]
-    mother = np.resize(np.arange(len(best)), len(proposals.u))
+    top, value = _fittest(proposals, merit(proposals), config.refined)
+    mother = np.resize(np.arange(len(value)), len(proposals.u))
     low, high = np.log(config.nearby)
     for _ in range(config.generations):
-        other = draw.integers(len(best), size=len(mother))
+        other = draw.integers(len(value), size=len(mother))
         towards = np.where(draw.random((len(mother), 1)) < 0.5, 0.5 * (top.u[other] - top.u[mother]), 0.0)
         step = np.exp(draw.uniform(low, high, (len(mother), 1))) * draw.standard_normal((len(mother), top.u.shape[1]))
         born = assessed(np.clip(top.u[mother] + towards + step, 0, 1), top.proposer[mother])
-        top, value = _joined(top, born), np.concatenate([value, merit(born)])
-        best = np.argsort(-value, kind="stable")[: config.refined]
-        top, value = _picked(top, best), value[best]
+        top, value = _fittest(_joined(top, born), np.concatenate([value, merit(born)]), config.refined)
     return _joined(proposals, top)
 
 
-def _picked(proposals: Proposals, which: np.ndarray) -> Proposals:
-    return Proposals(proposals.u[which], proposals.proposer[which], proposals.r[:, which], proposals.p[:, which])
+def _fittest(proposals: Proposals, value: np.ndarray, count: int) -> tuple[Proposals, np.ndarray]:
+    best = np.argsort(-value, kind="stable")[:count]
+    u, proposer, r, p = proposals
+    return Proposals(u[best], proposer[best], r[:, best], p[:, best]), value[best]
 
 
 def _joined(a: Proposals, b: Proposals) -> Proposals:

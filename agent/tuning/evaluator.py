@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gbar.agent.learning import DISTINCT, Forecast, z_scores
+from gbar.agent.learning import Forecast, is_distinct, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.compromises import choose_compromises, order
@@ -155,8 +155,7 @@ class Evaluator:
             if len(batch) >= size or found[i] > config.tolerance:
                 break
             u, costs = known.u[i], known.x[i].tobytes() not in self.ledger.confirmed_before
-            apart = all(np.max(np.abs(u - known.u[other])) >= DISTINCT for other in batch)
-            if apart and _is_new(findings, u) and (left > 0 or not costs):
+            if is_distinct(u[None], known.u[batch])[0] and _is_new(findings, u) and (left > 0 or not costs):
                 batch.append(int(i))
                 left -= costs
         return batch
@@ -336,9 +335,7 @@ def _compromises(findings: Findings) -> list[int]:
 
 
 def _is_new(findings: Findings, u: np.ndarray) -> bool:
-    if u.tobytes() in findings.rejected:
-        return False
-    return all(np.max(np.abs(u - solution.u)) >= DISTINCT for solution in findings.solutions)
+    return u.tobytes() not in findings.rejected and bool(is_distinct(u[None], findings.taken)[0])
 
 
 def _confirmed(findings: Findings, index: int, done: Evaluation) -> Confirmed:

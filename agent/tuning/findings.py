@@ -74,6 +74,11 @@ class Findings:
     history: tuple[Progress, ...] = ()  # a batch each
 
     @cached_property
+    def taken(self) -> np.ndarray:  # [S, D]
+        """Where the solutions lie in the unit cube: others must differ from them."""
+        return np.array([solution.u for solution in self.solutions]).reshape(-1, self.observations.u.shape[1])
+
+    @cached_property
     def features(self) -> np.ndarray:  # [N, F]
         """Features as the confirming engine would probably have given them: see agent.learning.bias."""
         return np.asarray(self.observations.features + self.bias.shift)

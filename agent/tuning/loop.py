@@ -247,7 +247,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     config, u = findings.definition.config, findings.observations.u
     proposals = agent.plan(u, findings.features)
     draw = np.random.default_rng([config.seed, len(u)])
-    taken = np.array([solution.u for solution in findings.solutions]).reshape(-1, u.shape[1])
+    taken = findings.taken
     plan, far = config.agent.plan, findings.best > config.agent.plan.near * config.tolerance
     aim = (1 + findings.planned) % AIMS if far and agent.pretrained is None and not len(taken) else None
     bred = int(size * bred_share(findings) + draw.random()) if aim is not None else 0

@@ -101,11 +101,13 @@ def test_solutions_are_confirmed_distinct_and_as_many_as_asked_for(run: Path, pr
     result = read_result(run)
     assert result.status == "solved"
     assert len(result.solutions) == CONFIG.solutions
+    proposed = {name for progress in result.history for name in progress.proposers}
+    assert proposed <= {*PROPOSERS, "design"}
     for solution in result.solutions:
         z = [value for value in solution.z.values() if value is not None]
         assert len(z) == len(problem.measurements)
         assert solution.max_abs_z == max(map(abs, z)) <= result.tolerance
-        assert solution.proposer in {*PROPOSERS, "design"}
+        assert solution.proposer in proposed
     x = np.array([list(parameters.values()) for parameters in parameters_of(result)])
     u = problem.unit(x)
     assert min(np.abs(a - b).max() for i, a in enumerate(u) for b in u[:i]) >= DISTINCT

@@ -146,7 +146,7 @@ def test_stopping_early_leaves_nothing_running(loopback: Loopback, trouble: Prob
         assert exact([dict(pool.run(cells(FINE)))[0]]) == exact(simulate(trouble, cells(FINE)))
     workers = [psutil.Process(process.pid) for process in loopback.workers]
     start = time.monotonic()
-    while any(worker.children() for worker in workers) and time.monotonic() - start < 30:
+    while any(worker.children() for worker in workers) and time.monotonic() - start < 10:
         time.sleep(0.1)
     assert not [child.cmdline() for worker in workers for child in worker.children()]
 
