@@ -10,20 +10,26 @@ Z90 = 1.645  # half-width of a 90 % interval, in SDs of a normal
 RECENT = 64  # predictions that say how wrong the surrogate is now
 PRIOR = 8.0  # predictions' worth of weight on the first guess
 LARGEST = 2.0  # an error counts at most this, so that one surprise does not blind the search
+LARGEST_HERE = 4.0  # where it was made; the places near it pay for it, not all others
+REACH = 0.2  # distance in the unit cube over which a place says what errors are made beside it
+HALF = 24.0  # predictions after which one says half as much of its place: what was learned there since is known now
+DOUBT = 0.5  # predictions' worth of weight on what is usual elsewhere
 POOLED = 24.0  # a feature's own scores count as much as all others' when it has this many
 
 
 class Calibration:
     """Errors of predictions so far, in the order in which they were made."""
 
-    def __init__(self, features: int, first: float = 1.0):
+    def __init__(self, features: int, dimension: int, first: float = 1.0):
         """`first`: what to widen by before any prediction has been tested."""
         self.first = first
+        self.places = np.empty((0, dimension))  # [n, D] where
         self.errors = np.empty((0, features))  # [n, F] simulated - predicted, NaN where undefined
         self.expected = np.empty((0, features))  # [n, F] the SD that was predicted, before widening
 
-    def add(self, errors: np.ndarray, expected: np.ndarray) -> None:
-        """Take in a batch: [B, F] each."""
+    def add(self, places: np.ndarray, errors: np.ndarray, expected: np.ndarray) -> None:
+        """Take in a batch: places [B, D] in the unit cube, the others [B, F]."""
+        self.places = np.concatenate([self.places, places])
         self.errors = np.concatenate([self.errors, errors])
         self.expected = np.concatenate([self.expected, expected])
 
@@ -32,6 +38,20 @@ class Calibration:
         recent = self.errors[-RECENT:]
         square = np.nansum(np.minimum(recent**2, LARGEST**2), axis=0) + PRIOR * first**2
         error: np.ndarray = np.sqrt(square / (np.isfinite(recent).sum(axis=0) + PRIOR))
+        return error
+
+    def noise_at(self, places: np.ndarray, first: np.ndarray) -> np.ndarray:  # [Q, D], [F] -> [Q, F]
+        """SD of errors made lately near places, that of `noise` where there were none.
+
+        Where a response jumps, say from one spike to a train of them, what is smooth goes through the middle: it may
+        promise what no cell does, and errs there again and again.
+        """
+        away = np.sum((places[:, None] - self.places[None]) ** 2, axis=2)
+        age = np.arange(len(self.places))[::-1]
+        near = np.exp(-away / (2 * REACH**2)) * 0.5 ** (age / HALF)  # [Q, n]
+        square = np.minimum(np.nan_to_num(np.abs(self.errors)), LARGEST_HERE) ** 2
+        seen = near @ np.isfinite(self.errors)
+        error: np.ndarray = np.sqrt((near @ square + DOUBT * self.noise(first) ** 2) / (seen + DOUBT))
         return error
 
     def widening(self) -> np.ndarray:  # [F]

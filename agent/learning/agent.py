@@ -97,7 +97,7 @@ class Agent:
         self._params: Params | None = None
         self._learner: Learner | None = None
         self._policy = pretrained.policy if pretrained else None
-        self._calibration = Calibration(len(target.mean), NEARER if pretrained else 1.0)
+        self._calibration = Calibration(len(target.mean), dimension, NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
         self._kriging: Kriging | None = None
         self._anchors, self._scattered = np.empty((0, dimension)), False
@@ -217,7 +217,7 @@ class Agent:
             return proposals
 
         def merit(of: Proposals) -> np.ndarray:
-            _, together = propose.merits(of, self.tolerance, self.noise(), aim, self.target)
+            _, together = propose.merits(of, self.tolerance, aim, self.target)
             return np.where(propose.is_distinct(of.u, taken), together[0], -np.inf)
 
         return propose.refine(self._draw(), proposals, merit, self._judged, self.config.plan)
@@ -228,7 +228,9 @@ class Agent:
         held = ~is_bred if self._scattered else np.full(len(u), True)  # what is bred then leaves where the best are
         u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
         u = u.astype(np.float32)
-        return Proposals(u.astype(float), proposer, *self._assessed(u))
+        places = u.astype(float)
+        noise = self._calibration.noise_at(places, self._first_noise)
+        return Proposals(places, proposer, *self._assessed(u), noise)
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
@@ -287,7 +289,7 @@ class Agent:
     def record_errors(self, u: np.ndarray, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch u [B, D]: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
-        self._calibration.add(r - forecast.r, forecast.sd / self._calibration.widening())
+        self._calibration.add(u, r - forecast.r, forecast.sd / self._calibration.widening())
         if self._kriging is not None:
             local, share = self._expected(self._kriging, u), self._rivals.share()
             self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)

@@ -54,6 +54,11 @@ class Proposals(NamedTuple):
     proposer: np.ndarray  # [Q] index into PROPOSERS
     r: np.ndarray  # [M, Q, F] asinh(z)
     p: np.ndarray  # [M, Q, F] probability of being defined
+    noise: np.ndarray  # [Q, F] SD of what the surrogate gets wrong there, in asinh(z)
+
+    def only(self, which: np.ndarray) -> "Proposals":
+        """Some of them, by index."""
+        return Proposals(self.u[which], self.proposer[which], self.r[:, which], self.p[:, which], self.noise[which])
 
 
 @partial(jax.jit, static_argnames=("network",))
@@ -154,9 +159,9 @@ def project_to_trust_region(
     return inside
 
 
-def log_feasibility(proposals: Proposals, tolerance: float, noise: np.ndarray) -> np.ndarray:  # [M, Q]
-    """Each member's log-probability that a candidate is a solution, if its errors have SD `noise` [F] in asinh(z)."""
-    edge = np.arcsinh(tolerance)
+def log_feasibility(proposals: Proposals, tolerance: float) -> np.ndarray:  # [M, Q]
+    """Each member's log-probability that a candidate is a solution, if its errors are normal."""
+    edge, noise = np.arcsinh(tolerance), proposals.noise
     upper, lower = (edge - proposals.r) / noise, (-edge - proposals.r) / noise
     # log(Phi(upper) - Phi(lower)) without cancellation: mirrored so that both arguments are on the left tail
     flip = lower > 0
@@ -171,20 +176,21 @@ def shortfalls(
 ) -> np.ndarray:  # [AIMS, M, Q]
     """How far each member sees a candidate from all measurements: RMS asinh(z), mean |z| up to CAP, largest |asinh(z)|.
 
-    What is minimised where no solution is in sight: the product of chances is nil everywhere then, and would prefer
-    what the surrogate is merely unsure of. The first two are weighted as `target` says; what misses a measurement that
-    must hold is further off than anything that keeps all of them.
+    What is expected and what is usually wrong with it count together, as their root mean square. This is minimised
+    where no solution is in sight: the product of chances is nil everywhere then, and would prefer what the surrogate is
+    merely unsure of. The first two are weighted as `target` says; what misses a measurement that must hold is further
+    off than anything that keeps all of them.
     """
-    r, p = proposals.r, proposals.p
+    r, p = np.hypot(proposals.r, proposals.noise), proposals.p
     weight = 1.0 if target is None or target.weight is None else target.weight
     square = p * r**2 + (1 - p) * UNDEFINED**2
-    size = p * np.minimum(np.sinh(np.minimum(np.abs(r), UNDEFINED)), CAP) + (1 - p) * CAP
-    largest = np.max(p * np.abs(r) + (1 - p) * UNDEFINED, axis=-1)
+    size = p * np.minimum(np.sinh(np.minimum(r, UNDEFINED)), CAP) + (1 - p) * CAP
+    largest = np.max(p * r + (1 - p) * UNDEFINED, axis=-1)
     found: np.ndarray = np.stack([np.sqrt((weight * square).mean(axis=-1)), (weight * size).mean(axis=-1), largest])
     if target is None or target.must_hold is None:
         return found
     edge = np.arcsinh(tolerance)
-    excess = p * np.maximum(np.abs(r) - edge, 0.0) + (1 - p) * (UNDEFINED - edge)
+    excess = p * np.maximum(r - edge, 0.0) + (1 - p) * (UNDEFINED - edge)
     missed = np.max(np.where(target.must_hold, excess, 0.0), axis=-1)
     behind = np.where(missed > 0.5, [[[UNDEFINED]], [[CAP]], [[UNDEFINED]]], 0.0)  # the surrogate is no judge of less
     found += behind + missed
@@ -194,7 +200,6 @@ def shortfalls(
 def merits(
     proposals: Proposals,
     tolerance: float,
-    noise: np.ndarray,
     aim: int | None = None,
     target: Target[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -202,12 +207,12 @@ def merits(
 
     Args:
         proposals: Q candidates.
-        tolerance, noise: as in `log_feasibility`.
+        tolerance: largest |z| of a solution.
         aim: of `shortfalls`, the first of A = AIMS; None: the chance of success alone, A = 1.
         target: its weights and what must hold decide what a shortfall is.
     """
     if aim is None:
-        chance = log_feasibility(proposals, tolerance, noise)[None]
+        chance = log_feasibility(proposals, tolerance)[None]
         return chance, logsumexp(chance, axis=1) - np.log(chance.shape[1])
     short = np.roll(np.maximum(shortfalls(proposals, target, tolerance), 1e-9), -aim, axis=0)
     merit = -KEEN * np.log(short)
@@ -250,8 +255,7 @@ def refine(
 
 def _fittest(proposals: Proposals, value: np.ndarray, count: int) -> tuple[Proposals, np.ndarray]:
     best = np.argsort(-value, kind="stable")[:count]
-    u, proposer, r, p = proposals
-    return Proposals(u[best], proposer[best], r[:, best], p[:, best]), value[best]
+    return proposals.only(best), value[best]
 
 
 def _joined(a: Proposals, b: Proposals) -> Proposals:
@@ -260,6 +264,7 @@ def _joined(a: Proposals, b: Proposals) -> Proposals:
         np.concatenate([a.proposer, b.proposer]),
         np.concatenate([a.r, b.r], axis=1),
         np.concatenate([a.p, b.p], axis=1),
+        np.concatenate([a.noise, b.noise]),
     )
 
 
@@ -268,7 +273,6 @@ def select_batch(
     proposals: Proposals,
     count: int,
     tolerance: float,
-    noise: np.ndarray,
     taken: np.ndarray,
     tried: np.ndarray,
     apart: float,
@@ -282,7 +286,7 @@ def select_batch(
         draw: consumed.
         proposals: Q candidates.
         count: B.
-        tolerance, noise: as in `log_feasibility`.
+        tolerance: largest |z| of a solution.
         taken: [N, D] solutions already found, from which candidates must differ.
         tried: [N, D] everything simulated so far, which would only say the same again.
         apart: see PlanConfig.
@@ -293,7 +297,7 @@ def select_batch(
     Returns:
         [B] indices into the pool, in the order of preference.
     """
-    single, together = merits(proposals, tolerance, noise, aim, target)
+    single, together = merits(proposals, tolerance, aim, target)
     repulsion = np.where(is_distinct(proposals.u, taken), 0.0, -np.inf)
     seen = {u.tobytes() for u in _rounded(tried)}  # descents of many starts end in the same corners of the cube
     fresh = np.array([u.tobytes() not in seen for u in _rounded(proposals.u)], bool)

@@ -252,7 +252,7 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     aim = (1 + findings.planned) % AIMS if far and agent.pretrained is None and not len(taken) else None
     bred = int(size * bred_share(findings) + draw.random()) if aim is not None else 0
     proposals = agent.refine(proposals, aim, taken)
-    asked = (proposals, size, config.tolerance, agent.noise(), taken, u, plan.apart, aim)
+    asked = (proposals, size, config.tolerance, taken, u, plan.apart, aim)
     chosen = select_batch(draw, *asked, findings.definition.target, bred)
     forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

@@ -308,7 +308,7 @@ def _session(
         agent.update_surrogate(*((start_u, start_features) if ARMS[arm].frozen else (u, features)))
         proposals = agent.plan(u, features)
         draw = np.random.default_rng([number, len(u)])
-        chosen = select_batch(draw, proposals, BATCH, tolerance, agent.noise(), u[:0], u, config.plan.apart)
+        chosen = select_batch(draw, proposals, BATCH, tolerance, u[:0], u, config.plan.apart)
         forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
         took.append(time.process_time() - start)
         made = cell.simulate(proposals.u[chosen])

@@ -132,9 +132,7 @@ def _time_batches(u: np.ndarray, features: np.ndarray, target: Any, config: Any)
                 agent.update_surrogate(u[:rows], features[:rows])
                 agent.train_policy(u[:rows], features[:rows])
                 proposals = agent.plan(u[:rows], features[:rows])
-                select_batch(
-                    np.random.default_rng(0), proposals, 8, 1.0, agent.noise(), u[:0], u[:rows], config.plan.apart
-                )
+                select_batch(np.random.default_rng(0), proposals, 8, 1.0, u[:0], u[:rows], config.plan.apart)
                 seconds.append(time.perf_counter() - start)
     return [
         Thought(f"{label} batch {kind}", value, "s", None)

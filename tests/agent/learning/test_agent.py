@@ -173,7 +173,7 @@ def test_the_best_candidates_are_improved_on(aim: int | None) -> None:
     more = len(planned.u)
     assert len(refined.u) == more + agent.config.plan.refined
     assert np.array_equal(refined.u[:more], planned.u) and np.array_equal(refined.r[:, :more], planned.r)
-    _, together = merits(refined, agent.tolerance, agent.noise(), aim, TARGET)
+    _, together = merits(refined, agent.tolerance, aim, TARGET)
     free = is_distinct(refined.u, taken)
     assert free[more:].all()
     assert together[0, more:].max() > together[0, :more][free[:more]].max() + 1e-3

@@ -111,7 +111,7 @@ def test_a_first_batch_without_learning_anything_new(u: np.ndarray, pretrained: 
     for _ in range(2):
         agent.update_surrogate(u, features)
         proposals = agent.plan(u, features)
-        chosen = select_batch(np.random.default_rng(0), proposals, 8, 1.0, agent.noise(), u[:0], u, 0.15)
+        chosen = select_batch(np.random.default_rng(0), proposals, 8, 1.0, u[:0], u, 0.15)
         u, features = (
             np.concatenate([u, proposals.u[chosen]]),
             np.concatenate([features, response(proposals.u[chosen])]),

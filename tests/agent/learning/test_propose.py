@@ -35,15 +35,18 @@ PLAN = PlanConfig(starts=6, rollout=3, descent=20)
 NONE = np.empty((0, 2))
 
 
-def proposals_of(r: np.ndarray, p: np.ndarray | None = None, u: np.ndarray | None = None) -> Proposals:
+def proposals_of(
+    r: np.ndarray, p: np.ndarray | None = None, u: np.ndarray | None = None, noise: float | np.ndarray = 0.5
+) -> Proposals:
     """Candidates [Q] from r [M, Q, F]; on a line unless u says otherwise."""
     count = r.shape[1]
     places = np.linspace(0, 1, count)[:, None] * np.ones(2) if u is None else u
-    return Proposals(places, np.zeros(count, int), r, np.ones_like(r) if p is None else p)
+    wrong = np.broadcast_to(noise, r.shape[1:]).astype(float)
+    return Proposals(places, np.zeros(count, int), r, np.ones_like(r) if p is None else p, wrong)
 
 
 def chance_of(r: float, noise: float) -> float:
-    return float(log_feasibility(proposals_of(np.full((1, 1, 1), r)), TOLERANCE, np.array([noise]))[0, 0])
+    return float(log_feasibility(proposals_of(np.full((1, 1, 1), r), noise=noise), TOLERANCE)[0, 0])
 
 
 @settings(deadline=None)
@@ -79,27 +82,25 @@ def test_log_chance_of_several_features() -> None:
     r, p = np.array([[[0.0, 1.0]]]), np.array([[[0.5, 0.25]]])
     noise = np.array([0.5, 0.7])
     alone = [chance_of(value, sd) for value, sd in zip(r[0, 0], noise, strict=True)]
-    found = log_feasibility(proposals_of(r, p), TOLERANCE, noise)[0, 0]
+    found = log_feasibility(proposals_of(r, p, noise=noise), TOLERANCE)[0, 0]
     assert found == pytest.approx(sum(alone) + np.log(0.5) + np.log(0.25))
-    assert np.isfinite(log_feasibility(proposals_of(r, np.zeros_like(p)), TOLERANCE, noise)).all()
+    assert np.isfinite(log_feasibility(proposals_of(r, np.zeros_like(p), noise=noise), TOLERANCE)).all()
 
 
 def chosen(
     proposals: Proposals, count: int, taken: np.ndarray = NONE, tried: np.ndarray = NONE, seed: int = 0
 ) -> np.ndarray:
-    noise = np.full(proposals.r.shape[-1], 0.5)
-    return select_batch(np.random.default_rng(seed), proposals, count, TOLERANCE, noise, taken, tried, PLAN.apart)
+    return select_batch(np.random.default_rng(seed), proposals, count, TOLERANCE, taken, tried, PLAN.apart)
 
 
 def nearest(proposals: Proposals, aim: int, count: int = 1) -> np.ndarray:
-    noise = np.full(proposals.r.shape[-1], 0.5)
-    return select_batch(np.random.default_rng(0), proposals, count, TOLERANCE, noise, NONE, NONE, PLAN.apart, aim)
+    return select_batch(np.random.default_rng(0), proposals, count, TOLERANCE, NONE, NONE, PLAN.apart, aim)
 
 
 def test_shortfalls_by_hand() -> None:
     """RMS asinh(z), mean |z| up to 20, the largest |asinh(z)|; what is not defined is as far as anything."""
     r, p = np.arcsinh([[[3.0, -4.0], [1e6, 0.0], [0.0, 0.0]]]), np.array([[[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]])
-    found = shortfalls(proposals_of(r, p))[:, 0]
+    found = shortfalls(proposals_of(r, p, noise=0))[:, 0]
     assert found[0] == pytest.approx(np.sqrt([(r[0, 0] ** 2).mean(), r[0, 1, 0] ** 2 / 2, UNDEFINED**2 / 2]))
     assert found[1] == pytest.approx([3.5, 10.0, 10.0])
     assert found[2] == pytest.approx([np.arcsinh(4.0), np.arcsinh(1e6), UNDEFINED])
@@ -198,7 +199,7 @@ def test_refining_finds_what_candidates_missed() -> None:
     middle = np.array([0.43, 0.61])
 
     def assessed(u: np.ndarray, proposer: np.ndarray) -> Proposals:
-        return Proposals(u, proposer, 10 * (u - middle)[None], np.ones((1, *u.shape)))
+        return Proposals(u, proposer, 10 * (u - middle)[None], np.ones((1, *u.shape)), np.zeros_like(u))
 
     def merit(of: Proposals) -> np.ndarray:
         value: np.ndarray = -shortfalls(of)[0, 0]
@@ -220,7 +221,7 @@ def test_a_seed_decides() -> None:
 def test_as_many_are_bred_as_are_asked() -> None:
     proposals = random_proposals()
     proposals.proposer[:40] = 2
-    asked = (proposals, 6, 2.0, np.full(4, 0.2), np.empty((0, 3)), np.empty((0, 3)), 0.15, 0, None)
+    asked = (proposals, 6, 2.0, np.empty((0, 3)), np.empty((0, 3)), 0.15, 0, None)
     for bred in (0, 2, 6):
         chosen = select_batch(np.random.default_rng(0), *asked, bred)
         assert (chosen[6 - bred :] < 40).all() and len(set(chosen)) == 6
