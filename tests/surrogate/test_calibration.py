@@ -58,3 +58,36 @@ def test_undefined_features_say_nothing() -> None:
     calibration.add(np.zeros((8, 2)), np.full((8, 4), np.nan), np.ones((8, 4)))
     assert calibration.widening().tolist() == [1, 1, 1, 1]
     assert calibration.noise(np.full(4, 0.5)) == pytest.approx(np.full(4, 0.5))
+
+
+FIRST = np.full(2, 0.5)
+HERE, THERE = np.full((1, 3), 0.2), np.full((1, 3), 0.8)
+
+
+def told(*errors: float) -> Calibration:
+    """Of errors made HERE one by one, of the first of two features."""
+    calibration = Calibration(2, 3)
+    for error in errors:
+        calibration.add(HERE, np.array([[error, 0.0]]), np.ones((1, 2)))
+    return calibration
+
+
+def test_errors_are_remembered_where_they_were_made() -> None:
+    """Of their feature, and not elsewhere; nothing is known before anything was predicted."""
+    assert Calibration(2, 3).noise_at(HERE, FIRST).tolist() == [[0.5, 0.5]]
+    calibration = told(3.0)
+    (here,), (there,) = (calibration.noise_at(places, FIRST) for places in (HERE, THERE))
+    assert here[0] > 2.4 and here[1] < 0.5
+    assert there == pytest.approx(calibration.noise(FIRST), rel=1e-3)
+    beside = calibration.noise_at(HERE + 0.1, FIRST)[0, 0]
+    assert there[0] < beside < here[0]
+
+
+def test_what_was_learned_of_a_place_since_counts_more() -> None:
+    before, lately = (told(*errors).noise_at(HERE, FIRST)[0, 0] for errors in ([3.0] + [0.1] * 24, [0.1] * 24 + [3.0]))
+    assert lately == pytest.approx(np.sqrt(2) * before, rel=0.1), "24 later, half as much"
+
+
+def test_one_error_counts_so_much_at_most() -> None:
+    assert told(4.0).noise_at(HERE, FIRST) == pytest.approx(told(1e6).noise_at(HERE, FIRST))
+    assert told(np.nan).noise_at(HERE, FIRST)[0, 0] == pytest.approx(0.5)
