@@ -12,7 +12,8 @@ PRIOR = 8.0  # predictions' worth of weight on the first guess
 LARGEST = 2.0  # an error counts at most this, so that one surprise does not blind the search
 LARGEST_HERE = 4.0  # where it was made; the places near it pay for it, not all others
 REACH = 0.2  # distance in the unit cube over which a place says what errors are made beside it
-HALF = 24.0  # predictions after which one says half as much of its place: what was learned there since is known now
+HALF = 24.0  # later predictions with which one says half as much of its place: what it taught is known by then
+FORGOTTEN = 256  # and after which it says nothing, so that long runs think no longer
 DOUBT = 0.5  # predictions' worth of weight on what is usual elsewhere
 POOLED = 24.0  # a feature's own scores count as much as all others' when it has this many
 
@@ -24,12 +25,14 @@ class Calibration:
         """`first`: what to widen by before any prediction has been tested."""
         self.first = first
         self.places = np.empty((0, dimension))  # [n, D] where
+        self.known = np.empty(0, int)  # [n] predictions known with each, its own batch's among them
         self.errors = np.empty((0, features))  # [n, F] simulated - predicted, NaN where undefined
         self.expected = np.empty((0, features))  # [n, F] the SD that was predicted, before widening
 
     def add(self, places: np.ndarray, errors: np.ndarray, expected: np.ndarray) -> None:
         """Take in a batch: places [B, D] in the unit cube, the others [B, F]."""
         self.places = np.concatenate([self.places, places])
+        self.known = np.concatenate([self.known, np.full(len(places), len(self.places))])
         self.errors = np.concatenate([self.errors, errors])
         self.expected = np.concatenate([self.expected, expected])
 
@@ -46,11 +49,11 @@ class Calibration:
         Where a response jumps, say from one spike to a train of them, what is smooth goes through the middle: it may
         promise what no cell does, and errs there again and again.
         """
-        away = np.sum((places[:, None] - self.places[None]) ** 2, axis=2)
-        age = np.arange(len(self.places))[::-1]
+        errors, made, age = (part[-FORGOTTEN:] for part in (self.errors, self.places, len(self.places) - self.known))
+        away = np.sum((places[:, None] - made[None]) ** 2, axis=2)
         near = np.exp(-away / (2 * REACH**2)) * 0.5 ** (age / HALF)  # [Q, n]
-        square = np.minimum(np.nan_to_num(np.abs(self.errors)), LARGEST_HERE) ** 2
-        seen = near @ np.isfinite(self.errors)
+        square = np.minimum(np.nan_to_num(np.abs(errors)), LARGEST_HERE) ** 2
+        seen = near @ np.isfinite(errors)
         error: np.ndarray = np.sqrt((near @ square + DOUBT * self.noise(first) ** 2) / (seen + DOUBT))
         return error
 

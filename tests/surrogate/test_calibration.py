@@ -91,3 +91,12 @@ def test_what_was_learned_of_a_place_since_counts_more() -> None:
 def test_one_error_counts_so_much_at_most() -> None:
     assert told(4.0).noise_at(HERE, FIRST) == pytest.approx(told(1e6).noise_at(HERE, FIRST))
     assert told(np.nan).noise_at(HERE, FIRST)[0, 0] == pytest.approx(0.5)
+
+
+def test_a_batch_is_of_one_age() -> None:
+    """The first of a large batch is as new as the last."""
+    errors, places = np.zeros((128, 2)), np.full((128, 3), 0.8)
+    errors[0, 0], places[0] = 3.0, 0.2
+    calibration = Calibration(2, 3)
+    calibration.add(places, errors, np.ones((128, 2)))
+    assert calibration.noise_at(HERE, FIRST)[0, 0] == pytest.approx(told(3.0).noise_at(HERE, FIRST)[0, 0], rel=0.1)
