@@ -49,7 +49,7 @@ def test_a_copy_that_misleads_is_left(write: Callable[..., Path], tmp_path: Path
 def test_protocols_in_turn_end_where_the_run_left_alone_does(tmp_path: Path) -> None:
     problem = load_problem(HH)
     problem = problem.model_copy(update={"simulation": problem.simulation.model_copy(update={"engine": "cvode"})})
-    config = TuneConfig(budget=60, solutions=4, tolerance=0.5, batch=4, agent=AGENT, schedule="greedy")
+    config = TuneConfig(budget=200, solutions=4, tolerance=0.5, batch=4, agent=AGENT, schedule="greedy")
     alone = tune(problem, config, tmp_path / "alone")
     assert alone.schedule == "greedy" and len(alone.solutions) == 4
     assert alone.arms_s["greedy"] < alone.arms_s["whole"]
