@@ -177,20 +177,27 @@ class Evaluator:
         self.next_probe = batch + (PROBE_FORM_EVERY if judged else PROBE_EVERY)
         return [best]
 
-    def compromises(self, findings: Findings) -> tuple[Confirmed, ...]:
-        """With nothing found, a few that give up different measurements, nearest first as they are when confirmed.
+    def conclude(self, findings: Findings) -> tuple[Findings, tuple[Confirmed, ...]]:
+        """With nothing found, confirm a few that give up different measurements, outside the budget.
 
-        That is outside the budget.
+        Returns:
+            What is known now: one that gives up nothing is a solution, which the budget had left no evaluation to
+            confirm. Without any, the compromises, nearest first as they are when confirmed.
         """
         if findings.solutions:
-            return ()
-        chosen = _compromises(findings)
+            return findings, ()
+        chosen, config = _compromises(findings), self.definition.config
         x = list(findings.observations.x[chosen])
         done = dict(self.pool.run(x, traces=True, integrator=self.definition.tight))
         confirmed = [_confirmed(findings, index, done[i]) for i, index in enumerate(chosen)]
         z = np.reshape([found.z for found in confirmed], (len(confirmed), len(self.definition.keys)))
-        ordered = order(z, self.definition.target, self.definition.config.tolerance)
-        return tuple(confirmed[i] for i in ordered)
+        ordered = [confirmed[i] for i in order(z, self.definition.target, config.tolerance)]
+        for found in ordered:
+            holds = goals_worst(found.z) <= config.tolerance and _is_new(findings, found.u)
+            if holds and len(findings.solutions) < config.solutions:
+                solutions, at = (*findings.solutions, found), self.ledger.evaluations
+                findings = replace(findings, solutions=solutions, first_solution_at=findings.first_solution_at or at)
+        return findings.amended(self.ledger.evaluations), () if findings.solutions else tuple(ordered)
 
     def _judged(
         self, findings: Findings, batch: list[int], done: dict[int, Evaluation], numbers: list[int]

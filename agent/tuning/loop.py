@@ -96,10 +96,11 @@ def _search(definition: Definition, archive: Archive, log: Path, ledger: Ledger)
             for later in _turns(turn.findings, evaluator, pretraining, pool):
                 turn = later  # what is known when Ctrl-C comes
                 ledger.pause()
-            status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             with ledger.phase("diagnose", turn.findings):
-                compromises = evaluator.compromises(turn.findings)
+                findings, compromises = evaluator.conclude(turn.findings)
+                turn = turn._replace(findings=findings)
                 reachability = explore(turn.findings, turn.agent, archive, pool)
+            status = "solved" if len(turn.findings.solutions) >= config.solutions else status
             ledger.tell_of(WRITING, turn.findings)
         except BaseException as error:
             if not was_stopped(error):

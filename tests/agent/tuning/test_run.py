@@ -30,6 +30,19 @@ def test_every_solution_comes_with_files_that_run_without_gbar(tmp_path: Path) -
 
 
 @pytest.mark.neuron
+def test_a_set_found_with_the_last_evaluation_is_a_solution(tmp_path: Path) -> None:
+    """No evaluation is left to confirm it, and it is confirmed all the same: it was once shown as a compromise."""
+    config = TuneConfig(budget=1, solutions=1, tolerance=50.0)
+    result = tune(load_problem(HH), config, tmp_path / "run")
+    assert (result.status, result.evaluations, result.first_solution_at) == ("solved", 1, 1)
+    (solution,) = result.solutions
+    assert solution.max_abs_z is not None and solution.max_abs_z <= 50.0 and not solution.gives_up
+    assert (tmp_path / "run" / "solutions" / "01" / "run.py").is_file()
+    again = tune(load_problem(HH), config, tmp_path / "run")
+    assert (again.status, again.evaluations, again.solutions) == ("solved", 1, [solution]), "taken up again"
+
+
+@pytest.mark.neuron
 def test_what_was_simulated_stays_when_a_run_fails_later(tmp_path: Path) -> None:
     def fail(status: Status) -> None:
         if status.evaluations >= 2:
