@@ -84,8 +84,8 @@ def test_errors_are_remembered_where_they_were_made() -> None:
 
 
 def test_what_was_learned_of_a_place_since_counts_more() -> None:
-    before, lately = (told(*errors).noise_at(HERE, FIRST)[0, 0] for errors in ([3.0] + [0.1] * 24, [0.1] * 24 + [3.0]))
-    assert lately == pytest.approx(np.sqrt(2) * before, rel=0.1), "24 later, half as much"
+    before, lately = (told(*errors).noise_at(HERE, FIRST)[0, 0] for errors in ([3.0] + [0.1] * 16, [0.1] * 16 + [3.0]))
+    assert lately == pytest.approx(np.sqrt(2) * before, rel=0.1), "16 later, half as much"
 
 
 def test_one_error_counts_so_much_at_most() -> None:
