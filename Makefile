@@ -4,6 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 OLDER = .venv-neuron8
+IMPORTED = distributed, efel, matplotlib, neuron, pandas, pytest, sklearn.metrics, gbar.agent.tuning, gbar.scripts.main
 ON_OLDER = tests/models/test_hh.py tests/sim/cell/test_cell.py tests/sim/engine/test_response.py \
 	tests/sim/engine/test_steps.py tests/sim/mechanisms/test_mechanisms.py
 CLEAN = $(VENV) $(OLDER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -91,6 +92,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,bench,dask,recordings,parquet,notebook,ui,docs]'
 	@# Found where packages are looked for, and so before a folder "gbar" that only holds this checkout, as $$PWD/gbar may.
 	@ln -sfn "$(CURDIR)/gbar" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gbar"
+	@# Once here: where PYTHONDONTWRITEBYTECODE is set, every process would compile anew what it imports.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import $(IMPORTED)'
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
