@@ -17,7 +17,7 @@ from gbar.agent.result import (
 from gbar.sim.problem import doubtful_sign
 
 MORE = (
-    "No single measurement and no pair was found to be out of reach. A larger --budget may do; "
+    "Every single measurement and every pair was met, or the surrogate sees where. A larger --budget may do; "
     "or three or more measurements stand in each other's way."
 )
 UNMEASURED = (
@@ -106,10 +106,10 @@ def _unmet(result: Result, measured: dict[str, Measured]) -> Finding:
     if result.diagnosis.probed is None:
         return Finding("Not met so far", RESUME, said)
     advice = (
-        f"Never met in {_made(result)}, and the surrogate sees no place where it is: widen the bounds, free another "
+        f"Not found in {_made(result)}, and the surrogate sees no place where it is: widen the bounds, free another "
         "parameter, or ask whether the measurement belongs to this model."
     )
-    return Finding("Out of reach", advice, said)
+    return Finding("Not found", advice, said)
 
 
 def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
@@ -119,10 +119,10 @@ def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
     if diagnosis.probed is None:
         return Finding("Not met together so far", RESUME, said, trade_offs)
     advice = (
-        f"Each was met, both together never in {_made(result)}, and the surrogate sees no place for both: "
+        f"Each was met, both together never in {_made(result)}, and the surrogate sees no place for them: "
         "trust one less (a larger SD), or free a parameter that parts them."
     )
-    return Finding("One at a time", advice, said, trade_offs)
+    return Finding("Not found together", advice, said, trade_offs)
 
 
 def _made(result: Result) -> str:

@@ -5,7 +5,7 @@ from gbar.agent.ui.drawing import z_bars
 from gbar.agent.ui.pages import Screen, Visit, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
 
-IN_THE_WAY = {"Out of reach", "One at a time", "Not met so far", "Not met together so far", "Nothing in the way"}
+IN_THE_WAY = {"Not found", "Not found together", "Not met so far", "Not met together so far", "Nothing in the way"}
 
 
 def _body(visit: Visit) -> str:

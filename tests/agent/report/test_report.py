@@ -386,7 +386,7 @@ def test_why_it_cannot_be_done(tmp_path: Path) -> None:
     assert not page.open
     found = findings(result)
     assert [finding.title for finding in found] == [
-        "Out of reach", "One at a time", "At a bound", "No information", "Not constrained"
+        "Not found", "Not found together", "At a bound", "No information", "Not constrained"
     ]  # fmt: skip
     for finding in found:
         assert finding.title in page.text
