@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from gbar.agent.export.model import refuse_inside
 from gbar.agent.export.ours import refuse_foreign, refuse_foreign_model
 from gbar.agent.result import Candidate, Result, read_result
 from gbar.sim import GbarError, Integrator, Problem, load_problem
-from gbar.sim.archive import said_of, why_another
+from gbar.sim.archive import reading, said_of, why_another
 from gbar.sim.files import resolved, write_whole
 
 Form = Literal["hoc", "python", "json", "bluepyopt"]
@@ -210,7 +209,7 @@ def _another_model(run: Path, result: Result, problem: Problem) -> str:
         if not file.is_file():
             continue
         try:  # only read, and never made
-            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as kept:
+            with reading(file) as kept:
                 meta = dict(kept.execute("SELECT key, value FROM meta").fetchall())
             return why_another(meta, said_of(problem)) if meta else ""
         except (sqlite3.Error, ValueError) as error:

@@ -14,13 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gbar.sim import GbarError
+from gbar.sim.archive import reading
 from gbar.sim.problem import rows_of
 
 MOST_FEATURES = 24  # of an archive whose measurements are not given
@@ -51,7 +51,7 @@ def read_archive(file: Path, table: Path | None = None) -> tuple[np.ndarray, np.
         GbarError: no archive, or fewer than 64 evaluations.
     """
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+        with reading(file) as opened:
             kept = opened.execute(
                 "SELECT parameters, features FROM evaluations WHERE status = 'ok' AND proposer != 'confirm'"
                 " ORDER BY run, batch, slot"

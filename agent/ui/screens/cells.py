@@ -2,7 +2,6 @@
 
 import csv
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gbar.agent.ui.runs import options_of
 from gbar.agent.ui.screens.consent import check_consent
 from gbar.agent.ui.tables import folders_of, tables_in
 from gbar.sim import GbarError, Problem
+from gbar.sim.archive import reading
 from gbar.sim.problem import folded, read_sheet
 
 
@@ -62,7 +62,7 @@ def _simulated(archive: Path) -> int:
     if not archive.is_file():
         return 0
     try:
-        with closing(sqlite3.connect(f"file:{archive}?mode=ro", uri=True, timeout=1.0)) as db:
+        with reading(archive) as db:
             return int(db.execute("SELECT COUNT(*) FROM evaluations").fetchone()[0])
     except sqlite3.Error:
         return 0

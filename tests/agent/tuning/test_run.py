@@ -27,6 +27,7 @@ def test_every_solution_comes_with_files_that_run_without_gbar(tmp_path: Path) -
             "solution.hoc",
         ]
     assert (tmp_path / "run" / "solutions" / "model" / "hh.hoc").read_bytes() == (HH / "hh.hoc").read_bytes()
+    assert not list((tmp_path / "run").glob("archive.sqlite-*")), "SQLite's own files are gone with the run"
 
 
 @pytest.mark.neuron
