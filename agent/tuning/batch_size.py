@@ -21,7 +21,7 @@ from gbar.sim.files import write_whole
 from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
-FIRST = 8  # the first batches from scratch are such a part of a whole one
+FIRST = 8  # the first batches from scratch are such a part of a whole one, where that is no larger than `BATCH`
 TIMED = 4  # evaluations at least that time a model, by their median: a worker's first one is slow
 SPARE = 32  # evaluations beyond the budget that an agent has room for
 TURNS = 12  # batches until they double
@@ -91,13 +91,16 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
 def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:
     """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think.
 
-    Also where the batch was asked for: one that a run chose can be given back, and repeats it.
+    Not so where a whole batch is large: many workers wait for it, or someone asked for so much at once. A batch that a
+    run chose can be given back, and repeats it.
 
     Args:
         whole: the run's batch.
         made: batches so far.
     """
-    return whole if pretraining.agent else min(whole, max(1, whole // FIRST) << (made // TURNS))
+    if pretraining.agent or whole > BATCH:
+        return whole
+    return min(whole, max(1, whole // FIRST) << (made // TURNS))
 
 
 def _thinking_s(findings: Findings, ledger: Ledger) -> float:

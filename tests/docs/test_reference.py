@@ -386,15 +386,18 @@ def test_figures_of_the_comparison_are_those_of_its_rows() -> None:
 
 
 def test_sums_on_real_targets_are_those_of_their_rows() -> None:
+    scores: dict[tuple[str, str], list[dict[int, float]]] = {}
     with (DOCS / "benchmarks" / "real.csv").open(newline="") as stream:
-        scores = {(row["problem"], row["method"]): json.loads(row["progress"]) for row in csv.DictReader(stream)}
+        for row in csv.DictReader(stream):
+            sums = {told[0]: told[3] for told in json.loads(row["progress"])}
+            scores.setdefault((row["problem"], row["method"]), []).append(sums)
     shown = table(section("comparison.md", "On real targets"))
     assert len(scores) == len(shown) * len(ON_REAL_TARGETS)
     for title, *cells in shown:
         problem = title.partition("`")[2].partition("`")[0]
         for method, cell in zip(ON_REAL_TARGETS, cells, strict=True):
-            sums = {told[0]: told[3] for told in scores[problem, method]}
-            assert cell == ", ".join(f"{sums[after]:.0f}" for after in (100, 200, 400)), (problem, method)
+            medians = [statistics.median(sums[after] for sums in scores[problem, method]) for after in (100, 200, 400)]
+            assert cell == ", ".join(f"{median:.0f}" for median in medians), (problem, method)
 
 
 ON_REAL_TARGETS = ("gbar", "dfo-ls", "cma", "bluepyopt-ibea")

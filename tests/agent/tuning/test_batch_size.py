@@ -34,7 +34,7 @@ def test_by_hand(think_s: float, round_s: float, at_once: int, batch: int) -> No
 
 @pytest.mark.parametrize(
     ("whole", "made", "batch"),
-    [(1, 0, 1), (8, 0, 1), (8, 11, 1), (8, 12, 2), (8, 24, 4), (8, 100, 8), (16, 0, 2), (256, 0, 32), (256, 40, 256)],
+    [(1, 0, 1), (8, 0, 1), (8, 11, 1), (8, 12, 2), (8, 24, 4), (8, 100, 8), (16, 0, 16), (256, 0, 256), (256, 40, 256)],
 )
 def test_first_batches_are_small_and_grow(whole: int, made: int, batch: int) -> None:
     assert next_batch(whole, Pretraining(None, ""), made) == batch
