@@ -61,7 +61,7 @@ class Evaluator:
             expected = Forecast(*(part[i] for part in forecast or ()))
             corrected = features[i] + findings.bias.shift
             predictions.append(Predicted(before + i + 1, len(findings.history), proposers[i], expected, corrected))
-        known = findings.observations.added(x, u, features, proposers)
+        known = findings.observations.added(x, u, features, proposers, range(before + 1, before + 1 + len(u)))
         findings = replace(findings, observations=known, predictions=tuple(predictions))
         record = Progress(
             evaluations=ledger.evaluations,
@@ -127,7 +127,8 @@ class Evaluator:
             ok = np.array([kept.done.status == "ok" for kept in searched])
             features = np.where(ok[:, None], [kept.done.row(self.definition.keys) for kept in searched], np.nan)
             u, proposers = self.definition.problem.unit(x), [kept.proposer for kept in searched]
-            findings = replace(findings, observations=findings.observations.added(x, u, features, proposers))
+            numbers = [kept.number for kept in searched]
+            findings = replace(findings, observations=findings.observations.added(x, u, features, proposers, numbers))
         for kept in searched + confirmed:
             ledger.count(kept.done, findings)
             ledger.batches = max(ledger.batches, kept.batch + 1 - len(findings.history))
@@ -348,4 +349,4 @@ def _is_new(findings: Findings, u: np.ndarray) -> bool:
 def _confirmed(findings: Findings, index: int, done: Evaluation) -> Confirmed:
     known, definition = findings.observations, findings.definition
     z = z_scores(done.row(definition.keys), definition.target)
-    return Confirmed(known.u[index], known.x[index], done, z, known.proposers[index], index + 1)
+    return Confirmed(known.u[index], known.x[index], done, z, known.proposers[index], int(known.numbers[index]))

@@ -1,5 +1,6 @@
 """What a run knows at one moment: values that the loop passes on, each made from the one before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,15 +21,18 @@ class Observations:
     u: np.ndarray  # [N, D] unit cube
     features: np.ndarray  # [N, F] NaN where not defined
     proposers: tuple[str, ...]  # [N]
+    numbers: np.ndarray  # [N] which of the run's evaluations, confirmations counted; 0 for another run's
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def added(self, x: np.ndarray, u: np.ndarray, features: np.ndarray, proposers: list[str]) -> "Observations":
-        """These and B more: [B, D], [B, D], [B, F] and [B]."""
+    def added(
+        self, x: np.ndarray, u: np.ndarray, features: np.ndarray, proposers: list[str], numbers: Sequence[int]
+    ) -> "Observations":
+        """These and B more: [B, D], [B, D], [B, F], [B] and [B]."""
         both = zip((self.x, self.u, self.features), (x, u, features), strict=True)
         x, u, features = (np.concatenate(pair) for pair in both)
-        return Observations(x, u, features, (*self.proposers, *proposers))
+        return Observations(x, u, features, (*self.proposers, *proposers), np.array([*self.numbers, *numbers], int))
 
     @property
     def inside(self) -> np.ndarray:  # [N] bool

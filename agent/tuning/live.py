@@ -175,8 +175,8 @@ class LiveFiles:
             first = int(np.lexsort((findings.distance, findings.worst))[0])
             done = Evaluation(dict(zip(definition.keys, map(float, known.features[first]), strict=True)))
             if known.inside[first]:
-                near = Confirmed(known.u[first], known.x[first], done, z[first], known.proposers[first], first + 1)
-                self._nearer(near)
+                who, number = known.proposers[first], int(known.numbers[first])
+                self._nearer(Confirmed(known.u[first], known.x[first], done, z[first], who, number))
         self._solutions += [candidate(definition, found) for found in findings.solutions[len(self._solutions) :]]
 
     def _improve(self, z: np.ndarray) -> None:  # [N, F]

@@ -34,6 +34,8 @@ from gbar.agent.tuning.schedule import schedule_of
 from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
+ARCHIVE = "archive"  # who proposed what other runs have simulated
+
 
 class Turn(NamedTuple):
     """What is known after each step of a search."""
@@ -178,9 +180,9 @@ def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -
     tight = archive.rows(keys, str(definition.tight), partial=True)  # one that was given up half-way was paid for too
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
     x, features = rows.x[others], np.where(rows.ok[:, None], rows.features, np.nan)[others]
-    proposers = tuple(name for name, other in zip(rows.proposer, others, strict=True) if other)
     bias = EngineBias.unknown(definition.target)
-    findings = Findings(definition, Observations(x, problem.unit(x), features, proposers), bias)
+    known = Observations(x, problem.unit(x), features, (ARCHIVE,) * len(x), np.zeros(len(x), int))
+    findings = Findings(definition, known, bias)
     asked = archive.rows([], str(definition.tight))  # of other features too
     ledger.confirmed_before = {x.tobytes() for x, name in zip(asked.x, asked.run, strict=True) if name != run}
     _keep(definition, ledger, rows, ~others, tight, ~confirmed)
@@ -196,7 +198,9 @@ def _with_unfinished(findings: Findings, archive: Archive) -> Findings:
     new = [name == definition.name and x.tobytes() not in before for name, x in zip(rows.run, rows.x, strict=True)]
     more = rows.only(np.array(new, bool))
     features, u = np.where(more.ok[:, None], more.features, np.nan), definition.problem.unit(more.x)
-    return replace(findings, observations=known.added(more.x, u, features, more.proposer))
+    made = findings.history[-1].evaluations if findings.history else 0
+    numbers = range(made + 1, made + 1 + len(u))
+    return replace(findings, observations=known.added(more.x, u, features, more.proposer, numbers))
 
 
 def _with_bias(findings: Findings, confirmed: Rows, others: np.ndarray) -> Findings:
@@ -231,16 +235,19 @@ def _keep(
     definition: Definition, ledger: Ledger, searched: Rows, ours: np.ndarray, confirmed: Rows, ours_too: np.ndarray
 ) -> None:
     """Lay out what earlier sessions of this run have made: the loop comes to it again, in the same order."""
-    made = searched.batch[ours]
-    for rows, own, confirming in ((searched, ours, False), (confirmed, ours_too, True)):
-        for count, i in enumerate(np.flatnonzero(own), start=1):
+    where = [
+        [i for i in np.flatnonzero(own) if (rows.proposer[i] == "confirm") == confirming]
+        for rows, own, confirming in ((searched, ours, False), (confirmed, ours_too, True))
+    ]
+    made, held = searched.batch[where[0]], confirmed.batch[where[1]]
+    for rows, indices, confirming in ((searched, where[0], False), (confirmed, where[1], True)):
+        for count, i in enumerate(indices, start=1):
             features = dict(zip(definition.keys, map(float, rows.features[i]), strict=True))
             status = "ok" if rows.ok[i] else "failed"
             done = Evaluation(features, status=status, reason=rows.reason[i], seconds=float(rows.seconds[i]))
-            if confirming == (rows.proposer[i] == "confirm"):
-                number = count + (int((made < rows.batch[i]).sum()) if confirming else 0)
-                kept = Kept(rows.x[i], done, int(rows.batch[i]), rows.proposer[i], number)
-                ledger.kept[rows.x[i].tobytes(), confirming] = kept
+            before = made < rows.batch[i] if confirming else held <= rows.batch[i]  # a batch is confirmed as the next
+            kept = Kept(rows.x[i], done, int(rows.batch[i]), rows.proposer[i], count + int(before.sum()))
+            ledger.kept[rows.x[i].tobytes(), confirming] = kept
 
 
 def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, list[str], Forecast]:

@@ -33,7 +33,7 @@ def known(u: np.ndarray, features: np.ndarray, seed: int = 0, **guess: Any) -> F
     first = problem.parameter[0].model_copy(update=guess)
     problem = problem.model_copy(update={"parameter": (first, *problem.parameter[1:])})
     definition = Definition.of(problem, TuneConfig(seed=seed))
-    cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u))
+    cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u), np.arange(len(u)) + 1)
     return Findings(definition, cells, EngineBias.unknown(definition.target))
 
 

@@ -1,5 +1,6 @@
 """The whole loop on models/hh: real NEURON, a small agent."""
 
+import csv
 import json
 import os
 import shutil
@@ -344,6 +345,13 @@ def test_another_cell_from_the_same_archive(
     assert "design" not in {name for progress in informed.history for name in progress.proposers}
     assert not (tmp_path / "informed" / "archive.sqlite").exists()
     assert informed.archive == str(archive)
+    for name, result in (("scratch", scratch), ("informed", informed)):
+        with (tmp_path / name / "predictions.csv").open(newline="") as stream:
+            proposers = {int(row["evaluation"]): row["proposer"] for row in csv.DictReader(stream)}
+        for solution in result.solutions:  # by the same number there
+            assert solution.evaluation <= result.evaluations
+            unplanned = "design" if solution.evaluation else "archive"
+            assert solution.proposer == proposers.get(solution.evaluation, unplanned)
 
 
 def test_tables_of_one_name_are_two_runs(problem: Problem, tmp_path: Path, write: Callable[..., Path]) -> None:
