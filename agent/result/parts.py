@@ -48,7 +48,7 @@ class Candidate(Plain):
         "is not defined",
     )
     proposer: str = Field(description="`design`, `policy`, `gradient`, `bred`, or `archive` for another run's")
-    evaluation: int = Field(description="its number in the run, confirmations counted; 0 for another run's")
+    evaluation: int = Field(description="its number in the run; 0 for another run's")
 
 
 class Accuracy(Plain):
