@@ -1,4 +1,4 @@
-"""Why it cannot be done, and what the answer does not say: what limits a run, each finding checked in NEURON.
+"""Why nothing was found, and what the answer does not say: what limits a run, each finding checked in NEURON.
 
 The surrogate knows the whole space; where it thinks a measurement, or a pair of them, is met best, NEURON is asked.
 What is reported as the nearest achievable value is a value that NEURON gave.

@@ -392,7 +392,7 @@ def test_why_it_cannot_be_done(tmp_path: Path) -> None:
         assert finding.title in page.text
         assert all(re.sub(r"\s+", " ", sentence) in page.text for sentence in finding.sentences)
     assert "40.2" in found[0].sentences[0] and "not defined in any simulation" in found[0].sentences[1]
-    assert "Why it cannot be done" in page.text and "12 times more" in page.text
+    assert "Why nothing was found" in page.text and "12 times more" in page.text
     assert not any("opposite sign" in sentence for finding in found for sentence in finding.sentences)
     assert findings(a_result(solutions=2)) == []
     short = a_result(solutions=0).model_copy(update={"diagnosis": Diagnosis(probed=8)})
@@ -404,7 +404,7 @@ def test_what_a_stopped_run_has_not_met_is_not_called_impossible(tmp_path: Path)
     result = result.model_copy(update={"diagnosis": result.diagnosis.model_copy(update={"probed": None})})
     assert [finding.title for finding in findings(result)][:2] == ["Not met so far", "Not met together so far"]
     page = Page(write_report(a_run(tmp_path, result)).read_text(encoding="utf-8"))
-    assert "What limits this answer" in page.text and "cannot be done" not in page.text
+    assert "What limits this answer" in page.text and "nothing was found" not in page.text
 
 
 def test_conflicts_are_told_by_the_measurement_that_has_most() -> None:
