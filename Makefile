@@ -4,7 +4,8 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 OLDER = .venv-neuron8
-IMPORTED = distributed, efel, matplotlib, neuron, pandas, pytest, sklearn.metrics, gbar.agent.tuning, gbar.scripts.main
+IMPORTED = distributed, efel, matplotlib, neuron, pandas, pynwb, pytest, sklearn.metrics, sphinx.application, \
+	gbar.agent.tuning, gbar.agent.ui.server, gbar.scripts.main
 ON_OLDER = tests/models/test_hh.py tests/sim/cell/test_cell.py tests/sim/engine/test_response.py \
 	tests/sim/engine/test_steps.py tests/sim/mechanisms/test_mechanisms.py
 CLEAN = $(VENV) $(OLDER) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -34,6 +35,7 @@ $(OLDER)/.installed: pyproject.toml constraints.txt
 	@grep -v '^neuron==' constraints.txt > $(OLDER)/constraints.txt
 	@$(OLDER)/bin/python -m pip install -qq --no-compile --disable-pip-version-check -c $(OLDER)/constraints.txt neuron==8.2.7 \
 		efel numpy openpyxl psutil pydantic rich scipy typer hypothesis pytest pytest-timeout
+	@env -u PYTHONDONTWRITEBYTECODE $(OLDER)/bin/python -c 'import efel, neuron, openpyxl, pydantic, pytest, scipy.stats, typer'
 	@touch $@
 
 lint: $(STAMP) ## ruff: rules and formatting
