@@ -35,7 +35,7 @@ $(OLDER)/.installed: pyproject.toml constraints.txt
 	@grep -v '^neuron==' constraints.txt > $(OLDER)/constraints.txt
 	@$(OLDER)/bin/python -m pip install -qq --no-compile --disable-pip-version-check -c $(OLDER)/constraints.txt neuron==8.2.7 \
 		efel numpy openpyxl psutil pydantic rich scipy typer hypothesis pytest pytest-timeout
-	@env -u PYTHONDONTWRITEBYTECODE $(OLDER)/bin/python -c 'import efel, neuron, openpyxl, pydantic, pytest, scipy.stats, typer'
+	@env -u PYTHONDONTWRITEBYTECODE NEURON_MODULE_OPTIONS=-nogui $(OLDER)/bin/python -c 'import efel, neuron, openpyxl, pydantic, pytest, scipy.stats, typer'
 	@touch $@
 
 lint: $(STAMP) ## ruff: rules and formatting
@@ -95,7 +95,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@# Found where packages are looked for, and so before a folder "gbar" that only holds this checkout, as $$PWD/gbar may.
 	@ln -sfn "$(CURDIR)/gbar" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gbar"
 	@# Once here: where PYTHONDONTWRITEBYTECODE is set, every process would compile anew what it imports.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import $(IMPORTED)'
+	@env -u PYTHONDONTWRITEBYTECODE NEURON_MODULE_OPTIONS=-nogui $(BIN)/python -c 'import $(IMPORTED)'
 	@touch $(STAMP)
 	@echo "Installed. The command is $(BIN)/gbar"
 
