@@ -5,7 +5,7 @@ from gbar.agent.report.contents import Contents
 FILES = {
     "solutions.csv": "one row a solution, for a spreadsheet",
     "result.json": "everything, to verify, report, export and repeat the run",
-    "predictions.csv": "every measured feature as predicted, and as simulated, less the engine's known error",
+    "predictions.csv": "every measured feature as predicted, and as simulated, less the engine's error",
     "traces.npz": "voltages, for NumPy",
     "archive.sqlite": "every simulation",
     "neuron.log": "what NEURON and the model printed",
