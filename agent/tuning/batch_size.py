@@ -21,10 +21,9 @@ from gbar.sim.files import write_whole
 from gbar.sim.problem import LANES
 
 BATCH, GUIDED_BATCH = 8, 8  # evaluations between two fits: where nothing was measured, and with a pretrained agent
-FIRST = 8  # the first batches from scratch are such a part of a whole one, where that is no larger than `BATCH`
 TIMED = 4  # evaluations at least that time a model, by their median: a worker's first one is slow
 SPARE = 32  # evaluations beyond the budget that an agent has room for
-TURNS = 12  # batches until they double
+TURNS = 12  # batches of single evaluations, and then until they double
 SIZES = (4, 8, 16, 32, 64, 128)
 WASTE = 0.7  # the evaluations a run needs after its design grow with the batch to this power (docs/agent.md)
 SLACK = 1.3  # times the least wall clock that a run may take for the sake of fewer evaluations
@@ -89,7 +88,8 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
 
 
 def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:
-    """Evaluations before the next fit. From scratch the first are few: each teaches more than it costs to think.
+    """Evaluations before the next fit. From scratch the first are single ones: each teaches more than it costs
+    to think.
 
     Not so where a whole batch is large: many workers wait for it, or someone asked for so much at once. A batch that a
     run chose can be given back, and repeats it.
@@ -100,7 +100,7 @@ def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:
     """
     if pretraining.agent or whole > BATCH:
         return whole
-    return min(whole, max(1, whole // FIRST) << (made // TURNS))
+    return min(whole, 1 << (made // TURNS))
 
 
 def _thinking_s(findings: Findings, ledger: Ledger) -> float:
