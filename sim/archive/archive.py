@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gbar.sim.archive.reading import connected
 from gbar.sim.engine import UNKNOWN, Evaluation
 from gbar.sim.errors import GbarError
 from gbar.sim.files import Made, resolved
@@ -139,7 +140,7 @@ class Archive:
             raise GbarError(f"{self.path}: {what}: name another with --archive")
         try:
             with self._refusing():
-                self._db = self._connected()
+                self._db = connected(self.path, LOCK_LIMIT_S)
         except GbarError:
             if before and self._identity() == before:
                 self.made.take_back()
@@ -156,11 +157,6 @@ class Archive:
             return True
         self.close()
         return False
-
-    def _connected(self) -> sqlite3.Connection:
-        """The file, which is not made here: it would be nobody's to take back. Raises sqlite3.Error."""
-        name = f"{self.path.as_uri()}?mode=rw"
-        return sqlite3.connect(name, uri=True, timeout=LOCK_LIMIT_S, isolation_level=None)
 
     def _identity(self) -> tuple[int, int] | None:
         """What the disk knows the file by, which another of the same name does not share; None where there is none."""

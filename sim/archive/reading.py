@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-LOCK_LIMIT_S = 5.0  # to wait for another program that keeps it to itself
+LOOK_LIMIT_S = 5.0  # to wait for another program that keeps it to itself
+
+
+def connected(file: Path, limit_s: float) -> sqlite3.Connection:
+    """An archive's file, which is not made here: it would be nobody's to take back. Raises sqlite3.Error."""
+    return sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=limit_s, isolation_level=None)
 
 
 @contextmanager
@@ -14,6 +19,6 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
 
     SQLite's own files beside it go when the last connection closes, but not where that one may not write.
     """
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=LOCK_LIMIT_S)) as opened:
+    with closing(connected(file.resolve(), LOOK_LIMIT_S)) as opened:
         opened.execute("PRAGMA query_only = ON")
         yield opened
