@@ -5,6 +5,7 @@ import math
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -27,6 +28,13 @@ TURNS = 12  # batches of single evaluations, and then until they double
 SIZES = (4, 8, 16, 32, 64, 128)
 WASTE = 0.7  # the evaluations a run needs after its design grow with the batch to this power (docs/agent.md)
 SLACK = 1.3  # times the least wall clock that a run may take for the sake of fewer evaluations
+
+
+class Took(NamedTuple):
+    """What one evaluation took."""
+
+    distance: float  # of its cell from the measurements
+    seconds: float  # of a worker, its share of those simulated together with it
 
 
 def new_agent(findings: Findings, ledger: Ledger, pretrained: Pretrained | None, seed: int) -> Agent:
@@ -60,7 +68,7 @@ def choose_batch(think_s: float, round_s: float, at_once: int) -> int:
     return next(size for size in sizes if seconds[size] <= SLACK * min(seconds.values()))
 
 
-def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, took: list[float]) -> BatchSize:
+def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: Pool, took: list[Took]) -> BatchSize:
     """Choose a run's batch, unless its user has; what was measured once is remembered, so a seed stays a seed.
 
     Args:
@@ -68,7 +76,8 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
         ledger: knows how an earlier session went.
         pretraining: a pretrained agent needs no choice.
         pool: what simulates.
-        took: s that each evaluation of the design took a worker, its share of those simulated together with it.
+        took: the design's evaluations. The nearer half tells: a search goes where they are, and a cell that does what
+            was measured can take ten times as long as a silent one.
     """
     asked = findings.definition.config.batch
     if asked or pretraining.agent:
@@ -79,12 +88,17 @@ def settle(findings: Findings, ledger: Ledger, pretraining: Pretraining, pool: P
         if len(took) < TIMED:  # the rest was another run's
             return BatchSize(BATCH)
         lanes = LANES if Integrator.of(findings.definition.problem).batched else 1
-        think_s, round_s = _thinking_s(findings, ledger), lanes * float(np.median(took))
+        think_s, round_s = _thinking_s(findings, ledger), lanes * _nearer_s(took)
         size = choose_batch(think_s, round_s, pool.at_once)
         timing = BatchTiming(batch=size, think_s=round(think_s, 4), round_s=round(round_s, 4), at_once=pool.at_once)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, timing.model_dump_json(indent=1) + "\n")
     return BatchSize(timing.batch, timing)
+
+
+def _nearer_s(took: list[Took]) -> float:
+    nearer = sorted(took)[: max(TIMED, len(took) // 2)]
+    return float(np.median([each.seconds for each in nearer]))
 
 
 def next_batch(whole: int, pretraining: Pretraining, made: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from gbar.agent.learning import Forecast, is_distinct, z_scores
 from gbar.agent.learning import worst as goals_worst
 from gbar.agent.result import FirstBatch, Progress
+from gbar.agent.tuning.batch_size import Took
 from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
 from gbar.agent.tuning.fidelity import PROBES, PROMISING
@@ -33,7 +34,7 @@ class Evaluator:
     archive: Archive
     pool: Pool
     schedule: Schedule | None = None  # of a dear model, whose protocols are simulated in turn
-    took: list[float] = field(default_factory=list)  # s of a worker for each evaluation by the searching engine
+    took: list[Took] = field(default_factory=list)  # by the searching engine
     next_probe: int = 0  # batch before which no near miss is confirmed again
 
     def simulate(
@@ -54,7 +55,6 @@ class Evaluator:
             done = self._run(findings, x, proposers, Integrator.of(definition.problem))
         else:
             done = self._in_turn(findings, x, proposers, forecast)
-        self.took += [done[i].seconds for i in range(len(u))]
         features = np.array([done[i].row(definition.keys) for i in range(len(u))])
         predictions = list(findings.predictions)
         for i in range(len(u) if forecast is not None else 0):
@@ -63,6 +63,7 @@ class Evaluator:
             predictions.append(Predicted(before + i + 1, len(findings.history), proposers[i], expected, corrected))
         known = findings.observations.added(x, u, features, proposers, range(before + 1, before + 1 + len(u)))
         findings = replace(findings, observations=known, predictions=tuple(predictions))
+        self.took += [Took(float(findings.distance[i - len(u)]), done[i].seconds) for i in range(len(u))]
         record = Progress(
             evaluations=ledger.evaluations,
             best_max_abs_z=findings.best if np.isfinite(findings.best) else None,

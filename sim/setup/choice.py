@@ -19,7 +19,7 @@ from gbar.sim.errors import GbarError, MachineError
 from gbar.sim.files import cache_folder, write_whole
 from gbar.sim.pool import KILLED, Workers
 from gbar.sim.problem import LANES, Integrator, Problem, typical_sd
-from gbar.sim.setup.fidelity import DEAR_S, FidelityTrial, try_fidelities
+from gbar.sim.setup.fidelity import DOUBTFUL_S, FidelityTrial, try_fidelities
 from gbar.sim.setup.reuse import Difference, Process, Reuse, compare, differences, with_process
 
 CANDIDATES = (
@@ -75,12 +75,14 @@ class Choice(BaseModel):
     process: Process = "kept"  # for all evaluations, or one for each
     passing: bool = False  # whether a process was killed meanwhile, so that another time it may be another choice
     fidelities: list[FidelityTrial] = []  # cheaper forms of a dear model that were tried
+    further_out_s: float | None = None  # of an evaluation of the model at the points where these were tried
 
     @property
     def seconds(self) -> float:
-        """That a worker needs for an evaluation of the model itself; 0 where nobody has seen it."""
+        """That a worker needs for an evaluation of the model itself, or at least; 0 where nobody has seen it."""
         tried = [trial.seconds for trial in self.trials if trial.seconds is not None and trial.sees_the_same]
-        return min(tried, default=0.0)
+        too_long = bool(self.trials) and all(trial.slow for trial in self.trials)
+        return max(min(tried, default=LONGEST_S if too_long else 0.0), self.further_out_s or 0.0)
 
 
 def choose_engine(
@@ -123,11 +125,13 @@ def _with_fidelity(
 ) -> tuple[Problem, Choice]:
     """On a cheaper form of a dear model, where one orders parameter sets as the model does."""
     wanted = problem.simulation.fidelities
-    dear = choice.seconds > DEAR_S and problem.simulation.segments is None
-    if not problem.measurements or not (dear if wanted == "auto" else wanted):
+    doubtful = choice.seconds > DOUBTFUL_S and problem.simulation.segments is None
+    if not problem.measurements or not (doubtful if wanted == "auto" else wanted):
         return problem, choice
     found = try_fidelities(problem, memory, log, observe)
-    choice = choice.model_copy(update={"fidelities": found.trials})
+    choice = choice.model_copy(update={"fidelities": found.trials, "further_out_s": found.full_seconds})
+    if not found.trials:
+        return problem, choice
     if found.best is None:
         tried = "; ".join(map(str, found.trials))
         return problem, choice.model_copy(update={"why": f"{choice.why}; no cheaper form serves: {tried}"})
@@ -195,12 +199,14 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     reference = _reference(problem, log)
     if not reference.evaluations:
         why = f"an evaluation takes longer than {LONGEST_S:g} s: no other engine was tried"
-        return Choice(engine=str(reference.integrator), confirm=reference.integrator.confirm, why=why, trials=[])
+        refused = EngineTrial(engine=str(reference.integrator), refused=why, slow=True)
+        return Choice(engine=refused.engine, confirm=reference.integrator.confirm, why=why, trials=[refused])
+    itself = EngineTrial(engine=str(reference.integrator), seconds=reference.seconds, agree=1.0, typical=1.0)
     if reference.reuse.process == "each":
         why = f"{reference.reuse.why}: engines that simulate many cells in one process would be wrong"
         confirm = reference.integrator.confirm
-        return Choice(engine=str(reference.integrator), confirm=confirm, why=why, trials=[], process="each")
-    trials = [EngineTrial(engine=str(reference.integrator), seconds=reference.seconds, agree=1.0, typical=1.0)]
+        return Choice(engine=itself.engine, confirm=confirm, why=why, trials=[itself], process="each")
+    trials = [itself]
     for candidate in CANDIDATES:
         observe(f"Trying engines: many cells at once, by {candidate.engine} (built once)")
         candidate = replace(candidate, segments=problem.simulation.segments)

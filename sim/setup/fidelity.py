@@ -21,6 +21,7 @@ from gbar.sim.pool import KILLED, Workers
 from gbar.sim.problem import Integrator, Problem
 
 DEAR_S = 1.0  # of one worker for an evaluation: cheaper ones are searched on as they are
+DOUBTFUL_S = 0.1  # where engines were compared, from which on it is looked at further out: a silent cell costs little
 POINTS, REACH = 6, 0.2  # where a search begins, and so much of the ranges to each side
 RANK = 0.7  # Spearman's correlation of what the two say of the points, at least
 GAIN = 2.0  # times cheaper, at least
@@ -65,6 +66,7 @@ class FidelityTrials(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     trials: list[FidelityTrial]
+    full_seconds: float | None = None  # of one worker for an evaluation of the model, at the points compared
 
     @property
     def best(self) -> FidelityTrial | None:
@@ -93,6 +95,8 @@ def try_fidelities(
 ) -> FidelityTrials:
     """Compare cheaper forms with the model at a few points, from the cheapest on until one serves.
 
+    None is tried of a model that turns out to be no dear one, unless its user has named some.
+
     Args:
         problem: whose engine is known, with measurements.
         memory: the file that remembers the model's engine: what is found lies beside it.
@@ -105,25 +109,28 @@ def try_fidelities(
     try:
         return FidelityTrials.model_validate_json(file.read_text())
     except (OSError, ValidationError):
-        found = FidelityTrials(trials=_tried(problem, log, observe))
+        found = _tried(problem, log, observe)
         if not any(trial.passing for trial in found.trials):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, found.model_dump_json(indent=1))
         return found
 
 
-def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> list[FidelityTrial]:
+def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -> FidelityTrials:
     observe("Simulating a few points, to compare a cheaper form of the model with it")
     with Workers(problem, 2, log=log) as pool:
         x = near(problem, pool.found.own, POINTS, REACH)
         full = dict(pool.run(list(x)))
+    each = float(np.mean([one.cpu for one in full.values()]))
     trials: list[FidelityTrial] = []
+    if problem.simulation.fidelities == "auto" and each <= DEAR_S:
+        return FidelityTrials(trials=trials, full_seconds=each)
     for form in cheaper_forms(problem):
         observe(f"Trying a cheaper form of the model: {form}")
         trials.append(_compared(problem, form, x, full, log))
         if trials[-1].serves:
             break
-    return trials
+    return FidelityTrials(trials=trials, full_seconds=each)
 
 
 def _compared(

@@ -60,7 +60,7 @@ def test_a_dear_model_is_tried_by_itself(write: Write, monkeypatch: pytest.Monke
     monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GBAR_ENGINE", raising=False)
     monkeypatch.setattr(fidelity, "DEAR_S", 0.0)
-    monkeypatch.setattr("gbar.sim.setup.choice.DEAR_S", 0.0)
+    monkeypatch.setattr("gbar.sim.setup.choice.DOUBTFUL_S", 0.0)
     monkeypatch.setattr("gbar.sim.setup.choice.CANDIDATES", ())
     monkeypatch.setattr(fidelity, "GAIN", 0.0)
     problem, choice = choose_engine(cable(write, *SOMATIC))
@@ -72,17 +72,34 @@ def test_a_dear_model_is_tried_by_itself(write: Write, monkeypatch: pytest.Monke
     assert "no cheaper form serves" in choice.why
 
 
+def test_a_model_that_is_dear_further_out_counts_as_dear(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where engines are compared the cell may be silent, which costs CVODE a tenth of firing."""
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GBAR_ENGINE", raising=False)
+    monkeypatch.setattr("gbar.sim.setup.choice.DOUBTFUL_S", 0.0)
+    monkeypatch.setattr("gbar.sim.setup.choice.CANDIDATES", ())
+    _, cheap = choose_engine(cable(write, *SOMATIC))
+    assert cheap.fidelities == [] and cheap.further_out_s and "cheaper form" not in cheap.why
+    monkeypatch.setenv("GBAR_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(fidelity, "DEAR_S", cheap.further_out_s / 100)
+    _, dear = choose_engine(cable(write, *SOMATIC))
+    assert dear.fidelities and dear.further_out_s and dear.seconds >= dear.further_out_s
+
+
 def test_a_form_that_the_system_killed_is_tried_again(
     write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What a machine short of memory does to a process says nothing about the form."""
     memory = tmp_path / "engine.json"
     killed = fidelity.FidelityTrial(engine=COARSE, refused="crashed with SIGKILL", passing=True)
+    for_good = killed.model_copy(update={"passing": False})
     problem = cable(write, *SOMATIC)
-    monkeypatch.setattr(fidelity, "_tried", lambda *_: [killed])
+    monkeypatch.setattr(fidelity, "_tried", lambda *_: fidelity.FidelityTrials(trials=[killed]))
     assert fidelity.try_fidelities(problem, memory, None).best is None
     assert list(tmp_path.glob("engine-fidelity-*")) == []
-    monkeypatch.setattr(fidelity, "_tried", lambda *_: [killed.model_copy(update={"passing": False})])
+    monkeypatch.setattr(fidelity, "_tried", lambda *_: fidelity.FidelityTrials(trials=[for_good]))
     fidelity.try_fidelities(problem, memory, None)
     assert len(list(tmp_path.glob("engine-fidelity-*"))) == 1
 
