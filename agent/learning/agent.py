@@ -32,6 +32,7 @@ Planner = Literal["auto", "policy", "gradient", "both"]
 
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
 ROWS_A_PASS, MOST_PASSES = 64, 3  # a fit goes on from the last one, longer where there is more to learn
+SUREST = 0.02  # least SD of asinh(z) by the local model: engines differ by as much
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -248,6 +249,15 @@ class Agent:
         expected: np.ndarray = np.arcsinh(z_scores(unsquash(self.scaling, s), self.target))
         return expected
 
+    def _doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
+        """What the local model leaves open of asinh(z), as an SD, NaN where it knows nothing of a feature."""
+        if self._kriging is None:
+            return np.full((len(u), len(self.target.mean)), np.nan)
+        s, sd = self._kriging.expect(u) + squash(self.scaling, self.target.mean), self._kriging.doubt(u)
+        ends = [np.arcsinh(z_scores(unsquash(self.scaling, s + side * sd), self.target)) for side in (1, -1)]
+        left_open: np.ndarray = np.maximum(np.abs(ends[0] - ends[1]) / 2, SUREST)
+        return left_open
+
     def _local(self, u: np.ndarray, features: np.ndarray) -> Kriging | None:
         """What the nearest cells say of the places around them; a pretrained agent knows more than they."""
         if self.pretrained or not self.config.plan.kriging:
@@ -277,19 +287,18 @@ class Agent:
             few[...] = np.where(np.isfinite(drawn), drawn, few)
         return jnp.asarray(np.clip(places, 0, 1).astype(np.float32))
 
-    def noise(self) -> np.ndarray:  # [F]
-        """SD of the surrogate's error in asinh(z), from its own recent predictions."""
-        return self._calibration.noise(self._first_noise)
-
-    def forecast(self, r: np.ndarray, p: np.ndarray) -> Forecast:  # [M, B, F] each
+    def forecast(self, proposals: Proposals) -> Forecast:
         """Mean and SD over members, the SD such that 90 % intervals hold 90 % of what comes out."""
-        sd = np.sqrt(np.std(r, axis=0) ** 2 + self.noise() ** 2)
-        return Forecast(np.mean(r, axis=0), sd * self._calibration.widening(), np.mean(p, axis=0))
+        spread = self._calibration.spread_at(proposals.u, self._first_noise, self._doubt(proposals.u))
+        sd = np.sqrt(np.std(proposals.r, axis=0) ** 2 + spread**2)
+        mean, chance = np.mean(proposals.r, axis=0), np.mean(proposals.p, axis=0)
+        return Forecast(mean, sd * self._calibration.widening(), chance)
 
     def record_errors(self, u: np.ndarray, forecast: Forecast, features: np.ndarray) -> None:
         """Keep what the surrogate got wrong about a batch u [B, D]: features [B, F] as simulated."""
         r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
-        self._calibration.add(u, r - forecast.r, forecast.sd / self._calibration.widening())
+        narrow = forecast.sd / self._calibration.widening()
+        self._calibration.add(u, r - forecast.r, narrow, self._doubt(u), self._first_noise)
         if self._kriging is not None:
             local, share = self._expected(self._kriging, u), self._rivals.share()
             self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)

@@ -38,11 +38,21 @@ class Group(NamedTuple):
     weights: np.ndarray  # [N, G] by which likeness to each cell counts
 
 
+class Doubt(NamedTuple):
+    """What one kernel leaves open of some features, those that it explains best."""
+
+    kernel: Kernel
+    features: np.ndarray  # [G] their indices
+    root: np.ndarray  # [N, N] inverse of the Cholesky factor of the rows' covariance
+    size: np.ndarray  # [G] SD of what they would be without any row, in the kernel's units
+
+
 class Pattern(NamedTuple):
     """Features that are defined in the same cells."""
 
     rows: np.ndarray  # [N, D] those cells
     groups: list[Group]
+    doubts: list[Doubt]
 
 
 class Kriging(NamedTuple):
@@ -54,11 +64,23 @@ class Kriging(NamedTuple):
     def expect(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """What was observed, at other places; NaN for what hardly ever was."""
         found = np.zeros((len(u), len(self.known)))
-        for rows, groups in self.patterns:
+        for rows, groups, _ in self.patterns:
             likeness = Likeness(u, rows)
             for kernel, features, weights in groups:
                 found[:, features] += likeness.under(kernel) @ weights
         found[:, ~self.known] = np.nan
+        return found
+
+    def doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
+        """SD of what was not observed there, NaN for what hardly ever was (Rasmussen & Williams 2006, eq. 2.26)."""
+        found = np.full((len(u), len(self.known)), np.nan)
+        for rows, _, doubts in self.patterns:
+            likeness = Likeness(u, rows)
+            for kernel, features, root, size in doubts:
+                own = LEVEL + kernel.slopes * np.sum((u - 0.5) ** 2, axis=1) + kernel.rest
+                explained = np.sum((likeness.under(kernel) @ root.T) ** 2, axis=1)
+                left = np.sqrt(np.maximum(own - explained, NOISE))
+                found[:, features] = left[:, None] * size
         return found
 
 
@@ -82,30 +104,44 @@ def krige(rows: np.ndarray, observed: np.ndarray) -> Kriging:
     for there, own in alike:
         root = np.sqrt(np.mean(observed[np.ix_(there, own)] ** 2, axis=0))
         known[own], size[own] = True, np.where(root > 0, root, 1.0)
-        weights, surprise[:, own] = _weighed(rows[there], observed[np.ix_(there, own)] / size[own])
-        patterns.append((rows[there], own, weights))
+        weighed, surprise[:, own] = _weighed(rows[there], observed[np.ix_(there, own)] / size[own])
+        patterns.append((rows[there], own, weighed))
     share = _likely(surprise, known)
     return Kriging([_kept(*pattern, share[:, pattern[1]], size[pattern[1]]) for pattern in patterns], known)
 
 
-def _weighed(rows: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:  # [N, D], [N, G]
-    """For every kernel the weights [N, G] of the rows, and its surprise [K, G], the negative log likelihood."""
+class Weighed(NamedTuple):
+    """What one kernel makes of the rows."""
+
+    weights: np.ndarray  # [N, G]
+    factor: np.ndarray  # [N, N] Cholesky factor of their covariance
+    size: np.ndarray  # [G] RMS of the values, made white
+
+
+def _weighed(rows: np.ndarray, values: np.ndarray) -> tuple[list[Weighed], np.ndarray]:  # [N, D], [N, G]
+    """What every kernel makes of the rows, and its surprise [K, G], the negative log likelihood."""
     likeness, noise = Likeness(rows, rows), NOISE * np.eye(len(rows))
-    weights, surprise = [], np.empty((len(KERNELS), values.shape[1]))
+    weighed, surprise = [], np.empty((len(KERNELS), values.shape[1]))
     for number, kernel in enumerate(KERNELS):
         factor = np.linalg.cholesky(likeness.under(kernel) + noise)
         white = np.linalg.solve(factor, values)
         surprise[number] = 0.5 * np.sum(white**2, axis=0) + np.log(np.diag(factor)).sum()
-        weights.append(np.linalg.solve(factor.T, white))
-    return weights, surprise
+        weighed.append(Weighed(np.linalg.solve(factor.T, white), factor, np.sqrt(np.mean(white**2, axis=0))))
+    return weighed, surprise
 
 
 def _kept(
-    rows: np.ndarray, features: np.ndarray, weights: list[np.ndarray], share: np.ndarray, size: np.ndarray
+    rows: np.ndarray, features: np.ndarray, weighed: list[Weighed], share: np.ndarray, size: np.ndarray
 ) -> Pattern:
     """The kernels that are not unlikely for every feature, each with its share [K, G] of what is expected."""
-    likely = np.flatnonzero((share > UNLIKELY).any(axis=1))
-    return Pattern(rows, [Group(KERNELS[k], features, weights[k] * (share[k] * size)) for k in likely])
+    likely, best = np.flatnonzero((share > UNLIKELY).any(axis=1)), share.argmax(axis=0)
+    groups = [Group(KERNELS[k], features, weighed[k].weights * (share[k] * size)) for k in likely]
+    doubts = []
+    for k in np.unique(best):
+        own = best == k
+        root = np.linalg.inv(weighed[k].factor)
+        doubts.append(Doubt(KERNELS[k], features[own], root, (weighed[k].size * size)[own]))
+    return Pattern(rows, groups, doubts)
 
 
 class Likeness:

@@ -262,5 +262,5 @@ def _planned(findings: Findings, agent: Agent, size: int) -> tuple[np.ndarray, l
     proposals = agent.refine(proposals, aim, taken)
     asked = (proposals, size, config.tolerance, taken, u, plan.apart, aim)
     chosen = select_batch(draw, *asked, findings.definition.target, bred)
-    forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
+    forecast = agent.forecast(proposals.only(chosen))
     return proposals.u[chosen], [PROPOSERS[i] for i in proposals.proposer[chosen]], forecast

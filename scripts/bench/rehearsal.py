@@ -309,7 +309,7 @@ def _session(
         proposals = agent.plan(u, features)
         draw = np.random.default_rng([number, len(u)])
         chosen = select_batch(draw, proposals, BATCH, tolerance, u[:0], u, config.plan.apart)
-        forecast = agent.forecast(proposals.r[:, chosen], proposals.p[:, chosen])
+        forecast = agent.forecast(proposals.only(chosen))
         took.append(time.process_time() - start)
         made = cell.simulate(proposals.u[chosen])
         agent.record_errors(proposals.u[chosen], forecast, made)

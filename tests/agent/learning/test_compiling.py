@@ -64,7 +64,7 @@ def think(agent: Agent, count: int) -> None:
     agent.train_policy(u, response(u))
     proposals = agent.plan(u, response(u))
     few = proposals.u[:4]
-    agent.record_errors(few, agent.forecast(proposals.r[:, :4], proposals.p[:, :4]), response(few))
+    agent.record_errors(few, agent.forecast(proposals.only(np.arange(4))), response(few))
 
 
 def test_a_growing_archive_compiles_nothing(compiled: Any) -> None:
