@@ -110,7 +110,7 @@ class Simulation(Strict):
     fidelities: Literal["auto"] | tuple[str, ...] = Field(
         default="auto",
         description="cheaper forms to search a dear model on, such as "
-        '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model',
+        '`["cvode atol 0.01 segments 1"]`; `[]`: none; `"auto"` tries, once for each model whose `engine` is `"auto"`',
     )
     confirm: Literal["cvode", "fixed"] = Field(
         default="cvode",
