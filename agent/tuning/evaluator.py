@@ -12,7 +12,7 @@ from gbar.agent.result import FirstBatch, Progress
 from gbar.agent.tuning.batch_size import Took
 from gbar.agent.tuning.compromises import choose_compromises, order
 from gbar.agent.tuning.definition import Definition
-from gbar.agent.tuning.fidelity import PROBES, PROMISING
+from gbar.agent.tuning.fidelity import PROBES, worth_asking
 from gbar.agent.tuning.findings import Confirmed, Findings, Predicted
 from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.schedule import Schedule, hopeless
@@ -169,7 +169,7 @@ class Evaluator:
             return []
         best = int(np.argmin(findings.worst))
         near = tolerance < findings.worst[best] <= NEAR_MISS * tolerance
-        if self.definition.cheaper and not near and findings.distance.min() <= PROMISING:
+        if self.definition.cheaper and not near and findings.distance.min() <= worth_asking(findings):
             best, near = int(np.argmin(findings.distance)), True  # what the form is worth, the model has to say
         if not near or not _is_new(findings, known.u[best]):
             return []

@@ -11,6 +11,7 @@ from gbar.sim import Integrator, Problem, with_engine
 PROBES = 3  # parameter sets simulated by both, before a cheaper form of the model is judged
 FARTHER, LEAST_FARTHER = 2.0, 0.5  # times, and in RMS asinh(z): that they are farther off in the model
 PROMISING = 1.5  # RMS asinh(z), some 2 SD: of what is farther in the form, neither says anything of a solution
+NEARER = 0.8  # of what the form had last when the model was asked: an answer takes as long as many of the form's
 WORSE = 1.1  # times: that the later ones, better in the form, are farther than an earlier one in the model
 
 
@@ -34,6 +35,19 @@ def model_itself(problem: Problem) -> Problem:
     return with_engine(problem, str(full), full.confirm)
 
 
+def worth_asking(findings: Findings) -> float:
+    """How near a set must be in a cheaper form for the model to be asked what it is worth: RMS asinh(z)."""
+    promised = _promised(findings)
+    return PROMISING if len(promised) < PROBES else min(PROMISING, NEARER * float(promised[-1]))
+
+
+def _promised(findings: Findings) -> np.ndarray:  # [n]
+    """How near the form has the sets that the model was asked about, in the order of asking."""
+    bias = findings.bias
+    promised: np.ndarray = distance(z_scores(bias.searched + bias.shift, findings.definition.target))
+    return promised
+
+
 def check_form(findings: Findings) -> None:
     """Hold a cheaper form of the model to what the model said of the same parameter sets, each the form's best by then.
 
@@ -43,9 +57,7 @@ def check_form(findings: Findings) -> None:
     definition, bias = findings.definition, findings.bias
     if not definition.cheaper or len(bias.searched) < PROBES:
         return
-    promised, found = (
-        distance(z_scores(rows, definition.target)) for rows in (bias.searched + bias.shift, bias.confirmed)
-    )
+    promised, found = _promised(findings), distance(z_scores(bias.confirmed, definition.target))
     here, there = float(np.median(promised[-PROBES:])), float(np.median(found[-PROBES:]))
     if here > PROMISING:
         return
