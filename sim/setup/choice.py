@@ -135,7 +135,7 @@ def _with_fidelity(
     if found.best is None:
         tried = "; ".join(map(str, found.trials))
         return problem, choice.model_copy(update={"why": f"{choice.why}; no cheaper form serves: {tried}"})
-    why = f"{found.best}; confirmed on the model itself"
+    why = f"{found.best.compared}; confirmed on the model itself"
     return with_engine(problem, found.best.engine), choice.model_copy(update={"engine": found.best.engine, "why": why})
 
 

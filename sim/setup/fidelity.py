@@ -53,11 +53,14 @@ class FidelityTrial(BaseModel):
         return self.gain >= GAIN and (self.rank or 0.0) >= RANK
 
     def __str__(self) -> str:
-        if self.refused:
-            return f"{self.engine}: {self.refused}"
+        return f"{self.engine}: {self.refused or self.compared}"
+
+    @property
+    def compared(self) -> str:
+        """What it takes and how alike it is, in words."""
         rank = "no order" if self.rank is None else f"rank correlation {self.rank:.2f}"
         off = "" if self.off is None else f", a feature {self.off:.2g} SD off in the median"
-        return f"{self.engine}: {self.seconds:.3g} s where the model takes {self.full_seconds:.3g}, {rank}{off}"
+        return f"{self.seconds:.3g} s where the model takes {self.full_seconds:.3g}, {rank}{off}"
 
 
 class FidelityTrials(BaseModel):
