@@ -58,6 +58,7 @@ class Finding:
     advice: str
     sentences: list[str]
     trade_offs: list[TradeOff] = field(default_factory=list)
+    is_in_the_way: bool = False  # of a solution, or says that nothing is
 
 
 def findings(result: Result) -> list[Finding]:
@@ -97,19 +98,19 @@ def findings(result: Result) -> list[Finding]:
     odd = warnings_of(result.warnings, "solution" if result.solutions else "compromise")
     found.append(Finding("Not measured, and not as a cell should", UNMEASURED, odd))
     if diagnosis.probed is not None and not found[0].sentences and not found[1].sentences:
-        found.insert(0, Finding("Nothing in the way", "", [MORE]))
+        found.insert(0, Finding("Nothing in the way", "", [MORE], is_in_the_way=True))
     return [finding for finding in found if finding.sentences]
 
 
 def _unmet(result: Result, measured: dict[str, Measured]) -> Finding:
     said = [_out_of_reach(found.nearest, measured) for found in result.diagnosis.unreachable]
     if result.diagnosis.probed is None:
-        return Finding("Not met so far", RESUME, said)
+        return Finding("Not met so far", RESUME, said, is_in_the_way=True)
     advice = (
         f"Not found in {_made(result)}, and the surrogate sees no place where it is: widen the bounds, free another "
         "parameter, or ask whether the measurement belongs to this model."
     )
-    return Finding("Not found", advice, said)
+    return Finding("Not found", advice, said, is_in_the_way=True)
 
 
 def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
@@ -117,12 +118,12 @@ def _unmet_together(result: Result, measured: dict[str, Measured]) -> Finding:
     said = [_one_at_a_time(*group, measured) for group in _by_measurement(diagnosis.conflicts)]
     trade_offs = [_trade_off(conflict, measured) for conflict in diagnosis.conflicts]
     if diagnosis.probed is None:
-        return Finding("Not met together so far", RESUME, said, trade_offs)
+        return Finding("Not met together so far", RESUME, said, trade_offs, is_in_the_way=True)
     advice = (
         f"Each was met, both together never in {_made(result)}, and the surrogate sees no place for them: "
         "trust one less (a larger SD), or free a parameter that parts them."
     )
-    return Finding("Not found together", advice, said, trade_offs)
+    return Finding("Not found together", advice, said, trade_offs, is_in_the_way=True)
 
 
 def _made(result: Result) -> str:

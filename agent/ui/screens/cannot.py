@@ -5,8 +5,6 @@ from gbar.agent.ui.drawing import z_bars
 from gbar.agent.ui.pages import Screen, Visit, render
 from gbar.agent.ui.screens.answer import contents_of, needs_sets
 
-IN_THE_WAY = {"Not found", "Not found together", "Not met so far", "Not met together so far", "Nothing in the way"}
-
 
 def _body(visit: Visit) -> str:
     contents = contents_of(visit)
@@ -18,8 +16,8 @@ def _body(visit: Visit) -> str:
         visit=visit,
         result=result,
         state=contents.state,
-        obstacles=[finding for finding in found if finding.title in IN_THE_WAY],
-        others=[finding for finding in found if finding.title not in IN_THE_WAY],
+        obstacles=[finding for finding in found if finding.is_in_the_way],
+        others=[finding for finding in found if not finding.is_in_the_way],
         bars=bars,
         compromises=compromises(result),
         missed=[row for row in bars.rows if not row.passes] if bars else [],
