@@ -7,7 +7,7 @@ A copy with fewer segments or a looser tolerance costs a fraction and orders par
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +124,9 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
     with Workers(problem, 2, log=log) as pool:
         x = near(problem, pool.found.own, POINTS, REACH)
         full = dict(pool.run(list(x)))
-    each = float(np.mean([one.cpu for one in full.values()]))
+    each = _seconds(full.values())
     trials: list[FidelityTrial] = []
-    if problem.simulation.fidelities == "auto" and each <= DEAR_S:
+    if problem.simulation.fidelities == "auto" and each is not None and each <= DEAR_S:
         return FidelityTrials(trials=trials, full_seconds=each)
     for form in cheaper_forms(problem):
         observe(f"Trying a cheaper form of the model: {form}")
@@ -134,6 +134,12 @@ def _tried(problem: Problem, log: Path | None, observe: Callable[[str], None]) -
         if trials[-1].serves:
             break
     return FidelityTrials(trials=trials, full_seconds=each)
+
+
+def _seconds(done: Iterable[Evaluation]) -> float | None:
+    """Of one worker for an evaluation; None where none went well: what was ended half-way has no time of its own."""
+    ok = [one.cpu for one in done if one.status == "ok"]
+    return float(np.mean(ok)) if ok else None
 
 
 def _compared(

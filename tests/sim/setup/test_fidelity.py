@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gbar.sim import Archive, GbarError, Integrator, choose_engine, load_problem
+from gbar.sim.engine import Evaluation
 from gbar.sim.pool import Workers
 from gbar.sim.setup import fidelity
 from tests.cable import SOMATIC, cable
@@ -87,6 +88,12 @@ def test_a_model_that_is_dear_further_out_counts_as_dear(
     monkeypatch.setattr(fidelity, "DEAR_S", cheap.further_out_s / 100)
     _, dear = choose_engine(cable(write, *SOMATIC))
     assert dear.fidelities and dear.further_out_s and dear.seconds >= dear.further_out_s
+
+
+def test_what_was_ended_half_way_does_not_make_a_model_cheap() -> None:
+    ended, done = Evaluation({}, status="failed", reason="took too long"), Evaluation({}, cpu=2.0)
+    assert fidelity._seconds([ended, done]) == 2.0
+    assert fidelity._seconds([ended]) is None
 
 
 def test_a_form_that_the_system_killed_is_tried_again(
