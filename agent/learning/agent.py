@@ -264,7 +264,7 @@ class Agent:
             return None
         near = self._nearest_first(features)[:ROWS]
         s = squash(self.scaling, np.where(np.isinf(features[near]), np.nan, features[near]))
-        return krige(u[near], s - squash(self.scaling, self.target.mean))
+        return krige(u[near], s - squash(self.scaling, self.target.mean), self._kriging)
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter.

@@ -1,19 +1,28 @@
-"""A Gaussian process beside the ensemble: simulated cells are so few at first that two kinds of guess beat either.
+"""A Gaussian process beside the ensemble: simulated cells are few, and of each feature only a few parameters matter.
 
 Of each feature, on the network's scale: a level, slopes and a rest that bends, with the Matérn 5/2 kernel (Rasmussen &
-Williams 2006, eq. 4.17). What a feature is expected to be is the mean over a few kernels, each counting by the
-likelihood of what was observed (ch. 5).
+Williams 2006, eq. 4.17) and a reach of its own along every parameter (automatic relevance determination, section 5.1).
+These are where the posterior of the kernel's parameters is highest, climbed by the signs of its gradient (Blum &
+Riedmiller 2013) from where they were before the last cells came.
 """
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 ROWS = 128  # nearest cells that it learns from
 FEWEST = 4  # cells in which a feature is defined, to say anything of it
-LEVEL, NOISE = 4.0, 1e-3  # variances of a feature's level, and of what no kernel explains: of its mean square
-UNLIKELY = 1e-3  # share of the likelihood below which a kernel is left out
+LEVEL = 4.0  # variance of a feature's level, of its mean square
+SURELY = 1e-6  # variance that no kernel explains, at least
+
+REACH, SLOPES, REST, NOISE = -4, -3, -2, -1  # places in a kernel's parameters, behind one for each of the model's
+CENTRES = np.log([2.0, 4.0, 1.0, 1e-3])  # of their priors: a reach in the unit cube, and variances
+SPREADS = np.array([1.0, 1.5, 1.5, 3.0])  # SDs of their logarithms
+RELEVANCE = 1.0  # SD of the logarithm of one reach over that of all
+AT_ONCE = 2**15  # numbers in the covariances that are climbed by together: they fit the processor's cache
+STEPS, FIRST_STEPS = 8, 40  # of a climb that goes on, and of a feature's first
+PACE, SLOWEST, FASTEST = 0.2, 1e-3, 0.7  # of a climb, in logarithms: at first, and its limits
 
 LARGEST = 2.0  # an error counts at most this
 HALF = 12.0  # evaluations after which one counts half
@@ -22,37 +31,18 @@ AT_FIRST = 0.25  # mean square error of both before any
 SURE = 0.98  # share that neither is given more than
 
 
-class Kernel(NamedTuple):
-    """How alike two places are."""
-
-    slopes: float  # variance of a feature's slopes, per unit of the cube
-    rest: float  # variance of what bends
-    reach: float  # and over what distance
-
-
-class Group(NamedTuple):
-    """What one kernel makes of some features."""
-
-    kernel: Kernel
-    features: np.ndarray  # [G] their indices
-    weights: np.ndarray  # [N, G] by which likeness to each cell counts
-
-
-class Doubt(NamedTuple):
-    """What one kernel leaves open of some features, those that it explains best."""
-
-    kernel: Kernel
-    features: np.ndarray  # [G] their indices
-    root: np.ndarray  # [N, N] inverse of the Cholesky factor of the rows' covariance
-    size: np.ndarray  # [G] SD of what they would be without any row, in the kernel's units
+THREADS = ThreadpoolController()
+ALONE = {"limits": 1, "user_api": "blas"}  # matrices so small are slower on several threads
 
 
 class Pattern(NamedTuple):
-    """Features that are defined in the same cells."""
+    """Features that are defined in the same cells, G of them."""
 
+    features: np.ndarray  # [G] their indices
     rows: np.ndarray  # [N, D] those cells
-    groups: list[Group]
-    doubts: list[Doubt]
+    weights: np.ndarray  # [G, N] by which likeness to each cell counts
+    root: np.ndarray  # [G, N, N] inverse of the Cholesky factor of the rows' covariance
+    size: np.ndarray  # [G] RMS of what was observed
 
 
 class Kriging(NamedTuple):
@@ -60,115 +50,147 @@ class Kriging(NamedTuple):
 
     patterns: list[Pattern]
     known: np.ndarray  # [F] bool: whether a feature was defined often enough
+    kernels: np.ndarray  # [F, D + 4] logarithms of their parameters
 
     def expect(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """What was observed, at other places; NaN for what hardly ever was."""
-        found = np.zeros((len(u), len(self.known)))
-        for rows, groups, _ in self.patterns:
-            likeness = Likeness(u, rows)
-            for kernel, features, weights in groups:
-                found[:, features] += likeness.under(kernel) @ weights
-        found[:, ~self.known] = np.nan
+        found = np.full((len(u), len(self.known)), np.nan)
+        with THREADS.limit(**ALONE):
+            for features, rows, weights, _, size in self.patterns:
+                for g, feature in enumerate(features):  # one at a time: they fit the processor's cache
+                    likeness = Likeness(u, rows, self.kernels[[feature]]).all()[0]
+                    found[:, feature] = likeness @ weights[g] * size[g]
         return found
 
     def doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
-        """SD of what was not observed there, NaN for what hardly ever was (Rasmussen & Williams 2006, eq. 2.26)."""
+        """SD of what would be observed there, NaN for what hardly ever was (Rasmussen & Williams 2006, eq. 2.26)."""
         found = np.full((len(u), len(self.known)), np.nan)
-        for rows, _, doubts in self.patterns:
-            likeness = Likeness(u, rows)
-            for kernel, features, root, size in doubts:
-                own = LEVEL + kernel.slopes * np.sum((u - 0.5) ** 2, axis=1) + kernel.rest
-                explained = np.sum((likeness.under(kernel) @ root.T) ** 2, axis=1)
-                left = np.sqrt(np.maximum(own - explained, NOISE))
-                found[:, features] = left[:, None] * size
+        with THREADS.limit(**ALONE):
+            for features, rows, _, root, size in self.patterns:
+                likeness = Likeness(u, rows, self.kernels[features])
+                explained = np.sum((likeness.all() @ root.transpose(0, 2, 1)) ** 2, axis=2)  # [G, Q]
+                left = np.maximum(likeness.own() - explained, SURELY) + likeness.noise[:, 0]
+                found[:, features] = np.sqrt(left).T * size
         return found
 
 
-KERNELS = tuple(
-    Kernel(*one) for one in product((0.1, 1.0, 10.0, 40.0), (0.0, 0.25, 1.0, 4.0, 16.0), (0.5, 1.0, 2.0, 4.0, 8.0))
-)
+class Likeness:
+    """Covariances between places a [A, D] and b [B, D] under G kernels, their parameters [G, D + 4] as logarithms."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray, kernels: np.ndarray):
+        reach = np.exp(kernels[:, [REACH]] + kernels[:, :REACH])[:, None]
+        self.a, other = (a - 0.5) / reach, (b - 0.5) / reach  # [G, A, D], [G, B, D]
+        self.slopes, self.rest, self.noise = (np.exp(kernels[:, i, None, None]) for i in (SLOPES, REST, NOISE))
+        self.plane = self.a @ other.transpose(0, 2, 1)
+        square = np.sum(self.a**2, axis=2)[:, :, None] + np.sum(other**2, axis=2)[:, None] - 2 * self.plane
+        self.away = np.sqrt(5.0 * np.maximum(square, 0.0))
+        self.decay = np.exp(-self.away)
+
+    def bend(self) -> np.ndarray:  # [G, A, B]
+        """The part that bends, for a variance of 1."""
+        bend: np.ndarray = (1.0 + self.away + self.away**2 / 3.0) * self.decay
+        return bend
+
+    def all(self) -> np.ndarray:  # [G, A, B]
+        """Level, slopes and rest together."""
+        every: np.ndarray = LEVEL + self.slopes * self.plane + self.rest * self.bend()
+        return every
+
+    def own(self) -> np.ndarray:  # [G, A]
+        """The same, of each place a with itself."""
+        own: np.ndarray = LEVEL + self.slopes[:, :, 0] * np.sum(self.a**2, axis=2) + self.rest[:, :, 0]
+        return own
 
 
-def krige(rows: np.ndarray, observed: np.ndarray) -> Kriging:
+def krige(rows: np.ndarray, observed: np.ndarray, before: Kriging | None = None) -> Kriging:
     """Learn from a few cells.
 
     Args:
         rows: [N, D] in the unit cube.
         observed: [N, F] what came out, about what is expected where nothing is known; NaN where not defined.
+        before: what fewer cells said, whose kernels the climb goes on from.
     """
+    dimension, features = rows.shape[1], observed.shape[1]
+    kernels = np.tile(_prior(dimension)[0], (features, 1)) if before is None else before.kernels.copy()
+    met = np.zeros(features, bool) if before is None else before.known
+    known, patterns = np.zeros(features, bool), []
     defined, of = np.unique(np.isfinite(observed), axis=1, return_inverse=True)
-    alike = [(np.flatnonzero(defined[:, i]), np.flatnonzero(of.ravel() == i)) for i in range(defined.shape[1])]
-    alike = [(there, own) for there, own in alike if len(there) >= FEWEST]
-    known, surprise = np.zeros(observed.shape[1], bool), np.zeros((len(KERNELS), observed.shape[1]))
-    size, patterns = np.ones(observed.shape[1]), []
-    for there, own in alike:
-        root = np.sqrt(np.mean(observed[np.ix_(there, own)] ** 2, axis=0))
-        known[own], size[own] = True, np.where(root > 0, root, 1.0)
-        weighed, surprise[:, own] = _weighed(rows[there], observed[np.ix_(there, own)] / size[own])
-        patterns.append((rows[there], own, weighed))
-    share = _likely(surprise, known)
-    return Kriging([_kept(*pattern, share[:, pattern[1]], size[pattern[1]]) for pattern in patterns], known)
+    for i in range(defined.shape[1]):
+        there, alike = np.flatnonzero(defined[:, i]), np.flatnonzero(of.ravel() == i)
+        if len(there) < FEWEST:
+            continue
+        known[alike] = True
+        for own in np.array_split(alike, -(-len(alike) * len(there) ** 2 // AT_ONCE)):
+            values = observed[np.ix_(there, own)].T
+            size = np.sqrt(np.mean(values**2, axis=1))
+            size[size == 0] = 1.0
+            steps = STEPS if met[own].all() else FIRST_STEPS
+            with THREADS.limit(**ALONE):
+                kernels[own], weights, root = _climbed(kernels[own], rows[there], values / size[:, None], steps)
+            patterns.append(Pattern(own, rows[there], weights, root, size))
+    return Kriging(patterns, known, kernels)
 
 
-class Weighed(NamedTuple):
-    """What one kernel makes of the rows."""
-
-    weights: np.ndarray  # [N, G]
-    factor: np.ndarray  # [N, N] Cholesky factor of their covariance
-    size: np.ndarray  # [G] RMS of the values, made white
+def _prior(dimension: int) -> tuple[np.ndarray, np.ndarray]:  # [D + 4] each
+    """Mean and SD of the logarithms of a kernel's parameters."""
+    return np.append(np.zeros(dimension), CENTRES), np.append(np.full(dimension, RELEVANCE), SPREADS)
 
 
-def _weighed(rows: np.ndarray, values: np.ndarray) -> tuple[list[Weighed], np.ndarray]:  # [N, D], [N, G]
-    """What every kernel makes of the rows, and its surprise [K, G], the negative log likelihood."""
-    likeness, noise = Likeness(rows, rows), NOISE * np.eye(len(rows))
-    weighed, surprise = [], np.empty((len(KERNELS), values.shape[1]))
-    for number, kernel in enumerate(KERNELS):
-        factor = np.linalg.cholesky(likeness.under(kernel) + noise)
-        white = np.linalg.solve(factor, values)
-        surprise[number] = 0.5 * np.sum(white**2, axis=0) + np.log(np.diag(factor)).sum()
-        weighed.append(Weighed(np.linalg.solve(factor.T, white), factor, np.sqrt(np.mean(white**2, axis=0))))
-    return weighed, surprise
+class Posterior(NamedTuple):
+    """Of G features under their kernels."""
+
+    surprise: np.ndarray  # [G] its negative logarithm (Rasmussen & Williams 2006, eq. 5.8)
+    slope: np.ndarray  # [G, D + 4] of that along the kernels' parameters (eq. 5.9)
+    weights: np.ndarray  # [G, N], as of `Pattern`
+    root: np.ndarray  # [G, N, N] likewise
 
 
-def _kept(
-    rows: np.ndarray, features: np.ndarray, weighed: list[Weighed], share: np.ndarray, size: np.ndarray
-) -> Pattern:
-    """The kernels that are not unlikely for every feature, each with its share [K, G] of what is expected."""
-    likely, best = np.flatnonzero((share > UNLIKELY).any(axis=1)), share.argmax(axis=0)
-    groups = [Group(KERNELS[k], features, weighed[k].weights * (share[k] * size)) for k in likely]
-    doubts = []
-    for k in np.unique(best):
-        own = best == k
-        root = np.linalg.inv(weighed[k].factor)
-        doubts.append(Doubt(KERNELS[k], features[own], root, (weighed[k].size * size)[own]))
-    return Pattern(rows, groups, doubts)
+def _climbed(
+    kernels: np.ndarray, rows: np.ndarray, values: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # [G, D + 4], [N, D], [G, N] -> [G, D + 4], [G, N], [G, N, N]
+    """The likeliest kernels that were seen on the way, with the weights and the root of `Pattern`."""
+    pace, last = np.full_like(kernels, PACE), np.zeros_like(kernels)
+    now = _posterior(kernels, rows, values)
+    best, least, weights, root = kernels, now.surprise, now.weights, now.root
+    for _ in range(steps):
+        turned = last * now.slope
+        pace = np.clip(np.where(turned > 0, 1.2 * pace, np.where(turned < 0, 0.5 * pace, pace)), SLOWEST, FASTEST)
+        last = np.where(turned < 0, 0.0, now.slope)
+        kernels = kernels - np.sign(last) * pace
+        now = _posterior(kernels, rows, values)
+        better = now.surprise < least
+        best, least = np.where(better[:, None], kernels, best), np.minimum(now.surprise, least)
+        weights = np.where(better[:, None], now.weights, weights)
+        root = np.where(better[:, None, None], now.root, root)
+    return best, weights, root
 
 
-class Likeness:
-    """Covariances between places a [A, D] and b [B, D]. What kernels have in common is computed once."""
+def _posterior(kernels: np.ndarray, rows: np.ndarray, values: np.ndarray) -> Posterior:
+    """Of features [G, N] in cells [N, D], under kernels [G, D + 4]."""
+    likeness = Likeness(rows, rows, kernels)
+    bend = likeness.bend()
+    covariance = LEVEL + likeness.slopes * likeness.plane + likeness.rest * bend
+    least = SURELY + 1e-9 * likeness.own().max(axis=1)[:, None, None]  # whatever the kernel, there is a factor
+    factor = np.linalg.cholesky(covariance + (likeness.noise + least) * np.eye(len(rows)))
+    root = np.linalg.inv(factor)
+    white = (root @ values[:, :, None])[:, :, 0]
+    weights = (white[:, None] @ root)[:, 0]
+    mean, sd = _prior(rows.shape[1])
+    off = (kernels - mean) / sd
+    volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    surprise = 0.5 * np.sum(white**2, axis=1) + volume + 0.5 * np.sum(off**2, axis=1)
 
-    def __init__(self, a: np.ndarray, b: np.ndarray):
-        square = np.maximum(np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)[None] - 2 * a @ b.T, 0.0)
-        self._a, self._b, self._far = a, b, np.sqrt(5.0 * square)
-        self._level: dict[float, np.ndarray] = {}  # by slopes
-        self._bend: dict[float, np.ndarray] = {}  # by reach
-
-    def under(self, kernel: Kernel) -> np.ndarray:  # [A, B]
-        """By one kernel."""
-        if kernel.slopes not in self._level:
-            self._level[kernel.slopes] = LEVEL + kernel.slopes * (self._a - 0.5) @ (self._b - 0.5).T
-        if kernel.reach not in self._bend:
-            away = self._far / kernel.reach
-            self._bend[kernel.reach] = (1.0 + away + away**2 / 3.0) * np.exp(-away)
-        return self._level[kernel.slopes] + kernel.rest * self._bend[kernel.reach]
-
-
-def _likely(surprise: np.ndarray, known: np.ndarray) -> np.ndarray:  # [K, F], [F] -> [K, F]
-    """The share of each kernel, by how little it is surprised by a feature and, as much again, by the mean of all."""
-    both = surprise + surprise[:, known].mean(axis=1, keepdims=True) if known.any() else surprise
-    likelihood = np.exp(both.min(axis=0) - both)
-    share: np.ndarray = likelihood / likelihood.sum(axis=0)
-    return share
+    by = 0.5 * (root.transpose(0, 2, 1) @ root - weights[:, :, None] * weights[:, None])  # d/d covariance
+    steep = by * (likeness.rest * (5.0 / 3.0) * (1.0 + likeness.away) * likeness.decay)
+    a = likeness.a
+    slope = np.empty_like(kernels)
+    curved = (steep.sum(axis=2)[:, None] @ a**2)[:, 0] - np.sum(a * (steep @ a), axis=1)
+    slope[:, :REACH] = 2 * curved - 2 * likeness.slopes[:, 0] * np.sum(a * (by @ a), axis=1)
+    slope[:, REACH] = slope[:, :REACH].sum(axis=1)
+    slope[:, SLOPES] = np.sum(by * likeness.slopes * likeness.plane, axis=(1, 2))
+    slope[:, REST] = np.sum(by * likeness.rest * bend, axis=(1, 2))
+    slope[:, NOISE] = np.einsum("gnn->g", by) * likeness.noise[:, 0, 0]
+    return Posterior(surprise, slope + off / sd, weights, root)
 
 
 class Rivals:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gbar.agent.learning.agent import Agent
-from gbar.agent.learning.kriging import FEWEST, Rivals, krige
+from gbar.agent.learning.kriging import CENTRES, FEWEST, Rivals, _posterior, krige
 from gbar.agent.learning.target import Target
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
@@ -43,6 +43,40 @@ def test_says_nothing_of_a_feature_that_hardly_any_cell_has() -> None:
     assert np.isnan(krige(CELLS, observed).expect(CELLS)).all(axis=0).tolist() == [True, False]
     observed[:] = np.nan
     assert np.isnan(krige(CELLS, observed).expect(CELLS)).all()
+
+
+def test_parameters_that_do_nothing_are_left_out() -> None:
+    """In ten dimensions, of which one decides: 24 cells would say little of a place if all ten counted."""
+    draw = np.random.default_rng(0)
+    cells, u = draw.random((24, 10)), draw.random((200, 10))
+    found = krige(cells, np.sin(4 * cells[:, [3]]))
+    assert np.sqrt(np.mean((found.expect(u) - np.sin(4 * u[:, [3]])) ** 2)) < 0.1
+    assert found.kernels[0, :10].argmin() == 3
+
+
+def test_what_is_left_open_is_less_beside_a_cell() -> None:
+    found = krige(CELLS, bowl(CELLS))
+    beside, elsewhere = found.doubt(CELLS)[:, 0], found.doubt(1.0 - CELLS)[:, 0]
+    assert (beside < 0.05).all()
+    assert (beside < elsewhere).all()
+
+
+def test_a_climb_follows_the_slope_of_the_posterior() -> None:
+    draw = np.random.default_rng(1)
+    kernels = np.array([[*np.zeros(2), *CENTRES]] * 2) + 0.3 * draw.standard_normal((2, 6))
+    values, step = bowl(CELLS).T, 1e-5
+    slope = _posterior(kernels, CELLS, values).slope
+    for i in range(6):
+        ahead, behind = (_posterior(kernels + side * step * np.eye(6)[i], CELLS, values) for side in (1, -1))
+        assert (ahead.surprise - behind.surprise) / (2 * step) == pytest.approx(slope[:, i], rel=1e-4, abs=1e-4)
+
+
+def test_a_climb_goes_on_from_the_last_one() -> None:
+    first = krige(CELLS[:20], bowl(CELLS[:20]))
+    kernels = [krige(CELLS, bowl(CELLS), before).kernels for before in (first, None)]
+    assert _posterior(kernels[0], CELLS, bowl(CELLS).T).surprise == pytest.approx(
+        _posterior(kernels[1], CELLS, bowl(CELLS).T).surprise, abs=3.0
+    )
 
 
 def judged(kriging: bool) -> tuple[Agent, np.ndarray]:
