@@ -12,9 +12,19 @@ from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, i
 from gbar.agent.learning.breeding import breed, specialists
 from gbar.agent.learning.environment import Dynamics, EnvConfig
 from gbar.agent.learning.kriging import ROWS, Kriging, Rivals, krige
+from gbar.agent.learning.leastsquares import approach
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
-from gbar.agent.learning.target import UNDEFINED, Target, as_float32, distance, rank, sd_elsewhere, z_scores
+from gbar.agent.learning.target import (
+    UNDEFINED,
+    Target,
+    as_float32,
+    distance,
+    planning_weight,
+    rank,
+    sd_elsewhere,
+    z_scores,
+)
 from gbar.surrogate import (
     Calibration,
     FitConfig,
@@ -33,6 +43,7 @@ Planner = Literal["auto", "policy", "gradient", "both"]
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
 ROWS_A_PASS, MOST_PASSES = 64, 3  # a fit goes on from the last one, longer where there is more to learn
 SUREST = 0.02  # least SD of asinh(z) by the local model: engines differ by as much
+NEARBY = 1e-4  # on the network's scale: a step that tells a slope
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -203,6 +214,8 @@ class Agent:
             mates = u[specialists(draw, z_scores(features, self.target), config.plan.bred)] if scattered else None
             found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes, mates)))
         self._kriging = self._local(u, features)
+        if self.evolves and self._kriging is not None:
+            found.append((PROPOSERS.index("local"), self._approach(self._kriging, best)))
         self._anchors, self._scattered = best[: config.plan.anchors], scattered
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         return self._judged(candidates, np.concatenate([np.full(len(places), index) for index, places in found]))
@@ -248,6 +261,20 @@ class Agent:
         s = local.expect(u.astype(float)) + squash(self.scaling, self.target.mean)
         expected: np.ndarray = np.arcsinh(z_scores(unsquash(self.scaling, s), self.target))
         return expected
+
+    def _approach(self, local: Kriging, best: np.ndarray) -> np.ndarray:  # [P, D] -> [Q, D]
+        """Where the local model misses least, from the best cells on: each goes down every goal."""
+        starts = np.repeat(best[: self.config.plan.approached // 3], 3, axis=0)
+        level = squash(self.scaling, self.target.mean)
+
+        def model(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            s = local.expect(u) + level
+            r, ahead = (
+                np.arcsinh(z_scores(unsquash(self.scaling, s + beside), self.target)) for beside in (0.0, NEARBY)
+            )
+            return r, ((ahead - r) / NEARBY)[:, :, None] * local.slopes(u)
+
+        return approach(model, starts, planning_weight(self.target), self.config.plan.approach)
 
     def _doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """What the local model leaves open of asinh(z), as an SD, NaN where it knows nothing of a feature."""

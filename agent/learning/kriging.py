@@ -62,6 +62,20 @@ class Kriging(NamedTuple):
                     found[:, feature] = likeness @ weights[g] * size[g]
         return found
 
+    def slopes(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F, D]
+        """Of what is expected; NaN for what hardly ever was observed."""
+        found = np.full((len(u), len(self.known), u.shape[1]), np.nan)
+        with THREADS.limit(**ALONE):
+            for features, rows, weights, _, size in self.patterns:
+                for g, feature in enumerate(features):
+                    likeness = Likeness(u, rows, self.kernels[[feature]])
+                    away, towards = -likeness.steep()[0] * weights[g], likeness.b[0]  # [Q, N], [N, D]
+                    bend = away.sum(axis=1)[:, None] * likeness.a[0] - away @ towards
+                    found[:, feature] = (
+                        (bend + likeness.slopes[0] * (weights[g] @ towards)) / likeness.reach[0] * size[g]
+                    )
+        return found
+
     def doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """SD of what would be observed there, NaN for what hardly ever was (Rasmussen & Williams 2006, eq. 2.26)."""
         found = np.full((len(u), len(self.known)), np.nan)
@@ -78,11 +92,11 @@ class Likeness:
     """Covariances between places a [A, D] and b [B, D] under G kernels, their parameters [G, D + 4] as logarithms."""
 
     def __init__(self, a: np.ndarray, b: np.ndarray, kernels: np.ndarray):
-        reach = np.exp(kernels[:, [REACH]] + kernels[:, :REACH])[:, None]
-        self.a, other = (a - 0.5) / reach, (b - 0.5) / reach  # [G, A, D], [G, B, D]
+        self.reach = np.exp(kernels[:, [REACH]] + kernels[:, :REACH])[:, None]  # [G, 1, D]
+        self.a, self.b = (a - 0.5) / self.reach, (b - 0.5) / self.reach  # [G, A, D], [G, B, D]
         self.slopes, self.rest, self.noise = (np.exp(kernels[:, i, None, None]) for i in (SLOPES, REST, NOISE))
-        self.plane = self.a @ other.transpose(0, 2, 1)
-        square = np.sum(self.a**2, axis=2)[:, :, None] + np.sum(other**2, axis=2)[:, None] - 2 * self.plane
+        self.plane = self.a @ self.b.transpose(0, 2, 1)
+        square = np.sum(self.a**2, axis=2)[:, :, None] + np.sum(self.b**2, axis=2)[:, None] - 2 * self.plane
         self.away = np.sqrt(5.0 * np.maximum(square, 0.0))
         self.decay = np.exp(-self.away)
 
@@ -90,6 +104,11 @@ class Likeness:
         """The part that bends, for a variance of 1."""
         bend: np.ndarray = (1.0 + self.away + self.away**2 / 3.0) * self.decay
         return bend
+
+    def steep(self) -> np.ndarray:  # [G, A, B]
+        """How much less the rest is per unit by which half of the squared distance, over the reach, is more."""
+        steep: np.ndarray = self.rest * (5.0 / 3.0) * (1.0 + self.away) * self.decay
+        return steep
 
     def all(self) -> np.ndarray:  # [G, A, B]
         """Level, slopes and rest together."""
@@ -181,7 +200,7 @@ def _posterior(kernels: np.ndarray, rows: np.ndarray, values: np.ndarray) -> Pos
     surprise = 0.5 * np.sum(white**2, axis=1) + volume + 0.5 * np.sum(off**2, axis=1)
 
     by = 0.5 * (root.transpose(0, 2, 1) @ root - weights[:, :, None] * weights[:, None])  # d/d covariance
-    steep = by * (likeness.rest * (5.0 / 3.0) * (1.0 + likeness.away) * likeness.decay)
+    steep = by * likeness.steep()
     a = likeness.a
     slope = np.empty_like(kernels)
     curved = (steep.sum(axis=2)[:, None] @ a**2)[:, 0] - np.sum(a * (steep @ a), axis=1)

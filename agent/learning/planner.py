@@ -16,7 +16,7 @@ from gbar.agent.learning.policy import Policy, act
 from gbar.agent.learning.target import UNDEFINED, Target, residual, z_scores
 from gbar.surrogate import Params, Response, respond, unsquash
 
-PROPOSERS = ("policy", "gradient", "bred")
+PROPOSERS = ("policy", "gradient", "bred", "local")
 CAP = 20.0  # |z| beyond which a feature, or one that is not defined, is no worse
 AIMS = 3  # of `shortfalls`
 KEEN = 10.0  # log-units that a batch gives up of a shortfall for being apart: a tenth of it weighs one
@@ -37,6 +37,8 @@ class PlanConfig(NamedTuple):
     bred: int = 192  # candidates between the best cells, from scratch
     mutations: tuple[float, float] = (0.02, 0.15)  # SDs of what is added to their values, least and largest
     anchors: int = 8  # best cells around which the trust region lies
+    approached: int = 36  # descents of the Gaussian process, from scratch: a multiple of three
+    approach: int = 12  # steps of each
     refined: int = 12  # of the best candidates, from scratch
     generations: int = 4  # of as many children as there were candidates, so that nothing compiles anew
     nearby: tuple[float, float] = (0.004, 0.04)  # SDs of a child's values about its parent's, least and largest

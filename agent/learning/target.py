@@ -35,14 +35,22 @@ def target_of(measurements: Sequence[Measurement]) -> Target[np.ndarray]:
     return Target(mean.copy(), sd.copy(), weighted, must_hold if must_hold.any() else None)
 
 
+def planning_weight(target: Target[np.ndarray]) -> np.ndarray:  # [F]
+    """What each measurement counts in descents, 1 in the mean: more where it must hold."""
+    weight = np.ones(len(target.mean)) if target.weight is None else target.weight
+    if target.must_hold is None:
+        return weight
+    held = np.where(target.must_hold, HOLD, 1.0) * weight
+    planning: np.ndarray = held / held.mean()
+    return planning
+
+
 def as_float32(target: Target[np.ndarray]) -> Target[jax.Array]:
     """A target as the jitted functions take it."""
-    weight = target.weight
-    if target.must_hold is not None:
-        weight = np.where(target.must_hold, HOLD, 1.0) * (1.0 if weight is None else weight)
-        weight = weight / weight.mean()
-    mean, sd = (jnp.asarray(part.astype(np.float32)) for part in target[:2])
-    return Target(mean, sd, None if weight is None else jnp.asarray(weight.astype(np.float32)))
+    mean, sd, weight = (
+        jnp.asarray(part.astype(np.float32)) for part in (target.mean, target.sd, planning_weight(target))
+    )
+    return Target(mean, sd, None if target.weight is None and target.must_hold is None else weight)
 
 
 def z_scores(features: Array, target: Target[Array]) -> Array:  # [..., F] -> [..., F]

@@ -108,7 +108,7 @@ def test_planners(planner: Planner, proposers: set[int]) -> None:
     agent.train_policy(u, response(u))
     proposals = agent.plan(u, response(u))
     assert set(proposals.proposer) == proposers
-    assert PROPOSERS == ("policy", "gradient", "bred")
+    assert PROPOSERS == ("policy", "gradient", "bred", "local")
     assert ((proposals.u >= 0) & (proposals.u <= 1)).all()
     assert proposals.r.shape == proposals.p.shape == (4, len(proposals.u), 4)
     again = agent_of(planner)

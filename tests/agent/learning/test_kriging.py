@@ -61,6 +61,13 @@ def test_what_is_left_open_is_less_beside_a_cell() -> None:
     assert (beside < elsewhere).all()
 
 
+def test_slopes_are_those_of_what_is_expected() -> None:
+    found, u, step = krige(CELLS, bowl(CELLS)), np.random.default_rng(2).random((5, 2)), 1e-5
+    for d in range(2):
+        rise = found.expect(u + step * np.eye(2)[d]) - found.expect(u - step * np.eye(2)[d])
+        assert found.slopes(u)[:, :, d] == pytest.approx(rise / (2 * step), abs=1e-5)
+
+
 def test_a_climb_follows_the_slope_of_the_posterior() -> None:
     draw = np.random.default_rng(1)
     kernels = np.array([[*np.zeros(2), *CENTRES]] * 2) + 0.3 * draw.standard_normal((2, 6))
