@@ -42,6 +42,7 @@ Planner = Literal["auto", "policy", "gradient", "both"]
 
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
 ROWS_A_PASS, MOST_PASSES = 64, 3  # a fit goes on from the last one, longer where there is more to learn
+LARGEST_ERROR = 2.0  # in asinh(z): one surprise says no more
 SUREST = 0.02  # least SD of asinh(z) by the local model: engines differ by as much
 NEARBY = 1e-4  # on the network's scale: a step that tells a slope
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
@@ -114,6 +115,7 @@ class Agent:
         self._kriging: Kriging | None = None
         self._anchors, self._scattered = np.empty((0, dimension)), False
         self._rivals = Rivals(len(target.mean))
+        self._cautious = False
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
             self.scaling = pretrained.scaling
@@ -243,8 +245,13 @@ class Agent:
         u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
         u = u.astype(np.float32)
         places = u.astype(float)
-        noise = self._calibration.noise_at(places, self._first_noise)
-        return Proposals(places, proposer, *self._assessed(u), noise)
+        return Proposals(places, proposer, *self._assessed(u), self._noise(places))
+
+    def _noise(self, places: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
+        """SD of what the surrogate gets wrong: beside errors of its own, or also far from every cell."""
+        if self._cautious:
+            return self._calibration.spread_at(places, self._first_noise, self._doubt(places))
+        return self._calibration.noise_at(places, self._first_noise)
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
@@ -330,14 +337,33 @@ class Agent:
             local, share = self._expected(self._kriging, u), self._rivals.share()
             self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)
 
-    def adapt_trust_region(self, best: float, before: float, made: int) -> None:
-        """Widen or narrow where candidates may lie, by whether a batch was better than what was known (distances).
+    def adapt(self, best: float, before: float, forecast: Forecast, features: np.ndarray) -> None:
+        """Where to look next, and how boldly, by how a batch came out.
 
-        A batch of few evaluations says less against a region than one of many.
+        A batch that is nearer than all before it lets the trust region grow. So does, more slowly, one that came out as
+        it was expected to: there is nothing better inside, and the surrogate is right. Any other narrows it, as trust
+        regions go by how well a model predicts (Conn, Gould & Toint 2000, section 6.1). Boldness stays as it is while
+        it wins and changes when it does not (win-stay, lose-shift: Robbins 1952).
+
+        Args:
+            best, before: least distance from the measurements, of the batch and of all before it.
+            forecast: of the batch.
+            features: [B, F] as simulated.
         """
         rules = self.config.plan
-        factor = rules.grow if best < before else rules.shrink ** min(1.0, made / rules.verdict)
+        if best < before:
+            factor = rules.grow
+        else:
+            self._cautious = not self._cautious
+            is_right = self._error(forecast, features) < rules.right * min(before, SCATTERED)
+            factor = (rules.grow if is_right else rules.shrink) ** min(1.0, len(features) / rules.verdict)
         self.radius = float(np.clip(factor * self.radius, rules.least_radius, rules.radius))
+
+    def _error(self, forecast: Forecast, features: np.ndarray) -> float:  # [B, F]
+        """RMS of what a batch was expected wrongly by, in asinh(z); infinite where nothing of it is defined."""
+        r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
+        square = np.minimum((r - forecast.r) ** 2, LARGEST_ERROR**2)
+        return float(np.sqrt(np.nanmean(square))) if np.isfinite(r).any() else np.inf
 
     def to_features(self, r: np.ndarray) -> np.ndarray:  # [..., F] asinh(z) -> features
         """Predictions in the features' own units."""

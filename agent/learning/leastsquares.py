@@ -8,7 +8,7 @@ from gbar.agent.learning.target import UNDEFINED
 
 DAMPING = 0.1  # of the first steps
 EASED, STIFFENED = 0.3, 4.0  # times that, after a step that came nearer and one that did not
-TINY = 1e-9
+TINY = 1e-9  # instead of nothing, where all is met
 KNEE = 0.3  # |z| below which the sum of |z| is round
 POWER = 8  # of asinh(z), whose sum stands for the largest
 
@@ -35,7 +35,7 @@ def approach(model: Model, starts: np.ndarray, weight: np.ndarray, steps: int) -
         uphill = np.sum(slopes * pull[:, :, None], axis=1)  # [Q, D]
         free = ~((u <= 0) & (uphill > 0) | (u >= 1) & (uphill < 0))
         normal = (slopes * curve[:, :, None]).transpose(0, 2, 1) @ slopes * (free[:, :, None] & free[:, None])
-        scale = damping * np.mean(curve, axis=1)
+        scale = damping * np.mean(curve, axis=1) + TINY
         normal += (scale[:, None] * free + ~free)[:, :, None] * np.eye(u.shape[1])
         step = np.linalg.solve(normal, (uphill * free)[:, :, None])[:, :, 0]
         reached = np.clip(u - step, 0.0, 1.0)

@@ -33,7 +33,8 @@ class PlanConfig(NamedTuple):
     least_radius: float = 0.1
     shrink: float = 0.7  # of the radius after `verdict` evaluations that are no better than what was known
     verdict: int = 8
-    grow: float = 1.5  # after a batch that is
+    grow: float = 1.5  # after a batch that is, or after `verdict` evaluations that came out as expected
+    right: float = 0.25  # RMS error of what was expected, over what the best cell misses, below which that is so
     bred: int = 192  # candidates between the best cells, from scratch
     mutations: tuple[float, float] = (0.02, 0.15)  # SDs of what is added to their values, least and largest
     anchors: int = 8  # best cells around which the trust region lies

@@ -34,8 +34,9 @@ def evaluations(seed: int) -> int:
         proposals = agent.refine(agent.plan(u, features), aim, u[:0])
         proposals = proposals.only(select_batch(draw, proposals, 1, 1.0, u[:0], u, CONFIG.plan.apart, aim, TARGET))
         found = last_spikes(proposals.u)
-        agent.record_errors(proposals.u, agent.forecast(proposals), found)
-        agent.adapt_trust_region(float(distance(z_scores(found, TARGET)).min()), float(distance(z).min()), 1)
+        forecast = agent.forecast(proposals)
+        agent.record_errors(proposals.u, forecast, found)
+        agent.adapt(float(distance(z_scores(found, TARGET)).min()), float(distance(z).min()), forecast, found)
         u, features = np.concatenate([u, proposals.u]), np.concatenate([features, found])
         if worst(found).min() <= 1:
             return made

@@ -66,3 +66,8 @@ def test_what_the_model_does_not_know_counts_nothing() -> None:
 def test_what_weighs_more_is_missed_less() -> None:
     misses = [np.abs(off(approach(off, STARTS, np.array([w, 1, 1, 1, 1, 1.0]), 20))[0][0, 0]) for w in (1, 10)]
     assert misses[1] < 0.5 * misses[0]
+
+
+def test_stays_where_everything_is_met() -> None:
+    met = np.tile(ANSWER, (3, 1))
+    assert approach(plane, met, EVEN, 12) == pytest.approx(met)
