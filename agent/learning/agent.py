@@ -271,7 +271,8 @@ class Agent:
 
     def _approach(self, local: Kriging, best: np.ndarray) -> np.ndarray:  # [P, D] -> [Q, D]
         """Where the local model misses least, from the best cells on: each goes down every goal."""
-        starts = np.repeat(best[: self.config.plan.approached // 3], 3, axis=0)
+        count = self.config.plan.approached  # always as many, so that nothing compiles anew
+        starts = np.repeat(np.resize(best[: count // 3], (count // 3, self.dimension)), 3, axis=0)
         level = squash(self.scaling, self.target.mean)
 
         def model(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

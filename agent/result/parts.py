@@ -47,7 +47,7 @@ class Candidate(Plain):
         description="the sum of what |z| exceed the tolerance by, times weights; a |z| counts 20 at most, or if it "
         "is not defined",
     )
-    proposer: str = Field(description="`design`, `policy`, `gradient`, `bred`, or `archive` for another run's")
+    proposer: str = Field(description="`design`, `policy`, `gradient`, `local`, `bred`, or `archive` for another run's")
     evaluation: int = Field(description="its number in the run; 0 for another run's")
 
 

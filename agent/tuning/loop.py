@@ -31,6 +31,7 @@ from gbar.agent.tuning.ledger import WRITING, Kept, Ledger, Observer, unseen
 from gbar.agent.tuning.live import LiveFiles
 from gbar.agent.tuning.outcome import BatchSize, Outcome, Pretraining
 from gbar.agent.tuning.schedule import schedule_of
+from gbar.agent.tuning.warming import warm_up
 from gbar.sim import Archive, Evaluation, Pool, Problem, Rows, open_pool
 from gbar.sim.problem import within
 
@@ -130,6 +131,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
     """The search itself. Yields what is known after each step."""
     config, ledger = findings.definition.config, evaluator.ledger
     # 1. sample the parameter space with NEURON
+    warming = warm_up(findings, ledger, pretraining.agent)
     first, *others = designs(pool.found.own)
     if evaluator.parts_from_before(first(findings, ledger.left)):
         findings = evaluator.take_up(findings)  # other bounds, or another run has been at work
@@ -141,6 +143,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
         yield Turn(findings)
     check_form(findings)
     with ledger.phase("fit", findings):
+        warming.join()
         agent = new_agent(findings, ledger, pretraining.agent, config.seed)
         batch = settle(findings, ledger, pretraining, pool, evaluator.took)
         evaluator.schedule = schedule_of(findings.definition, batch.timing)

@@ -27,12 +27,14 @@ from tests.problems import HH
 LEFT, OWN = 2000, np.array([0.12, 0.036, 0.0003])  # the model's own conductances
 
 
-def known(u: np.ndarray, features: np.ndarray, seed: int = 0, **guess: Any) -> Findings:
+def known(
+    u: np.ndarray, features: np.ndarray, seed: int = 0, config: TuneConfig | None = None, **guess: Any
+) -> Findings:
     """A run on the squid axon that knows some cells: u [N, 3], features [N, F]; `guess` of its first parameter."""
     problem = load_problem(HH)
     first = problem.parameter[0].model_copy(update=guess)
     problem = problem.model_copy(update={"parameter": (first, *problem.parameter[1:])})
-    definition = Definition.of(problem, TuneConfig(seed=seed))
+    definition = Definition.of(problem, config or TuneConfig(seed=seed))
     cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u), np.arange(len(u)) + 1)
     return Findings(definition, cells, EngineBias.unknown(definition.target))
 

@@ -92,7 +92,7 @@ def test_what_carries_no_information_and_what_nothing_constrains(run: Callable[.
 
 def test_solutions_that_press_on_a_bound(run: Callable[..., Result]) -> None:
     """An input resistance that only the largest conductances give, whatever a prior believes."""
-    low = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 2.8, 0.04, "MOhm")
+    low = ("hyperpolarise.ohmic_input_resistance_vb_ssse", 2.74, 0.04, "MOhm")
     believed = {"[0.018, 0.072]": "[0.018, 0.072]\nprior = {mean = 0.03, sd = 0.003}"}
     result = run(
         low, WIDE_BASE, WIDE_TROUGH, ("hyperpolarise.steady_state_voltage_stimend", -70.0, 30.0, "mV"), bounds=believed
