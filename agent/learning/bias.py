@@ -2,6 +2,7 @@
 
 A fast engine may be off by more than a narrow tolerance in one feature: then nothing it simulates looks like a solution
 where there are some. The difference hardly changes from one near cell to the next, so a few confirmations reveal it.
+A larger one is another behaviour, a spike gained or lost, and says something of the places beside it alone.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from gbar.agent.learning.target import Target, distance, z_scores
 
 DOUBT = 0.1  # weight on there being no difference; a confirmed solution weighs about 0.7
 LARGEST = 2.0  # SDs; more is a spike gained or lost, not a bias
+LARGEST_HERE = 10.0  # and of what is said of the places beside it
+REACH = 0.2  # distance in the unit cube over which that is believed
+DOUBT_HERE = 0.5  # weight on there being none
 
 
 def engine_bias(searched: np.ndarray, confirmed: np.ndarray, target: Target[np.ndarray]) -> np.ndarray:
@@ -36,21 +40,37 @@ class EngineBias:
     """What is known of the searching engine's error: the cells that the confirming one has simulated too."""
 
     target: Target[np.ndarray]
+    u: np.ndarray  # [n, D]
     searched: np.ndarray  # [n, F]
     confirmed: np.ndarray  # [n, F]
 
     @classmethod
-    def unknown(cls, target: Target[np.ndarray]) -> "EngineBias":
+    def unknown(cls, target: Target[np.ndarray], dimension: int) -> "EngineBias":
         """Before any cell was confirmed."""
         none = np.empty((0, len(target.mean)))
-        return cls(target, none, none)
+        return cls(target, np.empty((0, dimension)), none, none)
 
-    def compared(self, searched: np.ndarray, confirmed: np.ndarray) -> "EngineBias":
-        """With more cells [n, F] that both engines have simulated."""
-        both = np.concatenate([self.searched, searched]), np.concatenate([self.confirmed, confirmed])
-        return EngineBias(self.target, *both)
+    def compared(self, u: np.ndarray, searched: np.ndarray, confirmed: np.ndarray) -> "EngineBias":
+        """With more cells, u [n, D] in the unit cube, features [n, F], that both engines have simulated."""
+        parts = ((self.u, u), (self.searched, searched), (self.confirmed, confirmed))
+        return EngineBias(self.target, *(np.concatenate(part) for part in parts))
 
     @cached_property
     def shift(self) -> np.ndarray:  # [F]
-        """What to add to searched features: see `engine_bias`."""
+        """What to add to searched features anywhere: see `engine_bias`."""
         return engine_bias(self.searched, self.confirmed, self.target)
+
+    def at(self, u: np.ndarray) -> np.ndarray:  # [N, D] -> [N, F]
+        """What to add to features searched at places in the unit cube.
+
+        Without it, a search goes on confirming what lies beside a cell that the confirming engine has seen otherwise.
+        """
+        difference = (self.confirmed - self.searched) / self.target.sd
+        known, jumps = np.isfinite(difference), np.abs(difference) > LARGEST
+        if not jumps.any():
+            return np.broadcast_to(self.shift, (len(u), len(self.shift)))
+        away = np.sum((u[:, None] - self.u[None]) ** 2, axis=2)
+        near = np.exp(-away / (2 * REACH**2))  # [N, n]
+        rest = np.clip(np.where(jumps, difference - self.shift / self.target.sd, 0.0), -LARGEST_HERE, LARGEST_HERE)
+        beside: np.ndarray = self.shift + self.target.sd * (near @ rest) / (near @ known + DOUBT_HERE)
+        return beside

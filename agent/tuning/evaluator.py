@@ -56,10 +56,10 @@ class Evaluator:
         else:
             done = self._in_turn(findings, x, proposers, forecast)
         features = np.array([done[i].row(definition.keys) for i in range(len(u))])
-        predictions = list(findings.predictions)
+        predictions, shift = list(findings.predictions), findings.bias.at(u)
         for i in range(len(u) if forecast is not None else 0):
             expected = Forecast(*(part[i] for part in forecast or ()))
-            corrected = features[i] + findings.bias.shift
+            corrected = features[i] + shift[i]
             predictions.append(Predicted(before + i + 1, len(findings.history), proposers[i], expected, corrected))
         known = findings.observations.added(x, u, features, proposers, range(before + 1, before + 1 + len(u)))
         findings = replace(findings, observations=known, predictions=tuple(predictions))
@@ -219,8 +219,8 @@ class Evaluator:
             return findings
         ok = [i for i in range(len(batch)) if done[i].status == "ok"]
         tight = np.reshape([done[i].row(self.definition.keys) for i in ok], (len(ok), len(self.definition.keys)))
-        fast = findings.observations.features[[batch[i] for i in ok]]
-        return replace(findings, bias=findings.bias.compared(fast, tight))
+        u, fast = (part[[batch[i] for i in ok]] for part in (findings.observations.u, findings.observations.features))
+        return replace(findings, bias=findings.bias.compared(u, fast, tight))
 
     def _made(self, findings: Findings, x: np.ndarray, accuracy: Integrator) -> Iterator[tuple[int, Evaluation]]:
         if self.schedule is not None and accuracy == self.definition.tight and not self.definition.cheaper:
@@ -239,6 +239,7 @@ class Evaluator:
         schedule, ledger, keys, target = self.schedule, self.ledger, self.definition.keys, self.definition.target
         assert schedule is not None
         cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
+        shift = findings.bias.at(self.definition.problem.unit(x))
         kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
@@ -254,7 +255,7 @@ class Evaluator:
                 if i not in done:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
-            rows = {i: done[i].row(keys) + findings.bias.shift for i in asked if done[i].status == "ok"}
+            rows = {i: done[i].row(keys) + shift[i] for i in asked if done[i].status == "ok"}
             asked = [i for i, row in rows.items() if not hopeless(row, target, forecast, i, cutoff)]
             if not asked:
                 break

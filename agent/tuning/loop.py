@@ -183,7 +183,7 @@ def _from_other_runs(definition: Definition, archive: Archive, ledger: Ledger) -
     tight = archive.rows(keys, str(definition.tight), partial=True)  # one that was given up half-way was paid for too
     others, confirmed = (np.array([name != run for name in each.run], bool) for each in (rows, tight))
     x, features = rows.x[others], np.where(rows.ok[:, None], rows.features, np.nan)[others]
-    bias = EngineBias.unknown(definition.target)
+    bias = EngineBias.unknown(definition.target, x.shape[1])
     known = Observations(x, problem.unit(x), features, (ARCHIVE,) * len(x), np.zeros(len(x), int))
     findings = Findings(definition, known, bias)
     asked = archive.rows([], str(definition.tight))  # of other features too
@@ -218,7 +218,9 @@ def _with_bias(findings: Findings, confirmed: Rows, others: np.ndarray) -> Findi
     if not both:
         return findings
     searched, tight = (list(part) for part in zip(*both, strict=True))
-    return replace(findings, bias=findings.bias.compared(known.features[searched], confirmed.features[tight]))
+    return replace(
+        findings, bias=findings.bias.compared(known.u[searched], known.features[searched], confirmed.features[tight])
+    )
 
 
 def _pretraining(findings: Findings, archive: Archive) -> Pretraining:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gbar.agent.learning.bias import LARGEST, engine_bias
+from gbar.agent.learning.bias import LARGEST, EngineBias, engine_bias
 from gbar.agent.learning.target import Target
 
 TARGET = Target(np.array([10.0, -70.0, 0.02]), np.array([0.5, 3.5, 0.01]))
@@ -32,3 +32,19 @@ def test_a_spike_more_is_no_bias_and_the_undefined_teaches_nothing() -> None:
     searched[0, 0] += (LARGEST + 0.1) * TARGET.sd[0]
     searched[1, 0] = np.nan
     assert engine_bias(searched, confirmed, TARGET).tolist() == [0, 0, 0]
+
+
+def test_a_spike_more_is_minded_beside_where_it_was_seen() -> None:
+    """The more so the more cells say it, and not beside one that came out as it was; other features are left alone."""
+    here, there, elsewhere = np.full((1, 4), 0.3), np.full((1, 4), 0.35), np.full((1, 4), 0.9)
+    jump = np.array([4.0, 0.0, 0.0]) * TARGET.sd
+    bias = EngineBias.unknown(TARGET, 4)
+    assert bias.at(here).tolist() == [[0, 0, 0]]
+    once = bias.compared(here, TARGET.mean[None] + jump, TARGET.mean[None])
+    twice = once.compared(there, TARGET.mean[None] + jump, TARGET.mean[None])
+    minded = [float(-known.at(here)[0, 0] / TARGET.sd[0]) for known in (once, twice)]
+    assert 2.0 < minded[0] < minded[1] < 4.0
+    assert twice.at(here)[0, 1:].tolist() == [0, 0]
+    assert twice.at(elsewhere) == pytest.approx(np.zeros((1, 3)), abs=0.05 * TARGET.sd[0])
+    as_it_was = twice.compared(elsewhere, TARGET.mean[None], TARGET.mean[None])
+    assert abs(as_it_was.at(elsewhere)[0, 0]) < abs(twice.at(elsewhere)[0, 0]) + 1e-12

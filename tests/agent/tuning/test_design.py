@@ -36,7 +36,7 @@ def known(
     problem = problem.model_copy(update={"parameter": (first, *problem.parameter[1:])})
     definition = Definition.of(problem, config or TuneConfig(seed=seed))
     cells = Observations(definition.problem.physical(u), u, features, ("design",) * len(u), np.arange(len(u)) + 1)
-    return Findings(definition, cells, EngineBias.unknown(definition.target))
+    return Findings(definition, cells, EngineBias.unknown(definition.target, 3))
 
 
 def nothing(**guess: Any) -> Findings:
