@@ -15,8 +15,8 @@ from gbar.agent.learning.target import Target, distance, z_scores
 DOUBT = 0.1  # weight on there being no difference; a confirmed solution weighs about 0.7
 LARGEST = 2.0  # SDs; more is a spike gained or lost, not a bias
 LARGEST_HERE = 10.0  # and of what is said of the places beside it
-REACH = 0.2  # distance in the unit cube over which that is believed
-DOUBT_HERE = 0.5  # weight on there being none
+TINY = 1e-9  # instead of nothing, where all are far
+REACH = 0.1  # of each side of the unit cube, over which that is believed
 
 
 def engine_bias(searched: np.ndarray, confirmed: np.ndarray, target: Target[np.ndarray]) -> np.ndarray:
@@ -60,17 +60,25 @@ class EngineBias:
         """What to add to searched features anywhere: see `engine_bias`."""
         return engine_bias(self.searched, self.confirmed, self.target)
 
-    def at(self, u: np.ndarray) -> np.ndarray:  # [N, D] -> [N, F]
-        """What to add to features searched at places in the unit cube.
+    def corrected(self, u: np.ndarray, searched: np.ndarray) -> np.ndarray:  # [N, D], [N, F] -> [N, F]
+        """Features as the confirming engine would probably have given them at places in the unit cube.
 
-        Without it, a search goes on confirming what lies beside a cell that the confirming engine has seen otherwise.
+        What was larger counts beside cells in which the searching engine had about the same of that feature. Without
+        it, a search goes on confirming what lies beside a cell that the confirming engine has seen otherwise.
         """
+        shifted: np.ndarray = searched + self.shift
         difference = (self.confirmed - self.searched) / self.target.sd
         known, jumps = np.isfinite(difference), np.abs(difference) > LARGEST
         if not jumps.any():
-            return np.broadcast_to(self.shift, (len(u), len(self.shift)))
-        away = np.sum((u[:, None] - self.u[None]) ** 2, axis=2)
-        near = np.exp(-away / (2 * REACH**2))  # [N, n]
+            return shifted
+        away = np.sum((u[:, None] - self.u[None]) ** 2, axis=2) / (REACH**2 * u.shape[1])  # [N, n]
+        here, there = (
+            np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
+            for features in (searched, self.searched)
+        )
+        unlike = np.nan_to_num(here[:, None] - there[None]) ** 2  # [N, n, F]
+        near = known * np.exp(-(away[:, :, None] + unlike) / 2)
         rest = np.clip(np.where(jumps, difference - self.shift / self.target.sd, 0.0), -LARGEST_HERE, LARGEST_HERE)
-        beside: np.ndarray = self.shift + self.target.sd * (near @ rest) / (near @ known + DOUBT_HERE)
-        return beside
+        mean = np.einsum("knf,nf->kf", near, rest) / np.maximum(near.sum(axis=1), TINY)
+        shifted += self.target.sd * near.max(axis=1) * mean  # the less, the further the nearest of them
+        return shifted

@@ -111,8 +111,7 @@ def _simulate(findings: Findings, archive: Archive, pool: Pool, u: np.ndarray) -
     for i, evaluation in pool.run(list(x), integrator=engine):
         archive.add(run, 0, first + i, "diagnosis", str(engine), x[i], evaluation)
         done[i] = evaluation
-    features: np.ndarray = np.array([done[i].row(definition.keys) for i in range(len(u))]) + findings.bias.at(u)
-    return features
+    return findings.bias.corrected(u, np.array([done[i].row(definition.keys) for i in range(len(u))]))
 
 
 def diagnose(outcome: Outcome, ranges: list[Range], earlier: Diagnosis | None = None) -> Diagnosis:

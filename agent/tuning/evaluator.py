@@ -56,11 +56,10 @@ class Evaluator:
         else:
             done = self._in_turn(findings, x, proposers, forecast)
         features = np.array([done[i].row(definition.keys) for i in range(len(u))])
-        predictions, shift = list(findings.predictions), findings.bias.at(u)
+        predictions, corrected = list(findings.predictions), findings.bias.corrected(u, features)
         for i in range(len(u) if forecast is not None else 0):
             expected = Forecast(*(part[i] for part in forecast or ()))
-            corrected = features[i] + shift[i]
-            predictions.append(Predicted(before + i + 1, len(findings.history), proposers[i], expected, corrected))
+            predictions.append(Predicted(before + i + 1, len(findings.history), proposers[i], expected, corrected[i]))
         known = findings.observations.added(x, u, features, proposers, range(before + 1, before + 1 + len(u)))
         findings = replace(findings, observations=known, predictions=tuple(predictions))
         self.took += [Took(float(findings.distance[i - len(u)]), done[i].seconds) for i in range(len(u))]
@@ -239,7 +238,7 @@ class Evaluator:
         schedule, ledger, keys, target = self.schedule, self.ledger, self.definition.keys, self.definition.target
         assert schedule is not None
         cutoff, engine = schedule.cutoff(findings), Integrator.of(self.definition.problem)
-        shift = findings.bias.at(self.definition.problem.unit(x))
+        u = self.definition.problem.unit(x)
         kept = {i: ledger.kept.pop((one.tobytes(), False), None) for i, one in enumerate(x)}
         done: dict[int, Evaluation] = {}
         asked = list(range(len(x)))
@@ -255,7 +254,14 @@ class Evaluator:
                 if i not in done:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
-            rows = {i: done[i].row(keys) + shift[i] for i in asked if done[i].status == "ok"}
+            ok = [i for i in asked if done[i].status == "ok"]
+            rows = dict(
+                zip(
+                    ok,
+                    findings.bias.corrected(u[ok], np.array([done[i].row(keys) for i in ok]).reshape(-1, len(keys))),
+                    strict=True,
+                )
+            )
             asked = [i for i, row in rows.items() if not hopeless(row, target, forecast, i, cutoff)]
             if not asked:
                 break

@@ -85,7 +85,7 @@ class Findings:
     @cached_property
     def features(self) -> np.ndarray:  # [N, F]
         """Features as the confirming engine would probably have given them: see agent.learning.bias."""
-        return np.asarray(self.observations.features + self.bias.at(self.observations.u))
+        return self.bias.corrected(self.observations.u, self.observations.features)
 
     @cached_property
     def worst(self) -> np.ndarray:  # [N]

@@ -108,7 +108,7 @@ class LiveFiles:
         u = definition.problem.unit(x)
         if not within(u):
             return
-        z = z_scores(done.row(definition.keys) + findings.bias.at(u[None])[0], definition.target)
+        z = z_scores(findings.bias.corrected(u[None], done.row(definition.keys)[None])[0], definition.target)
         self._improve(z[None])
         self._nearer(Confirmed(u, x, done, z, proposer, number))
 

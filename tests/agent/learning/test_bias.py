@@ -35,16 +35,18 @@ def test_a_spike_more_is_no_bias_and_the_undefined_teaches_nothing() -> None:
 
 
 def test_a_spike_more_is_minded_beside_where_it_was_seen() -> None:
-    """The more so the more cells say it, and not beside one that came out as it was; other features are left alone."""
+    """In that feature alone, and not where the searching engine has another value, or what came out as it was."""
     here, there, elsewhere = np.full((1, 4), 0.3), np.full((1, 4), 0.35), np.full((1, 4), 0.9)
-    jump = np.array([4.0, 0.0, 0.0]) * TARGET.sd
-    bias = EngineBias.unknown(TARGET, 4)
-    assert bias.at(here).tolist() == [[0, 0, 0]]
-    once = bias.compared(here, TARGET.mean[None] + jump, TARGET.mean[None])
-    twice = once.compared(there, TARGET.mean[None] + jump, TARGET.mean[None])
-    minded = [float(-known.at(here)[0, 0] / TARGET.sd[0]) for known in (once, twice)]
-    assert 2.0 < minded[0] < minded[1] < 4.0
-    assert twice.at(here)[0, 1:].tolist() == [0, 0]
-    assert twice.at(elsewhere) == pytest.approx(np.zeros((1, 3)), abs=0.05 * TARGET.sd[0])
-    as_it_was = twice.compared(elsewhere, TARGET.mean[None], TARGET.mean[None])
-    assert abs(as_it_was.at(elsewhere)[0, 0]) < abs(twice.at(elsewhere)[0, 0]) + 1e-12
+    jumped, mean = TARGET.mean[None] + [4.0, 0.0, 0.0] * TARGET.sd, TARGET.mean[None]
+    unknown = EngineBias.unknown(TARGET, 4)
+    assert unknown.corrected(here, jumped).tolist() == jumped.tolist()
+    bias = unknown.compared(here, jumped, mean)
+    assert bias.corrected(here, jumped) == pytest.approx(mean, abs=1e-6)
+    assert bias.corrected(there, jumped)[0, 0] == pytest.approx(mean[0, 0], abs=0.5 * TARGET.sd[0])
+    assert bias.corrected(elsewhere, jumped) == pytest.approx(jumped, abs=0.1 * TARGET.sd[0])
+    low = mean - [20.0, 0.0, 0.0] * TARGET.sd
+    assert bias.corrected(here, low) == pytest.approx(low, abs=1e-4), "it has one spike here too, in both engines"
+    undefined = np.array([[np.nan, np.inf, 0.02]])
+    assert np.array_equal(bias.corrected(here, undefined), undefined, equal_nan=True)
+    also = bias.compared(elsewhere, jumped, jumped)
+    assert also.corrected(elsewhere, jumped) == pytest.approx(jumped, abs=0.01 * TARGET.sd[0])
