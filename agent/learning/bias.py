@@ -68,17 +68,20 @@ class EngineBias:
         """
         shifted: np.ndarray = searched + self.shift
         difference = (self.confirmed - self.searched) / self.target.sd
-        known, jumps = np.isfinite(difference), np.abs(difference) > LARGEST
+        jumps = np.abs(difference) > LARGEST
         if not jumps.any():
             return shifted
-        away = np.sum((u[:, None] - self.u[None]) ** 2, axis=2) / (REACH**2 * u.shape[1])  # [N, n]
+        rest = np.where(jumps, difference - self.shift / self.target.sd, 0.0)
+        rest = np.clip(rest, -LARGEST_HERE, LARGEST_HERE)
+        square = np.sum(u**2, axis=1)[:, None] + np.sum(self.u**2, axis=1) - 2 * u @ self.u.T
+        away = np.maximum(square, 0.0) / (REACH**2 * u.shape[1])  # [N, n]
         here, there = (
             np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
             for features in (searched, self.searched)
         )
-        unlike = np.nan_to_num(here[:, None] - there[None]) ** 2  # [N, n, F]
-        near = known * np.exp(-(away[:, :, None] + unlike) / 2)
-        rest = np.clip(np.where(jumps, difference - self.shift / self.target.sd, 0.0), -LARGEST_HERE, LARGEST_HERE)
-        mean = np.einsum("knf,nf->kf", near, rest) / np.maximum(near.sum(axis=1), TINY)
-        shifted += self.target.sd * near.max(axis=1) * mean  # the less, the further the nearest of them
+        for f in np.flatnonzero(jumps.any(axis=0)):
+            unlike = np.nan_to_num(here[:, None, f] - there[None, :, f]) ** 2
+            near = np.isfinite(difference[:, f]) * np.exp(-(away + unlike) / 2)  # [N, n]
+            mean = near @ rest[:, f] / np.maximum(near.sum(axis=1), TINY)
+            shifted[:, f] += self.target.sd[f] * near.max(axis=1) * mean  # the less, the further the nearest of them
         return shifted
