@@ -15,6 +15,7 @@ from gbar.agent.learning.target import Target, distance, z_scores
 DOUBT = 0.1  # weight on there being no difference; a confirmed solution weighs about 0.7
 LARGEST = 2.0  # SDs; more is a spike gained or lost, not a bias
 LARGEST_HERE = 10.0  # and of what is said of the places beside it
+FEWEST = 3  # cells compared before it is believed: until then a cheaper form may be what misleads
 TINY = 1e-9  # instead of nothing, where all are far
 REACH = 0.1  # of each side of the unit cube, over which that is believed
 
@@ -69,7 +70,7 @@ class EngineBias:
         shifted: np.ndarray = searched + self.shift
         difference = (self.confirmed - self.searched) / self.target.sd
         jumps = np.abs(difference) > LARGEST
-        if not jumps.any():
+        if len(self.u) < FEWEST or not jumps.any():
             return shifted
         rest = np.where(jumps, difference - self.shift / self.target.sd, 0.0)
         rest = np.clip(rest, -LARGEST_HERE, LARGEST_HERE)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gbar.agent.learning.bias import LARGEST, EngineBias, engine_bias
+from gbar.agent.learning.bias import FEWEST, LARGEST, EngineBias, engine_bias
 from gbar.agent.learning.target import Target
 
 TARGET = Target(np.array([10.0, -70.0, 0.02]), np.array([0.5, 3.5, 0.01]))
@@ -41,6 +41,8 @@ def test_a_spike_more_is_minded_beside_where_it_was_seen() -> None:
     unknown = EngineBias.unknown(TARGET, 4)
     assert unknown.corrected(here, jumped).tolist() == jumped.tolist()
     bias = unknown.compared(here, jumped, mean)
+    assert bias.corrected(here, jumped).tolist() == jumped.tolist(), "it may be the cheaper form that misleads"
+    bias = unknown.compared(*(np.repeat(part, FEWEST, axis=0) for part in (here, jumped, mean)))
     assert bias.corrected(here, jumped) == pytest.approx(mean, abs=1e-6)
     assert bias.corrected(there, jumped)[0, 0] == pytest.approx(mean[0, 0], abs=0.5 * TARGET.sd[0])
     assert bias.corrected(elsewhere, jumped) == pytest.approx(jumped, abs=0.1 * TARGET.sd[0])
