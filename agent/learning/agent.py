@@ -115,7 +115,6 @@ class Agent:
         self._kriging: Kriging | None = None
         self._anchors, self._scattered = np.empty((0, dimension)), False
         self._rivals = Rivals(len(target.mean))
-        self._cautious = False
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
         if pretrained:
             self.scaling = pretrained.scaling
@@ -245,13 +244,8 @@ class Agent:
         u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
         u = u.astype(np.float32)
         places = u.astype(float)
-        return Proposals(places, proposer, *self._assessed(u), self._noise(places))
-
-    def _noise(self, places: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
-        """SD of what the surrogate gets wrong: beside errors of its own, or also far from every cell."""
-        if self._cautious:
-            return self._calibration.spread_at(places, self._first_noise, self._doubt(places))
-        return self._calibration.noise_at(places, self._first_noise)
+        noise = self._calibration.noise_at(places, self._first_noise)
+        return Proposals(places, proposer, *self._assessed(u), noise)
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
         """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
@@ -338,24 +332,20 @@ class Agent:
             local, share = self._expected(self._kriging, u), self._rivals.share()
             self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)
 
-    def adapt(self, best: float, before: float, forecast: Forecast, features: np.ndarray) -> None:
-        """Where to look next, and how boldly, by how a batch came out.
+    def adapt_trust_region(self, best: float, before: float, forecast: Forecast, features: np.ndarray) -> None:
+        """Widen or narrow where candidates may lie, by how a batch came out.
 
-        A batch that is nearer than all before it lets the trust region grow. So does, more slowly, one that came out as
-        it was expected to: there is nothing better inside, and the surrogate is right. Any other narrows it, as trust
-        regions go by how well a model predicts (Conn, Gould & Toint 2000, section 6.1). Boldness stays as it is while
-        it wins and changes when it does not (win-stay, lose-shift: Robbins 1952).
+        A batch that is nearer than all before it lets the region grow. So does, more slowly, one that came out as
+        expected: there is nothing better inside, and the surrogate is right. Any other narrows it, as trust regions go
+        by how well a model predicts (Conn, Gould & Toint 2000, section 6.1). Few evaluations say less than many.
 
         Args:
             best, before: least distance from the measurements, of the batch and of all before it.
             forecast: of the batch.
             features: [B, F] as simulated.
         """
-        rules = self.config.plan
-        if best < before:
-            factor = rules.grow
-        else:
-            self._cautious = not self._cautious
+        rules, factor = self.config.plan, self.config.plan.grow
+        if best >= before:
             is_right = self._error(forecast, features) < rules.right * min(before, SCATTERED)
             factor = (rules.grow if is_right else rules.shrink) ** min(1.0, len(features) / rules.verdict)
         self.radius = float(np.clip(factor * self.radius, rules.least_radius, rules.radius))

@@ -166,7 +166,7 @@ def _turns(findings: Findings, evaluator: Evaluator, pretraining: Pretraining, p
         simulated, far = findings.features[-len(u) :], findings.distance
         agent.record_errors(u, forecast, simulated)
         if not findings.solutions and not pretraining.agent:  # which knows where nothing fires
-            agent.adapt(float(far[-len(u) :].min()), float(far[: -len(u)].min()), forecast, simulated)
+            agent.adapt_trust_region(float(far[-len(u) :].min()), float(far[: -len(u)].min()), forecast, simulated)
         if pretraining.agent:
             findings = evaluator.with_first_batch(findings, simulated)
         for later in evaluator.confirm(findings):

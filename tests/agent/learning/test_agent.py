@@ -148,17 +148,17 @@ def test_the_trust_region_follows_success() -> None:
     """Narrower after a batch that is no better, down to its least; wider after one that is, up to the first."""
     agent = agent_of()
     rules, first = agent.config.plan, agent.radius
-    agent.adapt(1.0, 1.0, *came_out(rules.verdict, 1.0))
+    agent.adapt_trust_region(1.0, 1.0, *came_out(rules.verdict, 1.0))
     assert agent.radius == pytest.approx(rules.shrink * first)
     agent.radius = first
     for _ in range(4):
-        agent.adapt(1.0, 1.0, *came_out(rules.verdict // 4, 1.0))
+        agent.adapt_trust_region(1.0, 1.0, *came_out(rules.verdict // 4, 1.0))
     assert agent.radius == pytest.approx(rules.shrink * first), "four small batches say what a whole one says"
     for _ in range(50):
-        agent.adapt(2.0, 1.0, *came_out(8, 1.0))
+        agent.adapt_trust_region(2.0, 1.0, *came_out(8, 1.0))
     assert agent.radius == rules.least_radius
     for _ in range(50):
-        agent.adapt(0.5, 1.0, *came_out(8, 1.0))
+        agent.adapt_trust_region(0.5, 1.0, *came_out(8, 1.0))
     assert agent.radius == first
 
 
@@ -167,28 +167,12 @@ def test_the_trust_region_widens_where_all_is_as_expected_and_no_better() -> Non
     agent = agent_of()
     rules = agent.config.plan
     agent.radius = rules.least_radius
-    agent.adapt(1.0, 0.8, *came_out(rules.verdict, 0.1))
+    agent.adapt_trust_region(1.0, 0.8, *came_out(rules.verdict, 0.1))
     assert agent.radius == pytest.approx(rules.grow * rules.least_radius)
-    agent.adapt(1.0, 0.8, *came_out(1, 0.1))
+    agent.adapt_trust_region(1.0, 0.8, *came_out(1, 0.1))
     assert agent.radius == pytest.approx(rules.grow ** (1 + 1 / rules.verdict) * rules.least_radius)
-    agent.adapt(1.0, 0.2, *came_out(1, 0.1))
+    agent.adapt_trust_region(1.0, 0.2, *came_out(1, 0.1))
     assert agent.radius < rules.grow ** (1 + 1 / rules.verdict) * rules.least_radius, "nearer by, 0.1 is a lot"
-
-
-def test_boldness_changes_when_it_does_not_win() -> None:
-    """A cautious agent minds how far it is from every cell; a bold one only where it was wrong."""
-    u = np.random.default_rng(0).random((24, 3))
-    agent = agent_of()
-    agent.update_surrogate(u, response(u))
-    noises = []
-    for best in (1.0, 0.5, 1.0):
-        noises.append(agent.plan(u, response(u)).noise)
-        agent.adapt(best, 1.0, *came_out(1, 1.0))
-    bold, cautious, still_cautious = noises
-    assert np.ptp(bold, axis=0).max() == pytest.approx(0.0)
-    assert np.ptp(cautious, axis=0).max() > 0.01
-    assert np.ptp(still_cautious, axis=0).max() > 0.01
-    assert np.ptp(agent.plan(u, response(u)).noise, axis=0).max() == pytest.approx(0.0)
 
 
 def test_candidates_stay_in_the_trust_region() -> None:

@@ -36,7 +36,9 @@ def evaluations(seed: int) -> int:
         found = last_spikes(proposals.u)
         forecast = agent.forecast(proposals)
         agent.record_errors(proposals.u, forecast, found)
-        agent.adapt(float(distance(z_scores(found, TARGET)).min()), float(distance(z).min()), forecast, found)
+        agent.adapt_trust_region(
+            float(distance(z_scores(found, TARGET)).min()), float(distance(z).min()), forecast, found
+        )
         u, features = np.concatenate([u, proposals.u]), np.concatenate([features, found])
         if worst(found).min() <= 1:
             return made
