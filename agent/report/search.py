@@ -12,6 +12,7 @@ MAKERS = {
     "archive": "archive of earlier runs",
     "policy": "learned policy",
     "gradient": "gradient planner",
+    "local": "least squares on the local model",
     "bred": "breeding of the best",
     "confirm": "confirmation by NEURON",
 }

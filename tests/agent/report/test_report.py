@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from gbar.agent.learning import PROPOSERS
 from gbar.agent.report import trust, write_report
 from gbar.agent.report.axis import Axis, around
 from gbar.agent.report.closeup import close_ups, peaks
@@ -21,6 +22,7 @@ from gbar.agent.report.contents import Contents, read_contents
 from gbar.agent.report.families import families
 from gbar.agent.report.firing import rate, rate_curves
 from gbar.agent.report.limits import findings
+from gbar.agent.report.search import MAKERS
 from gbar.agent.report.trust import verdict
 from gbar.agent.report.voltages import decimate
 from gbar.agent.report.words import mean_sd, number, short, z_score
@@ -777,3 +779,8 @@ def test_loads_neither_neuron_nor_jax(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("proposer", [*PROPOSERS, "design", "archive"])
+def test_whoever_proposes_has_a_name_on_the_page(proposer: str) -> None:
+    assert len(MAKERS[proposer].split()) > 1
