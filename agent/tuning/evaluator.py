@@ -255,13 +255,8 @@ class Evaluator:
                     ledger.count(part, findings)
                 done[i] = done[i].joined(part) if i in done else part
             ok = [i for i in asked if done[i].status == "ok"]
-            rows = dict(
-                zip(
-                    ok,
-                    findings.bias.corrected(u[ok], np.array([done[i].row(keys) for i in ok]).reshape(-1, len(keys))),
-                    strict=True,
-                )
-            )
+            values = np.array([done[i].row(keys) for i in ok]).reshape(-1, len(keys))
+            rows = dict(zip(ok, findings.bias.corrected(u[ok], values), strict=True))
             asked = [i for i, row in rows.items() if not hopeless(row, target, forecast, i, cutoff)]
             if not asked:
                 break

@@ -1,6 +1,5 @@
 """Nothing compiles twice in a run: an agent's sizes are fixed when it is made."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import monitoring
 
 from gbar.agent.learning.actor_critic import learn
 from gbar.agent.learning.agent import Agent
@@ -22,21 +20,7 @@ from gbar.surrogate.training import train
 from tests.problems import HH
 from tests.synthetic import AGENT, MEAN, ROWS, SD, response
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 JITTED = {"train": train, "learn": learn, "roll_out": roll_out, "descend": descend, "assess": assess}
-
-
-@pytest.fixture
-def compiled() -> Any:
-    """How many programs XLA was asked for so far, whether or not it found them in its cache."""
-    count: Counter[str] = Counter()
-
-    def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        count[event] += 1
-
-    monitoring.register_event_duration_secs_listener(listen)
-    yield lambda: count[COMPILED]
-    monitoring.unregister_event_duration_listener(listen)
 
 
 def sizes() -> dict[str, int]:

@@ -1,11 +1,10 @@
 """Compiling beside the design."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from jax import monitoring
 
 from gbar.agent.tuning.batch_size import new_agent
 from gbar.agent.tuning.definition import TuneConfig
@@ -14,21 +13,7 @@ from gbar.agent.tuning.warming import warm_up
 from tests.agent.tuning.test_design import known
 from tests.synthetic import AGENT
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 PLANS = AGENT._replace(planner="auto")
-
-
-@pytest.fixture
-def compiled() -> Iterator[Callable[[], int]]:
-    """How many programs XLA was asked for so far."""
-    count: Counter[str] = Counter()
-
-    def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        count[event] += 1
-
-    monitoring.register_event_duration_secs_listener(listen)
-    yield lambda: count[COMPILED]
-    monitoring.unregister_event_duration_listener(listen)
 
 
 def test_nothing_is_left_to_compile(compiled: Callable[[], int]) -> None:
@@ -54,7 +39,16 @@ def test_a_planner_that_is_trained_is_not_begun_with(compiled: Callable[[], int]
     assert compiled() == before
 
 
-def test_what_fails_fails_where_the_search_thinks() -> None:
+def test_what_fails_fails_where_the_search_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in a thread that nobody looks at."""
+    loud: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", loud.append)
     broken = PLANS._replace(plan=PLANS.plan._replace(descent="many"))  # type: ignore[arg-type]
-    warm_up(known(np.empty((0, 3)), np.empty((0, 8)), config=TuneConfig(agent=broken)), Ledger(61), None).join()
+    findings, ledger = known(np.empty((0, 3)), np.empty((0, 8)), config=TuneConfig(agent=broken)), Ledger(61)
+    warm_up(findings, ledger, None).join()
+    assert not loud
+    agent, u = new_agent(findings, ledger, None, 0), np.random.default_rng(0).random((12, 3))
+    features = np.tile(agent.target.mean, (12, 1))
+    agent.update_surrogate(u, features)
+    with pytest.raises(TypeError):
+        agent.plan(u, features)
