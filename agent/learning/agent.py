@@ -25,6 +25,7 @@ from gbar.agent.learning.target import (
     sd_elsewhere,
     z_scores,
 )
+from gbar.agent.learning.validity import Validity, learn_validity
 from gbar.surrogate import (
     Calibration,
     FitConfig,
@@ -113,6 +114,7 @@ class Agent:
         self._calibration = Calibration(len(target.mean), dimension, NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
         self._kriging: Kriging | None = None
+        self._validity: Validity | None = None
         self._anchors, self._scattered = np.empty((0, dimension)), False
         self._rivals = Rivals(len(target.mean))
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
@@ -214,10 +216,10 @@ class Agent:
             sizes = np.exp(draw.uniform(low, high, (config.plan.bred, 1)))
             mates = u[specialists(draw, z_scores(features, self.target), config.plan.bred)] if scattered else None
             found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes, mates)))
-        self._kriging = self._local(u, features)
+        self._anchors, self._scattered = best[: config.plan.anchors], scattered
+        self._kriging, self._validity = self._local(u, features), self._defined(u, features)
         if self.evolves and self._kriging is not None:
             found.append((PROPOSERS.index("local"), self._approach(self._kriging, best)))
-        self._anchors, self._scattered = best[: config.plan.anchors], scattered
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         return self._judged(candidates, np.concatenate([np.full(len(places), index) for index, places in found]))
 
@@ -241,16 +243,19 @@ class Agent:
         """Candidates, held to the trust region, with what is expected of them."""
         u, is_bred = u.copy(), proposer == PROPOSERS.index("bred")
         held = ~is_bred if self._scattered else np.full(len(u), True)  # what is bred then leaves where the best are
-        u[held] = propose.project_to_trust_region(u[held], self._anchors, self.radius)
+        u[held] = self._within_reach(u[held])
         u = u.astype(np.float32)
         places = u.astype(float)
         noise = self._calibration.noise_at(places, self._first_noise)
         return Proposals(places, proposer, *self._assessed(u), noise)
 
     def _assessed(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [Q, D]
-        """What each member expects of candidates, moved towards the local model, and the chance of being defined."""
+        """What each member expects of candidates and its chance of being defined, moved towards the local models."""
         found = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
         r, p = (np.asarray(part, float) for part in found)
+        if self._validity is not None:
+            chance = self._validity.chance(u.astype(float))
+            p = np.where(np.isfinite(chance), (p + chance) / 2, p)
         if self._kriging is None:
             return r, p
         expected = self._expected(self._kriging, u)
@@ -276,7 +281,10 @@ class Agent:
             )
             return r, ((ahead - r) / NEARBY)[:, :, None] * local.slopes(u)
 
-        return approach(model, starts, planning_weight(self.target), self.config.plan.approach)
+        return approach(model, starts, planning_weight(self.target), self.config.plan.approach, self._within_reach)
+
+    def _within_reach(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, D]
+        return propose.project_to_trust_region(u, self._anchors, self.radius)
 
     def _doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
         """What the local model leaves open of asinh(z), as an SD, NaN where it knows nothing of a feature."""
@@ -294,6 +302,14 @@ class Agent:
         near = self._nearest_first(features)[:ROWS]
         s = squash(self.scaling, np.where(np.isinf(features[near]), np.nan, features[near]))
         return krige(u[near], s - squash(self.scaling, self.target.mean), self._kriging)
+
+    def _defined(self, u: np.ndarray, features: np.ndarray) -> Validity | None:
+        """Where features are defined, as the cells around the best say, defined or not."""
+        if self.pretrained or not self.config.plan.kriging:
+            return None
+        away = np.linalg.norm(u[:, None] - self._anchors[None], axis=2).min(axis=1)
+        near = np.argsort(away, kind="stable")[:ROWS]
+        return learn_validity(u[near], features[near], self._validity)
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter.

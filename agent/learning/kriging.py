@@ -130,7 +130,7 @@ def krige(rows: np.ndarray, observed: np.ndarray, before: Kriging | None = None)
         before: what fewer cells said, whose kernels the climb goes on from.
     """
     dimension, features = rows.shape[1], observed.shape[1]
-    kernels = np.tile(_prior(dimension)[0], (features, 1)) if before is None else before.kernels.copy()
+    kernels = np.tile(prior(dimension)[0], (features, 1)) if before is None else before.kernels.copy()
     met = np.zeros(features, bool) if before is None else before.known
     known, patterns = np.zeros(features, bool), []
     defined, of = np.unique(np.isfinite(observed), axis=1, return_inverse=True)
@@ -150,7 +150,7 @@ def krige(rows: np.ndarray, observed: np.ndarray, before: Kriging | None = None)
     return Kriging(patterns, known, kernels)
 
 
-def _prior(dimension: int) -> tuple[np.ndarray, np.ndarray]:  # [D + 4] each
+def prior(dimension: int) -> tuple[np.ndarray, np.ndarray]:  # [D + 4] each
     """Mean and SD of the logarithms of a kernel's parameters."""
     return np.append(np.zeros(dimension), CENTRES), np.append(np.full(dimension, RELEVANCE), SPREADS)
 
@@ -194,7 +194,7 @@ def _posterior(kernels: np.ndarray, rows: np.ndarray, values: np.ndarray) -> Pos
     root = np.linalg.inv(factor)
     white = (root @ values[:, :, None])[:, :, 0]
     weights = (white[:, None] @ root)[:, 0]
-    mean, sd = _prior(rows.shape[1])
+    mean, sd = prior(rows.shape[1])
     off = (kernels - mean) / sd
     volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     surprise = 0.5 * np.sum(white**2, axis=1) + volume + 0.5 * np.sum(off**2, axis=1)

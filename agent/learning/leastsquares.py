@@ -1,4 +1,4 @@
-"""Descents of the Gaussian process' own errors: Levenberg–Marquardt from the best cells, within the bounds."""
+"""Descents of the Gaussian process' own errors: Levenberg–Marquardt from the best cells, within what is allowed."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,10 @@ KNEE = 0.3  # |z| below which the sum of |z| is round
 POWER = 8  # of asinh(z), whose sum stands for the largest
 
 Model = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # [Q, D] -> [Q, F] asinh(z), [Q, F, D] its slopes
+Projection = Callable[[np.ndarray], np.ndarray]  # [Q, D] -> [Q, D], the nearest places that are allowed
 
 
-def approach(model: Model, starts: np.ndarray, weight: np.ndarray, steps: int) -> np.ndarray:
+def approach(model: Model, starts: np.ndarray, weight: np.ndarray, steps: int, project: Projection) -> np.ndarray:
     """Places where least is missed, as a model has it (Levenberg–Marquardt: Moré 1978, Lect. Notes Math. 630).
 
     The first of every three starts goes down the squares of asinh(z), the second down the sum of |z|, the third down
@@ -26,6 +27,8 @@ def approach(model: Model, starts: np.ndarray, weight: np.ndarray, steps: int) -
         starts: [Q, D] in the unit cube.
         weight: [F] of the measurements.
         steps: to take.
+        project: onto a part of the unit cube, after every step: one that is bent back at the end only has followed
+            a valley that it may not use.
     """
     u, damping = starts, np.full(len(starts), DAMPING)
     r, slopes = _known(model, u)
@@ -38,7 +41,7 @@ def approach(model: Model, starts: np.ndarray, weight: np.ndarray, steps: int) -
         scale = damping * np.mean(curve, axis=1) + TINY
         normal += (scale[:, None] * free + ~free)[:, :, None] * np.eye(u.shape[1])
         step = np.linalg.solve(normal, (uphill * free)[:, :, None])[:, :, 0]
-        reached = np.clip(u - step, 0.0, 1.0)
+        reached = project(np.clip(u - step, 0.0, 1.0))
         there, slopes_there = _known(model, reached)
         nearer = np.sum(weight * _goals(there, largest)[0], axis=1) < np.sum(missed, axis=1)
         u, r = np.where(nearer[:, None], reached, u), np.where(nearer[:, None], there, r)

@@ -38,9 +38,13 @@ class Took(NamedTuple):
 
 
 def new_agent(findings: Findings, ledger: Ledger, pretrained: Pretrained | None, seed: int) -> Agent:
-    """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks."""
+    """An agent that knows what was pretrained, with room for all that the budget allows and a diagnosis asks.
+
+    Earlier sessions of the run may have made more than the budget allows now.
+    """
     definition, dimension = findings.definition, findings.observations.u.shape[1]
-    rows, config = padded(len(findings.observations) + ledger.left + SPARE), definition.config
+    ahead, config = max(ledger.left, len(ledger.kept)), definition.config
+    rows = padded(len(findings.observations) + ahead + SPARE)
     key, believed = jax.random.key(seed), definition.problem.believed()
     return Agent(key, dimension, definition.target, config.tolerance, rows, config.agent, pretrained, believed)
 

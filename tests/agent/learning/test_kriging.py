@@ -103,6 +103,18 @@ def test_plans_are_judged_by_it_half_and_half_at_first() -> None:
     assert np.ptp(plans[1].r, axis=0) == pytest.approx(np.ptp(plans[0].r, axis=0) / 2)
 
 
+def test_candidates_are_judged_by_where_cells_were_silent_too() -> None:
+    draw = np.random.default_rng(0)
+    u, elsewhere, missed = draw.random((24, 3)), draw.random((300, 3)).astype(np.float32), []
+    for kriging in (False, True):
+        agent, _ = judged(kriging)
+        agent.update_surrogate(u, response(u))
+        agent.plan(u, response(u))
+        chance = agent._assessed(elsewhere)[1].mean(axis=0)
+        missed.append(np.mean((chance - np.isfinite(response(elsewhere))) ** 2))
+    assert missed[1] < missed[0]
+
+
 @pytest.mark.parametrize("right", ["the ensemble", "the process"])
 def test_who_was_right_about_a_batch_is_believed_more(right: str) -> None:
     agent, u = judged(True)

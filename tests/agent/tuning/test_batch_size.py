@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gbar.agent import tune
-from gbar.agent.tuning.batch_size import SIZES, choose_batch, next_batch
+from gbar.agent.tuning.batch_size import SIZES, SPARE, choose_batch, new_agent, next_batch
 from gbar.agent.tuning.definition import TuneConfig
+from gbar.agent.tuning.ledger import Kept, Ledger
 from gbar.agent.tuning.outcome import Pretraining
-from gbar.sim import load_problem
+from gbar.sim import Evaluation, load_problem
+from tests.agent.tuning.test_design import known
 from tests.problems import HH
 from tests.synthetic import AGENT
 
@@ -51,6 +54,14 @@ def test_bad_times() -> None:
         choose_batch(-1.0, 0.0, 1)
     with pytest.raises(ValueError, match="at once"):
         choose_batch(1.0, 0.0, 0)
+
+
+def test_an_agent_has_room_for_what_earlier_sessions_made() -> None:
+    """However little is allowed now."""
+    findings, ledger = known(np.empty((0, 3)), np.empty((0, 8)), config=TuneConfig(agent=AGENT)), Ledger(20)
+    made = np.random.default_rng(0).random((150, 3))
+    ledger.kept = {(x.tobytes(), False): Kept(x, Evaluation({}), 0, "design", i) for i, x in enumerate(made)}
+    assert new_agent(findings, ledger, None, 0).rows >= 150 + SPARE
 
 
 @pytest.mark.neuron
