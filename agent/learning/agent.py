@@ -11,8 +11,9 @@ from gbar.agent.learning import planner as propose
 from gbar.agent.learning.actor_critic import Experience, LearnConfig, Learner, init_learner, learn
 from gbar.agent.learning.breeding import breed, specialists
 from gbar.agent.learning.environment import Dynamics, EnvConfig
-from gbar.agent.learning.kriging import ROWS, Kriging, Rivals, krige
+from gbar.agent.learning.kriging import Rivals
 from gbar.agent.learning.leastsquares import approach
+from gbar.agent.learning.local import LocalModel, learn_local
 from gbar.agent.learning.planner import PROPOSERS, PlanConfig, Proposals
 from gbar.agent.learning.pretrained import PretrainConfig, Pretrained
 from gbar.agent.learning.target import (
@@ -25,7 +26,6 @@ from gbar.agent.learning.target import (
     sd_elsewhere,
     z_scores,
 )
-from gbar.agent.learning.validity import Validity, learn_validity
 from gbar.surrogate import (
     Calibration,
     FitConfig,
@@ -44,8 +44,6 @@ Planner = Literal["auto", "policy", "gradient", "both"]
 SCATTERED = 2.0  # RMS asinh(z) of the best cell, some 4 SD, from which on its place says little
 ROWS_A_PASS, MOST_PASSES = 64, 3  # a fit goes on from the last one, longer where there is more to learn
 LARGEST_ERROR = 2.0  # in asinh(z): one surprise says no more
-SUREST = 0.02  # least SD of asinh(z) by the local model: engines differ by as much
-NEARBY = 1e-4  # on the network's scale: a step that tells a slope
 BELIEVED = 8  # one start of so many is drawn from priors, where there are any
 
 # error of an ensemble near a target, its heads refined, over that of one member anywhere: the 90 % quantile of first
@@ -113,8 +111,7 @@ class Agent:
         self._policy = pretrained.policy if pretrained else None
         self._calibration = Calibration(len(target.mean), dimension, NEARER if pretrained else 1.0)
         self._first_noise = np.full(len(target.mean), config.first_noise)
-        self._kriging: Kriging | None = None
-        self._validity: Validity | None = None
+        self._local: LocalModel | None = None  # a pretrained agent knows more than the nearest cells
         self._anchors, self._scattered = np.empty((0, dimension)), False
         self._rivals = Rivals(len(target.mean))
         self.radius = np.inf if pretrained else config.plan.radius  # of the trust region
@@ -217,9 +214,11 @@ class Agent:
             mates = u[specialists(draw, z_scores(features, self.target), config.plan.bred)] if scattered else None
             found.append((PROPOSERS.index("bred"), breed(draw, best, config.plan.bred, sizes, mates)))
         self._anchors, self._scattered = best[: config.plan.anchors], scattered
-        self._kriging, self._validity = self._local(u, features), self._defined(u, features)
-        if self.evolves and self._kriging is not None:
-            found.append((PROPOSERS.index("local"), self._approach(self._kriging, best)))
+        if config.plan.kriging and not self.pretrained:
+            target, scaling = self.target, self.scaling
+            self._local = learn_local(u, features, order, self._anchors, scaling, target, self._local)
+        if self.evolves and self._local is not None:
+            found.append((PROPOSERS.index("local"), self._approach(self._local, best)))
         candidates = np.concatenate([places for _, places in found])  # in NumPy: nothing to compile
         return self._judged(candidates, np.concatenate([np.full(len(places), index) for index, places in found]))
 
@@ -253,63 +252,26 @@ class Agent:
         """What each member expects of candidates and its chance of being defined, moved towards the local models."""
         found = propose.assess(self.dynamics, jnp.asarray(u), self.target32, self.network)
         r, p = (np.asarray(part, float) for part in found)
-        if self._validity is not None:
-            chance = self._validity.chance(u.astype(float))
-            p = np.where(np.isfinite(chance), (p + chance) / 2, p)
-        if self._kriging is None:
+        if self._local is None:
             return r, p
-        expected = self._expected(self._kriging, u)
+        places = u.astype(float)
+        expected, chance = self._local.expect(places), self._local.validity.chance(places)
+        p = np.where(np.isfinite(chance), (p + chance) / 2, p)
         share = np.where(np.isfinite(expected), self._rivals.share(), 0.0)
         return (1 - share) * r + share * np.nan_to_num(expected), p
 
-    def _expected(self, local: Kriging, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
-        """asinh(z) by the local model, NaN for a feature that it knows nothing of."""
-        s = local.expect(u.astype(float)) + squash(self.scaling, self.target.mean)
-        expected: np.ndarray = np.arcsinh(z_scores(unsquash(self.scaling, s), self.target))
-        return expected
-
-    def _approach(self, local: Kriging, best: np.ndarray) -> np.ndarray:  # [P, D] -> [Q, D]
+    def _approach(self, local: LocalModel, best: np.ndarray) -> np.ndarray:  # [P, D] -> [Q, D]
         """Where the local model misses least, from the best cells on: each goes down every goal."""
         count = self.config.plan.approached  # always as many, so that nothing compiles anew
         starts = np.repeat(np.resize(best[: count // 3], (count // 3, self.dimension)), 3, axis=0)
-        level = squash(self.scaling, self.target.mean)
-
-        def model(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            s = local.expect(u) + level
-            r, ahead = (
-                np.arcsinh(z_scores(unsquash(self.scaling, s + beside), self.target)) for beside in (0.0, NEARBY)
-            )
-            return r, ((ahead - r) / NEARBY)[:, :, None] * local.slopes(u)
-
-        return approach(model, starts, planning_weight(self.target), self.config.plan.approach, self._within_reach)
+        weight = planning_weight(self.target)
+        return approach(local.linearised, starts, weight, self.config.plan.approach, self._within_reach)
 
     def _within_reach(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, D]
         return propose.project_to_trust_region(u, self._anchors, self.radius)
 
     def _doubt(self, u: np.ndarray) -> np.ndarray:  # [Q, D] -> [Q, F]
-        """What the local model leaves open of asinh(z), as an SD, NaN where it knows nothing of a feature."""
-        if self._kriging is None:
-            return np.full((len(u), len(self.target.mean)), np.nan)
-        s, sd = self._kriging.expect(u) + squash(self.scaling, self.target.mean), self._kriging.doubt(u)
-        ends = [np.arcsinh(z_scores(unsquash(self.scaling, s + side * sd), self.target)) for side in (1, -1)]
-        left_open: np.ndarray = np.maximum(np.abs(ends[0] - ends[1]) / 2, SUREST)
-        return left_open
-
-    def _local(self, u: np.ndarray, features: np.ndarray) -> Kriging | None:
-        """What the nearest cells say of the places around them; a pretrained agent knows more than they."""
-        if self.pretrained or not self.config.plan.kriging:
-            return None
-        near = self._nearest_first(features)[:ROWS]
-        s = squash(self.scaling, np.where(np.isinf(features[near]), np.nan, features[near]))
-        return krige(u[near], s - squash(self.scaling, self.target.mean), self._kriging)
-
-    def _defined(self, u: np.ndarray, features: np.ndarray) -> Validity | None:
-        """Where features are defined, as the cells around the best say, defined or not."""
-        if self.pretrained or not self.config.plan.kriging:
-            return None
-        away = np.linalg.norm(u[:, None] - self._anchors[None], axis=2).min(axis=1)
-        near = np.argsort(away, kind="stable")[:ROWS]
-        return learn_validity(u[near], features[near], self._validity)
+        return self._local.doubt(u) if self._local else np.full((len(u), len(self.target.mean)), np.nan)
 
     def _starts(self, u: np.ndarray, features: np.ndarray) -> jax.Array:  # [M, K, D]
         """Half of the starts at the best cells, half drawn from the better part with a wide jitter.
@@ -344,8 +306,8 @@ class Agent:
         r = np.arcsinh(z_scores(np.where(np.isinf(features), np.nan, features), self.target))
         narrow = forecast.sd / self._calibration.widening()
         self._calibration.add(u, r - forecast.r, narrow, self._doubt(u), self._first_noise)
-        if self._kriging is not None:
-            local, share = self._expected(self._kriging, u), self._rivals.share()
+        if self._local is not None:
+            local, share = self._local.expect(u), self._rivals.share()
             self._rivals.add(r - (forecast.r - share * local) / (1 - share), r - local)
 
     def adapt_trust_region(self, best: float, before: float, forecast: Forecast, features: np.ndarray) -> None:
