@@ -1,6 +1,7 @@
 """Every simulation, kept; and the space-filling design that fills an archive."""
 
-from gbar.sim.archive.archive import Archive, Rows, said_of, why_another
+from gbar.sim.archive.archive import Archive, Rows
+from gbar.sim.archive.identity import said_of, why_another
 from gbar.sim.archive.reading import reading
 from gbar.sim.archive.sampling import design, near, sample
 

@@ -9,13 +9,14 @@ import json
 import math
 import sqlite3
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gbar.sim.archive.identity import OTHER_MODEL, manifest_in, said_of, why_another
 from gbar.sim.archive.reading import connected
 from gbar.sim.engine import UNKNOWN, Evaluation
 from gbar.sim.errors import GbarError
@@ -23,8 +24,7 @@ from gbar.sim.files import Made, resolved
 from gbar.sim.problem import Problem, file_digest
 
 SCHEMA_VERSION = "1"
-FILES, OUTSIDE = "files", "outside"  # in meta: JSON, name -> hash of the content, of the model's files and of others
-OTHER_MODEL = "put it back as it was, or name another with --archive"
+OUTSIDE = "outside"  # in meta: JSON, name -> hash of the content, of files that are not in the model's folder
 LOCK_LIMIT_S = 60.0  # that another program may keep the file to itself
 TURNS = 100  # at opening a file that others make and take back
 KEPT = ("run", "batch", "slot", "proposer", "engine", "parameters", "features", "status", "reason", "seconds")
@@ -203,7 +203,7 @@ class Archive:
         now = {name: file_digest(Path(name)) for name in files}
         with self._refusing():
             kept = self._db.execute("SELECT value FROM meta WHERE key = ?", (OUTSIDE,)).fetchone()
-            before = _manifest(kept[0]) if kept else {}
+            before = manifest_in(kept[0]) if kept else {}
             for name in now:
                 if before.get(name, now[name]) != now[name]:
                     raise GbarError(f"{name}: has changed since {self.path} was made with it: {OTHER_MODEL}")
@@ -352,52 +352,6 @@ class Archive:
             reasons,
             np.array(seconds, float),
         )
-
-
-def said_of(problem: Problem) -> dict[str, str]:
-    """What an archive of a problem says of it: identity, name, and every file that decides with a hash."""
-    return {"identity": problem.identity(), "problem": problem.name, FILES: json.dumps(problem.manifest())}
-
-
-def why_another(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Why an archive's rows are not a problem's, in words; empty where they are.
-
-    Args:
-        then: what the archive says of the problem it was made with.
-        now: `said_of` the problem.
-
-    Raises:
-        ValueError: the archive says it in other words.
-    """
-    if then.get("identity") == now["identity"]:
-        return ""
-    if FILES not in then:
-        return (
-            "it was made by an earlier gbar, which simulated otherwise and looked at some of the model's files alone; "
-            "it stays as it is: name another with --archive"
-        )
-    before, after = _manifest(then[FILES]), _manifest(now[FILES])
-    if gone := sorted(before.keys() - after.keys()):
-        return f"{gone[0]} is gone: {OTHER_MODEL}"
-    if changed := sorted(name for name in before if before[name] != after[name]):
-        return f"{changed[0]} has changed: {OTHER_MODEL}"
-    if new := sorted(after.keys() - before.keys()):
-        return (
-            f"{new[0]} is new: move it out of the model's folder if the model does not read it (what the model writes "
-            "is named in [model] outputs), or name another with --archive"
-        )
-    return (
-        f"a place, a protocol or a setting has changed ({then.get('problem')}, {then.get('identity')}; this is "
-        f"{now['problem']}, {now['identity']}): name another with --archive"
-    )
-
-
-def _manifest(text: str) -> dict[str, str]:
-    """What meta keeps of files. Raises ValueError where it is no such thing."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError("it does not say which files it was made with")
-    return found
 
 
 def _digest(row: Sequence[Any]) -> str:
